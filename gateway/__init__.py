@@ -1,0 +1,1 @@
+"""The transports: HTTP and sockets in, operations called, bytes out."""

@@ -1,0 +1,128 @@
+"""The command line. Each command is a thin door to the part that does the work."""
+
+import asyncio
+import json
+import runpy
+from pathlib import Path
+
+from cyclopts import App
+
+app = App(name="dokploy", help="From a git repository to running containers.")
+
+
+@app.command
+def up(*, host: str = "127.0.0.1", port: int = 8000, data: Path = Path(".dokploy")) -> int:
+    """Run everything in the foreground: embedded Postgres and Valkey, gateway, worker.
+
+    Parameters
+    ----------
+    host:
+        The address to listen on.
+    port:
+        The port to listen on.
+    data:
+        The directory of this installation.
+    """
+    from gateway.embedded.up import up
+
+    return asyncio.run(up(data, host, port))
+
+
+@app.command
+def gateway(*, host: str = "127.0.0.1", port: int = 8000) -> None:
+    """Serve the API. Reads DOKPLOY_DATABASE_URL and DOKPLOY_REDIS_URL.
+
+    Parameters
+    ----------
+    host:
+        The address to listen on.
+    port:
+        The port to listen on.
+    """
+    from gateway.serve import serve
+
+    serve(host, port)
+
+
+@app.command
+def worker() -> None:
+    """Carry out deployments. Reads DOKPLOY_DATABASE_URL and DOKPLOY_REDIS_URL."""
+    runpy.run_module("workers", run_name="__main__")
+
+
+@app.command
+def migrate() -> None:
+    """Bring the database's schema up to date."""
+    from models.database import migrate
+
+    asyncio.run(migrate())
+
+
+@app.command
+def openapi() -> None:
+    """Print the OpenAPI document."""
+    from gateway.openapi import document
+    from schema.surface import surface
+
+    _print(json.dumps(document(surface()), indent=2))
+
+
+@app.command
+def graphql_schema() -> None:
+    """Print the GraphQL schema."""
+    from schema.surface import surface
+
+    _print(surface().strawberry.as_str())
+
+
+@app.command
+def doctor() -> int:
+    """Check each need of this installation, and say how to meet those that are not met."""
+    from gateway.embedded.doctor import examine
+
+    return asyncio.run(examine())
+
+
+@app.command
+def demo(*, keep: bool = False, data: Path = Path(".dokploy/demo")) -> int:
+    """Show the main job: from a git repository to a running container, twice, and once to a build that fails.
+
+    Parameters
+    ----------
+    keep:
+        Leave everything running at the end.
+    data:
+        The directory of the demo's installation.
+    """
+    from gateway.demo.play import demo
+
+    return asyncio.run(demo(data, keep=keep))
+
+
+@app.command
+def test(*arguments: str, full: bool = False) -> int:
+    """Run the whole test suite in its tiers.
+
+    Parameters
+    ----------
+    arguments:
+        What pytest is given besides.
+    full:
+        Also the long forms.
+    """
+    from gateway.embedded.suite import run_tests
+
+    return asyncio.run(run_tests(arguments, full=full))
+
+
+def _print(text: str) -> None:
+    print(text)  # noqa: T201
+
+
+def main() -> None:
+    """Run the command that was asked for."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,46 @@
+"""A whole installation for as long as a block lasts, as a child process: what `dokploy up` runs."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+START_SECONDS = 600.0
+"""The first start may have to install the Docker Engine."""
+STOP_SECONDS = 60.0
+_READY = "dokploy is up: "
+
+
+class NotUp(Exception):
+    """The installation did not come up; the lines above say why."""
+
+
+@asynccontextmanager
+async def installation(data: Path) -> AsyncIterator[str]:
+    """Run `dokploy up` on a free port; gives the URL of its host. Raises `NotUp`."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "gateway.cli", "up", "--port", "0", "--data", str(data)),
+        stdout=asyncio.subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        async with asyncio.timeout(START_SECONDS):
+            url = await _url(process)
+        yield url
+    finally:
+        if process.returncode is None:
+            process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(STOP_SECONDS):
+            await process.wait()
+
+
+async def _url(process: asyncio.subprocess.Process) -> str:
+    if process.stdout is None:
+        raise NotUp
+    async for line in process.stdout:
+        text = line.decode().strip()
+        if text.startswith(_READY):
+            return text.removeprefix(_READY).removesuffix("/api")
+    raise NotUp

@@ -1,0 +1,127 @@
+"""`dokploy up`: everything in the foreground, until a signal."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from gateway.embedded import probes
+from gateway.embedded.children import run
+from gateway.embedded.engine import ensure_engine
+from gateway.embedded.errors import EmbeddedError
+from gateway.embedded.probes import Tcp
+from gateway.embedded.stack import Stack
+from gateway.embedded.supervisor import Report, say
+
+CLI: Final = (sys.executable, "-m", "gateway.cli")
+READY_SECONDS: Final = 60.0
+GATEWAY_GRACE: Final = 10.0
+WORKER_GRACE: Final = 20.0
+
+
+class MigrationFailed(EmbeddedError):
+    """The database could not be brought up to date; the lines above say why."""
+
+
+class PortTaken(EmbeddedError):
+    """The port is taken."""
+
+
+async def up(data: Path, host: str, port: int, *, cli: Sequence[str] = CLI, report: Report = say) -> int:
+    """Run everything on the directory `data` until SIGINT, SIGTERM or SIGHUP, then stop it all. The exit status.
+
+    Port 0 picks a free one. DOKPLOY_DATABASE_URL and DOKPLOY_REDIS_URL replace the embedded servers. `cli` is the command whose
+    subcommands `migrate`, `gateway` and `worker` are run.
+    """
+    running = asyncio.create_task(_run(data, host, port, cli, report))
+    with _cancelled_by_signals(running, report):
+        try:
+            await running
+        except asyncio.CancelledError:
+            if (caller := asyncio.current_task()) and caller.cancelling():
+                raise
+        except (EmbeddedError, OSError) as error:
+            report(str(error))
+            return 1
+    return 0
+
+
+async def _run(data: Path, host: str, port: int, cli: Sequence[str], report: Report) -> None:
+    """Bring everything up, then wait to be cancelled."""
+    given = {"database_url": os.environ.get("DOKPLOY_DATABASE_URL"), "redis_url": os.environ.get("DOKPLOY_REDIS_URL")}
+    async with Stack(data, **given, report=report) as stack:
+        port = free_port(host, port)
+        if engine := await ensure_engine(stack.directory.logs / "dockerd.log", report=report):
+            stack.supervisor.add(engine)
+        if await run(stack.command("migrate", migrate_argv(cli))):
+            raise MigrationFailed
+        gateway = await stack.start("gateway", gateway_argv(cli, host, port), grace=GATEWAY_GRACE)
+        await stack.start("worker", worker_argv(cli), grace=WORKER_GRACE)
+        await gateway.ready(lambda: probes.http_answers(reachable(host, port), "/api/health"), seconds=READY_SECONDS)
+        with contextlib.suppress(OSError):
+            sys.stdout.write(f"dokploy is up: http://{url_host(host)}:{port}/api\n")
+            sys.stdout.flush()
+        await asyncio.Event().wait()
+
+
+@contextlib.contextmanager
+def _cancelled_by_signals(task: asyncio.Task[None], report: Report) -> Iterator[None]:
+    """Cancel `task` at the first signal; later ones change nothing, since stopping takes a bounded time anyway."""
+    loop = asyncio.get_running_loop()
+    # Under nohup the hang-up is ignored, and stays so.
+    signals = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN else [])]
+
+    def stop(which: signal.Signals) -> None:
+        if not task.cancelling():
+            report(f"stopping ({which.name})")
+            task.cancel()
+
+    for each in signals:
+        loop.add_signal_handler(each, stop, each)
+    try:
+        yield
+    finally:
+        for each in signals:
+            loop.remove_signal_handler(each)
+
+
+def migrate_argv(cli: Sequence[str]) -> list[str]:
+    """Bring the database up to date."""
+    return [*cli, "migrate"]
+
+
+def gateway_argv(cli: Sequence[str], host: str, port: int) -> list[str]:
+    """The HTTP server."""
+    return [*cli, "gateway", "--host", host, "--port", str(port)]
+
+
+def worker_argv(cli: Sequence[str]) -> list[str]:
+    """The process that runs deployments."""
+    return [*cli, "worker"]
+
+
+def free_port(host: str, port: int) -> int:
+    """`port`, or a free one for 0. Raises `PortTaken` (also for a host that is not ours)."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+            return int(probe.getsockname()[1])
+    except OSError as error:
+        raise PortTaken(f"cannot listen on {url_host(host)}:{port}: {error.strerror}") from error
+
+
+def reachable(host: str, port: int) -> Tcp:
+    """The address by which this machine reaches a server that listens on `host`."""
+    return Tcp({"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host), port)  # noqa: S104 — compared, not bound
+
+
+def url_host(host: str) -> str:
+    """`host` as it stands in a URL."""
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,66 @@
+"""Errors on their way out: the specification's envelope, and the same facts as GraphQL extensions."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import structlog
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from models.database import AWAY
+from schema.errors import (
+    ApiError,
+    InternalServerError,
+    InvalidInput,
+    MethodNotAllowed,
+    NotFound,
+    PayloadTooLarge,
+    ServiceUnavailable,
+)
+from schema.scalars import instant
+
+log = structlog.get_logger()
+
+_OF_STATUS: dict[int, type[ApiError]] = {404: NotFound, 405: MethodNotAllowed, 413: PayloadTooLarge}
+
+
+def fact(error: BaseException, request_id: str) -> ApiError:
+    """Return the API's word for any exception; what is no fact of ours is logged and shown as an internal error."""
+    if isinstance(error, ApiError):
+        return error
+    if isinstance(error, HTTPException):
+        return _OF_STATUS.get(error.status_code, InvalidInput)()
+    if isinstance(error, AWAY):
+        log.warning("gateway.database_away", request_id=request_id, error=str(error))
+        return ServiceUnavailable()
+    log.error("gateway.unexpected", request_id=request_id, exc_info=error)
+    return InternalServerError()
+
+
+def envelope(error: ApiError, request_id: str) -> dict[str, Any]:
+    """The body of a failed REST request."""
+    return {
+        "error": {
+            "code": error.code,
+            "message": error.message,
+            "details": error.details,
+            "timestamp": instant(datetime.now(UTC).replace(microsecond=0)),
+            "requestId": request_id,
+        }
+    }
+
+
+def extensions(error: ApiError, request_id: str) -> dict[str, Any]:
+    """What a GraphQL error carries beside its message."""
+    return {"code": error.code, "details": error.details, "requestId": request_id}
+
+
+def error_response(error: BaseException, request_id: str) -> Response:
+    """The answer of a failed REST request."""
+    found = fact(error, request_id)
+    headers = dict(found.headers)
+    if isinstance(error, HTTPException) and error.headers:
+        headers |= error.headers
+    body = msgspec.json.encode(envelope(found, request_id))
+    return Response(body, found.status, headers, media_type="application/json")

@@ -1,0 +1,73 @@
+"""The pages for a browser: Swagger UI, Redoc and GraphiQL, served whole from this package, each under its own Content-Security-Policy."""
+
+import hashlib
+from functools import cache
+from os import PathLike, stat_result
+from pathlib import Path
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+STATIC: Final = Path(__file__).parent / "static"
+ASSETS: Final = STATIC / "assets"
+
+POLICIES: Final = {
+    "docs": "default-src 'self'; img-src 'self' data:",
+    "redoc": "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; worker-src blob:",
+    "graphiql": "default-src 'self'; style-src 'self' 'unsafe-inline'; font-src data:",
+}
+"""What each page adds to `default-src 'self'` is what its vendored files were seen to need, and no more."""
+
+
+def routes() -> list[BaseRoute]:
+    """The documentation pages and the files all pages load."""
+    return [
+        Route("/api/docs", _docs, name="docs"),
+        Route("/api/redoc", _redoc, name="redoc"),
+        Mount(base(), _Immutable(directory=ASSETS), name="static"),
+    ]
+
+
+def graphiql() -> Response:
+    """GraphiQL, for the GraphQL endpoint to answer a browser's GET with."""
+    response = _page("graphiql")
+    response.headers["Vary"] = "Accept"
+    return response
+
+
+@cache
+def base() -> str:
+    """The path the assets are served under; it changes with their content, so a browser may keep them for ever."""
+    digest = hashlib.sha256()
+    for file in sorted(file for file in ASSETS.rglob("*") if file.is_file()):
+        digest.update(f"{file.relative_to(ASSETS).as_posix()}\0{file.stat().st_size}\0".encode())
+        digest.update(file.read_bytes())
+    return f"/api/static/{digest.hexdigest()[:16]}"
+
+
+async def _docs(_: Request) -> Response:
+    return _page("docs")
+
+
+async def _redoc(_: Request) -> Response:
+    return _page("redoc")
+
+
+def _page(name: str) -> Response:
+    return HTMLResponse(_html(name), headers={"Content-Security-Policy": POLICIES[name], "Cache-Control": "no-cache"})
+
+
+@cache
+def _html(name: str) -> str:
+    return (STATIC / "pages" / f"{name}.html").read_text("utf-8").replace("{static}", base())
+
+
+class _Immutable(StaticFiles):
+    def file_response(self, full_path: str | PathLike[str], stat_result: stat_result, scope: Scope, status_code: int = 200) -> Response:
+        response = super().file_response(full_path, stat_result, scope, status_code)
+        response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+        return response

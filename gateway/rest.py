@@ -1,0 +1,128 @@
+"""REST: one route per path, made of the operations declared for it."""
+
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import BaseRoute, Route
+
+from gateway.auth import context_of
+from gateway.body import json_body
+from schema.context import Context
+from schema.errors import ValidationFailed
+from schema.inputs import decoded, parameter, problem
+from schema.names import api_name
+from schema.operation import Operation
+from schema.page import DEFAULT_SIZE, Limit, SortOrder, rest_window
+from schema.perform import Ask, Asked, admit, perform
+from schema.surface import Bound, Surface
+
+PREFIXES = ("/api", "/api/v1")
+_PAGING: dict[str, Any] = {"limit": Limit, "cursor": str, "order": SortOrder}
+
+
+def query_types(operation: Operation[Any]) -> dict[str, Any]:
+    """The query parameters of an operation, by the names that clients use, with their types."""
+    found = {api_name(each.name): each.annotation for each in operation.signature.parameters}
+    if operation.listing is not None:
+        found |= _PAGING | {"sort": str}
+        found |= {api_name(column): type_ for column, type_ in operation.listing.filters.items()}
+        found |= {"search": str} if operation.listing.search else {}
+    return found
+
+
+def _query(operation: Operation[Any], request: Request) -> dict[str, Any]:
+    types, values, wrong = query_types(operation), {}, []
+    for name in dict.fromkeys(request.query_params):
+        given = request.query_params.getlist(name)
+        if name not in types:
+            wrong.append(problem([name], "unknown", "is not a known parameter"))
+        elif len(given) > 1:
+            wrong.append(problem([name], "unique", "may be given once"))
+        else:
+            try:
+                values[name] = parameter(types[name], name, given[0])
+            except ValidationFailed as error:
+                wrong += error.problems
+    for each in operation.signature.parameters:
+        if each.required and api_name(each.name) not in request.query_params:
+            wrong.append(problem([api_name(each.name)], "required", "is required"))
+    listing = operation.listing
+    if listing is not None and values.get("sort", "") not in {"", *map(api_name, listing.sort)}:
+        wrong.append(problem(["sort"], "enum", f"must be one of {', '.join(map(api_name, listing.sort))}", values["sort"]))
+    if wrong:
+        raise ValidationFailed(wrong)
+    return values
+
+
+def _asked(operation: Operation[Any], request: Request, body: bytes) -> Asked:
+    values = _query(operation, request)
+    signature, listing = operation.signature, operation.listing
+    given = {each.name: values[api_name(each.name)] for each in signature.parameters if api_name(each.name) in values}
+    input = decoded(signature.input, body) if signature.input is not None else None
+    if listing is None:
+        return Asked(input, given)
+    columns = {api_name(column): column for column in listing.sort}
+    return Asked(
+        input,
+        given,
+        filters={column: values[api_name(column)] for column in listing.filters if api_name(column) in values},
+        window=rest_window(values.get("limit", DEFAULT_SIZE), values.get("cursor")),
+        search=values.get("search"),
+        sort=columns.get(values.get("sort", "")),
+        order=values.get("order"),
+    )
+
+
+async def _events(bound: Bound, context: Context, rows: tuple[Any, ...], asked: Asked) -> AsyncIterator[bytes]:
+    handler = bound.operation.handler
+    if handler is None or bound.view is None:
+        raise TypeError(f"{bound.operation.id} is not a stream")
+    async for item in handler(context, *rows, **asked.arguments):
+        data = msgspec.json.encode(await bound.render(item, context))
+        yield b"data: " + data + b"\n\n"
+
+
+async def _answer(bound: Bound, request: Request) -> Response:
+    operation = bound.operation
+    context = await context_of(request)
+    body = await json_body(request)
+    ids = tuple(request.path_params.values())
+    if operation.kind == "subscription":
+        rows = await admit(operation, context, bound.entity, ids)
+        asked = _asked(operation, request, body)
+        return StreamingResponse(_events(bound, context, rows, asked), media_type="text/event-stream")
+    value = await perform(operation, context, bound.entity, Ask(ids, lambda: _asked(operation, request, body)))
+    content = await bound.render(value, context)
+    if content is None:
+        return Response(status_code=operation.status)
+    return Response(msgspec.json.encode(content), operation.status, media_type="application/json")
+
+
+def _endpoint(by_method: dict[str, Bound]) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        method = "GET" if request.method == "HEAD" else request.method
+        return await _answer(by_method[method], request)
+
+    return endpoint
+
+
+def paths(operations: Iterable[Bound]) -> dict[str, dict[str, Bound]]:
+    """The operations by path and HTTP method, in the order of their declaration."""
+    found: dict[str, dict[str, Bound]] = defaultdict(dict)
+    for bound in operations:
+        method = "GET" if bound.operation.kind == "subscription" else bound.operation.method
+        found[bound.operation.path][method] = bound
+    return found
+
+
+def routes(surface: Surface) -> list[BaseRoute]:
+    """Every route of the surface, under `/api` and, identically, under `/api/v1` (DECISIONS 1)."""
+    return [
+        Route(prefix + path, _endpoint(by_method), methods=list(by_method))
+        for prefix in PREFIXES
+        for path, by_method in paths(surface.operations).items()
+    ]

@@ -1,0 +1,175 @@
+"""GraphQL over WebSocket, to the protocol `graphql-transport-ws`."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+import structlog
+from graphql import ExecutionResult, GraphQLSchema, OperationType
+from starlette.routing import WebSocketRoute
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+
+from gateway.auth import bearer, context_of
+from gateway.errors import extensions, fact
+from gateway.graphql import Asking, Refused, prepared, printed, printed_error, run, start
+from schema import tokens
+from schema.context import Context
+from schema.errors import ApiError
+
+log = structlog.get_logger()
+
+PROTOCOL = "graphql-transport-ws"
+PATIENCE = 10.0
+"""Seconds to wait for connection_init."""
+SESSION_CHECK = 4.0
+"""Seconds between looks whether the session still lives (DECISIONS 16)."""
+MOST_SUBSCRIPTIONS = 50
+
+
+class Frame(msgspec.Struct):
+    """A message of the protocol."""
+
+    type: str
+    id: str | None = None
+    payload: Any = None
+
+
+class Closed(Exception):
+    """The protocol was broken: the socket is closed with this code."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code, self.reason = code, reason
+
+
+class Conversation:
+    """One socket."""
+
+    def __init__(self, socket: WebSocket, schema: GraphQLSchema) -> None:
+        self.socket, self.schema = socket, schema
+        self.context: Context | None = None
+        self.running: dict[str, asyncio.Task[None]] = {}
+
+    async def hold(self) -> None:
+        """Talk until either side ends it."""
+        watch: asyncio.Task[None] | None = None
+        try:
+            self.context = await self._greeting()
+            watch = asyncio.create_task(self._watch_session())
+            while True:
+                await self._handle(await self._next())
+        except Closed as closed:
+            await self._close(closed.code, closed.reason)
+        except WebSocketDisconnect:
+            pass
+        finally:
+            tasks = [*self.running.values(), *([watch] if watch else [])]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _close(self, code: int, reason: str) -> None:
+        if self.socket.application_state is WebSocketState.CONNECTED:
+            await self.socket.close(code, reason)
+
+    async def _send(self, **message: Any) -> None:
+        await self.socket.send_text(msgspec.json.encode(message).decode())
+
+    async def _next(self) -> Frame:
+        try:
+            return msgspec.json.decode(await self.socket.receive_text(), type=Frame)
+        except (msgspec.MsgspecError, KeyError) as error:
+            raise Closed(4400, "Invalid message") from error
+
+    async def _greeting(self) -> Context:
+        try:
+            frame = await asyncio.wait_for(self._next(), PATIENCE)
+        except TimeoutError as error:
+            raise Closed(4408, "Connection initialisation timeout") from error
+        if frame.type != "connection_init":
+            raise Closed(4401, "Unauthorized")
+        payload = frame.payload if isinstance(frame.payload, dict) else {}
+        given = payload.get("Authorization") or payload.get("authorization")
+        request_id = self.socket.scope.get("request_id", "")
+        try:
+            context = await bearer(given, request_id) if isinstance(given, str) else await context_of(self.socket)
+        except ApiError as error:
+            raise Closed(4403, error.code) from error
+        await self._send(type="connection_ack")
+        return context
+
+    async def _watch_session(self) -> None:
+        """Close the socket when the session ends: logout, password and role changes bite on open sockets too."""
+        while self.context is not None and self.context.session_id is not None:
+            await asyncio.sleep(SESSION_CHECK)
+            if not await tokens.lives(self.context.session_id):
+                await self._close(4403, "INVALID_TOKEN")
+
+    async def _handle(self, frame: Frame) -> None:
+        match frame:
+            case Frame(type="ping"):
+                await self._send(type="pong")
+            case Frame(type="pong"):
+                pass
+            case Frame(type="connection_init"):
+                raise Closed(4429, "Too many initialisation requests")
+            case Frame(type="subscribe", id=str(id), payload=dict(payload)):
+                self._subscribe(id, payload)
+            case Frame(type="complete", id=str(id)):
+                if task := self.running.pop(id, None):
+                    task.cancel()
+            case _:
+                raise Closed(4400, "Invalid message")
+
+    def _subscribe(self, id: str, payload: dict[str, Any]) -> None:
+        if id in self.running:
+            raise Closed(4409, f"Subscriber for {id} already exists")
+        if len(self.running) >= MOST_SUBSCRIPTIONS:
+            raise Closed(4400, "Too many subscriptions")
+        try:
+            request = msgspec.convert(payload, Asking)
+        except msgspec.MsgspecError as error:
+            raise Closed(4400, "Invalid message") from error
+        self.running[id] = asyncio.create_task(self._serve(id, request))
+
+    async def _serve(self, id: str, request: Asking) -> None:
+        # A context of its own: what is learned about the caller's roles may not outlive one operation.
+        caller = self.context or Context()
+        context = Context(caller.user, caller.session_id, caller.request_id)
+        try:
+            document = prepared(self.schema, request, context)
+            if document.operation.operation is not OperationType.SUBSCRIPTION:
+                await self._send(id=id, type="next", payload=await run(self.schema, document, context))
+            else:
+                await self._stream(id, await start(self.schema, document, context), context)
+            await self._send(id=id, type="complete")
+        except Refused as refused:
+            await self._send(id=id, type="error", payload=[printed_error(error, context.request_id) for error in refused.errors])
+        except WebSocketDisconnect:
+            pass
+        except Exception as error:
+            found = fact(error, context.request_id)
+            payload = [{"message": found.message, "extensions": extensions(found, context.request_id)}]
+            await self._send(id=id, type="error", payload=payload)
+        finally:
+            self.running.pop(id, None)
+
+    async def _stream(self, id: str, results: AsyncIterator[ExecutionResult] | ExecutionResult, context: Context) -> None:
+        if isinstance(results, ExecutionResult):
+            raise Refused(list(results.errors or ()))
+        async for result in results:
+            await self._send(id=id, type="next", payload=printed(result, context.request_id))
+
+
+def routes(schema: GraphQLSchema) -> list[WebSocketRoute]:
+    """The WebSocket side of the GraphQL endpoint."""
+
+    async def endpoint(socket: WebSocket) -> None:
+        if PROTOCOL not in socket.scope.get("subprotocols", ()):
+            await socket.close(4406, "Subprotocol not acceptable")
+            return
+        await socket.accept(PROTOCOL)
+        await Conversation(socket, schema).hold()
+
+    return [WebSocketRoute(f"{prefix}/graphql", endpoint) for prefix in ("/api", "/api/v1")]

@@ -1,0 +1,51 @@
+"""The ground floor: settings, the closed sets of values, rows, secrets and events. It imports nothing of the floors above."""
+
+from models.enums import (
+    ApplicationStatus,
+    DeploymentKind,
+    DeploymentStatus,
+    EventKind,
+    GlobalRole,
+    HealthStatus,
+    LogLevel,
+    StageName,
+    StageStatus,
+    TeamRole,
+)
+from models.rows import (
+    Application,
+    Deployment,
+    Event,
+    Membership,
+    Project,
+    PublishedPort,
+    Row,
+    Session,
+    Stage,
+    Team,
+    User,
+)
+
+__all__ = [
+    "Application",
+    "ApplicationStatus",
+    "Deployment",
+    "DeploymentKind",
+    "DeploymentStatus",
+    "Event",
+    "EventKind",
+    "GlobalRole",
+    "HealthStatus",
+    "LogLevel",
+    "Membership",
+    "Project",
+    "PublishedPort",
+    "Row",
+    "Session",
+    "Stage",
+    "StageName",
+    "StageStatus",
+    "Team",
+    "TeamRole",
+    "User",
+]

@@ -1,0 +1,106 @@
+"""The connection to Postgres, and its migrations."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import asyncpg
+from tortoise import Tortoise
+from tortoise.backends.base.client import BaseDBAsyncClient
+from tortoise.connection import get_connection
+from tortoise.exceptions import DBConnectionError
+from tortoise.migrations.api import migrate as apply_migrations
+
+from models.settings import settings
+
+AWAY = (DBConnectionError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError, ConnectionError)
+"""What a statement raises while the database cannot be reached."""
+
+_MIGRATION_LOCK = 0x646F6B70
+
+
+class _NoReset(asyncpg.Connection):  # type: ignore[misc]
+    """Returning to the pool costs no round trip: no code here leaves session state (SET, LISTEN, session locks) on a pooled connection."""
+
+    def get_reset_query(self) -> str:
+        return ""
+
+
+def credentials(url: str) -> dict[str, Any]:
+    """What asyncpg needs of a libpq URL; `?host=/directory` is a unix socket.
+
+    Raises ValueError when the URL is not one of Postgres.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in ("postgres", "postgresql"):
+        raise ValueError(f"DOKPLOY_DATABASE_URL must start with postgresql://, not {parts.scheme}://")
+    query = dict(parse_qsl(parts.query))
+    return {
+        "host": query.get("host") or parts.hostname or "localhost",
+        "port": parts.port or 5432,
+        "user": unquote(parts.username) if parts.username else query.get("user"),
+        "password": unquote(parts.password) if parts.password else query.get("password"),
+        "database": parts.path.lstrip("/") or "dokploy",
+    }
+
+
+def configuration(url: str) -> dict[str, Any]:
+    """Tortoise's configuration for one database."""
+    pool = {"minsize": 1, "maxsize": 16, "connection_class": _NoReset, "statement_cache_size": 1024}
+    return {
+        "connections": {"default": {"engine": "tortoise.backends.asyncpg", "credentials": credentials(url) | pool}},
+        "apps": {
+            "models": {
+                "models": ["models.rows"],
+                "migrations": "models.migrations",
+                "default_connection": "default",
+            }
+        },
+        "use_tz": True,
+        "timezone": "UTC",
+    }
+
+
+@asynccontextmanager
+async def connected() -> AsyncIterator[None]:
+    """Hold the process's connection pool for the event loop that runs this."""
+    await Tortoise.init(config=configuration(settings().database_url), _enable_global_fallback=True)
+    try:
+        yield
+    finally:
+        await Tortoise.close_connections()
+
+
+def database() -> BaseDBAsyncClient:
+    """The pool as Tortoise hands it out, for statements of our own."""
+    return get_connection("default")
+
+
+@asynccontextmanager
+async def own_connection() -> AsyncIterator[Any]:
+    """An asyncpg connection outside the pool, for session locks and LISTEN."""
+    connection = await asyncpg.connect(**credentials(settings().database_url))
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def migrate() -> None:
+    """Bring the schema up to date; several callers at once take turns."""
+    async with own_connection() as connection:
+        await connection.execute("select pg_advisory_lock($1)", _MIGRATION_LOCK)
+        await apply_migrations(config=configuration(settings().database_url))
+        await Tortoise.close_connections()
+
+
+async def answers() -> bool:
+    """Whether the database answers within two seconds."""
+    try:
+        async with asyncio.timeout(2):
+            await database().execute_query("select 1")
+    except (OSError, TimeoutError, DBConnectionError, asyncpg.PostgresError):
+        return False
+    return True

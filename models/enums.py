@@ -1,0 +1,104 @@
+"""The closed sets of values, each member in lower case as the API prints it (DECISIONS 15 and 17)."""
+
+from enum import StrEnum, unique
+
+
+@unique
+class GlobalRole(StrEnum):
+    """What somebody may do in the whole installation."""
+
+    owner = "owner"
+    admin = "admin"
+    member = "member"
+
+
+@unique
+class TeamRole(StrEnum):
+    """What a member may do with the projects of a team."""
+
+    admin = "admin"
+    developer = "developer"
+    viewer = "viewer"
+
+
+@unique
+class ApplicationStatus(StrEnum):
+    """Where an application stands."""
+
+    pending = "pending"
+    deploying = "deploying"
+    running = "running"
+    stopped = "stopped"
+    error = "error"
+
+
+@unique
+class HealthStatus(StrEnum):
+    """What the health checks of an application's containers say together."""
+
+    healthy = "healthy"
+    starting = "starting"
+    unhealthy = "unhealthy"
+    unknown = "unknown"
+
+
+@unique
+class DeploymentKind(StrEnum):
+    """Where the image of a deployment comes from; it decides the task graph."""
+
+    git = "git"
+    image = "image"
+    config = "config"
+    rollback = "rollback"
+
+
+@unique
+class DeploymentStatus(StrEnum):
+    """The state of a deployment; the last three are terminal."""
+
+    pending = "pending"
+    cloning = "cloning"
+    building = "building"
+    deploying = "deploying"
+    success = "success"
+    failed = "failed"
+    cancelled = "cancelled"
+
+
+@unique
+class StageName(StrEnum):
+    """A stage of a task graph."""
+
+    cloning = "cloning"
+    building = "building"
+    deploying = "deploying"
+
+
+@unique
+class StageStatus(StrEnum):
+    """The state of one stage of a deployment."""
+
+    pending = "pending"
+    running = "running"
+    completed = "completed"
+    failed = "failed"
+    skipped = "skipped"
+
+
+@unique
+class EventKind(StrEnum):
+    """What an event tells."""
+
+    status = "status"
+    progress = "progress"
+    log = "log"
+
+
+@unique
+class LogLevel(StrEnum):
+    """How serious a log line is."""
+
+    debug = "debug"
+    info = "info"
+    warning = "warning"
+    error = "error"

@@ -1,0 +1,163 @@
+"""Events of deployments: rows with a sequence number per deployment; Redis only wakes whoever waits (PIPELINE 7)."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+from uuid import UUID
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+from tortoise.backends.base.client import BaseDBAsyncClient
+
+from models.enums import DeploymentStatus, EventKind, LogLevel
+from models.rows import Event
+from models.settings import settings
+
+log = structlog.get_logger()
+
+TERMINAL = frozenset({DeploymentStatus.success, DeploymentStatus.failed, DeploymentStatus.cancelled})
+CHANNEL = "dokploy:events"
+PATIENCE = 1.0
+"""Seconds after which a waiting reader looks again even when nobody woke it."""
+_BATCH = 500
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What is to be appended."""
+
+    kind: EventKind
+    message: str
+    level: LogLevel = LogLevel.info
+
+
+async def append(
+    connection: BaseDBAsyncClient,
+    deployment: UUID,
+    entries: Sequence[Entry],
+    *,
+    progress: int = 0,
+    guard: str = "true",
+    values: Sequence[Any] = (),
+) -> bool:
+    """Append entries to a deployment that still satisfies `guard` (SQL over `deployment`, its parameters from $7).
+
+    One statement numbers and stores them, so sequence numbers have no gap; it raises the deployment's progress, too.
+    Returns whether the guard held. Wake the readers after the commit.
+    """
+    rows = await connection.execute_query_dict(
+        f"""
+        with numbered as (
+            update deployment set last_seq = last_seq + $2, progress = greatest(progress, $6) where id = $1 and ({guard})
+            returning last_seq - $2 as base, status, progress
+        )
+        insert into event (deployment_id, seq, at, kind, status, stage, progress, level, message)
+        select $1, base + e.n, clock_timestamp(), e.kind, status,
+               case when status in ('cloning', 'building', 'deploying') then status end, progress, e.level, e.message
+        from numbered, unnest($3::text[], $4::text[], $5::text[]) with ordinality as e (kind, level, message, n)
+        returning seq
+        """,  # noqa: S608
+        [
+            deployment,
+            len(entries),
+            [entry.kind.value for entry in entries],
+            [entry.level.value for entry in entries],
+            [entry.message for entry in entries],
+            progress,
+            *values,
+        ],
+    )
+    return bool(rows)
+
+
+async def after(deployment: UUID, seq: int, limit: int = _BATCH) -> list[Event]:
+    """The events of a deployment that follow a sequence number, in order."""
+    return await Event.filter(deployment_id=deployment, seq__gt=seq).order_by("seq").limit(limit)
+
+
+class Bell:
+    """Wakes the readers of this process: one subscription to Redis for all of them; without Redis they look once a second."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, set[asyncio.Event]] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        """Start listening."""
+        self._task = asyncio.create_task(self._listen())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Stop listening."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _listen(self) -> None:
+        while True:
+            try:
+                async with redis() as client, client.pubsub() as pubsub:
+                    await pubsub.subscribe(CHANNEL)
+                    async for message in pubsub.listen():
+                        if message["type"] == "message":
+                            self._wake(message["data"].decode(errors="replace"))
+            except (RedisError, OSError) as error:
+                log.warning("events.redis_away", error=str(error))
+                await asyncio.sleep(PATIENCE)
+
+    def _wake(self, deployment: str) -> None:
+        for waiting in self._waiting.get(deployment, ()):
+            waiting.set()
+
+    async def follow(self, deployment: UUID, seq: int) -> AsyncIterator[Event]:
+        """The events after `seq` as they come, up to and including the terminal one."""
+        woken = asyncio.Event()
+        key = str(deployment)
+        self._waiting.setdefault(key, set()).add(woken)
+        try:
+            while True:
+                woken.clear()
+                found = await after(deployment, seq)
+                for event in found:
+                    seq = event.seq
+                    yield event
+                    if event.kind is EventKind.status and event.status in TERMINAL:
+                        return
+                if not found:
+                    try:
+                        await asyncio.wait_for(woken.wait(), PATIENCE)
+                    except TimeoutError:
+                        continue
+        finally:
+            waiting = self._waiting[key]
+            waiting.discard(woken)
+            if not waiting:
+                del self._waiting[key]
+
+
+bell = Bell()
+
+
+def redis() -> Redis:
+    """A client of the configured Redis whose calls give up after two seconds."""
+    return Redis.from_url(settings().redis_url, socket_timeout=None, socket_connect_timeout=2)
+
+
+async def wake(deployment: UUID) -> None:
+    """Wake whoever follows a deployment; when Redis is away they look by themselves within a second."""
+    try:
+        async with asyncio.timeout(2), redis() as client:
+            await client.publish(CHANNEL, str(deployment))
+    except (RedisError, OSError, TimeoutError) as error:
+        log.warning("events.redis_away", error=str(error))
+
+
+async def answers() -> bool:
+    """Whether Redis answers within two seconds."""
+    try:
+        async with asyncio.timeout(2), redis() as client:
+            return bool(await client.ping())
+    except (RedisError, OSError, TimeoutError):
+        return False

@@ -1,0 +1,44 @@
+"""Published ports: each port of the host belongs to one application at most."""
+
+from typing import Any
+
+from tortoise.connection import get_connection
+
+from models.rows import Application, PublishedPort
+from models.settings import settings
+
+_LOCK = 0x706F7274
+
+
+class PortTaken(Exception):
+    """The published port belongs to another application."""
+
+
+async def claim(application: Application, wanted: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The ports with a published port for each; the application keeps those it has and gives back what it no longer wants.
+
+    Runs inside the caller's transaction. Raises `PortTaken` when a port that was asked for belongs to another application, or none is free.
+    """
+    await get_connection("default").execute_query("select pg_advisory_xact_lock($1)", [_LOCK])
+    kept = {each["container_port"]: each["published_port"] for each in application.ports}
+    await PublishedPort.filter(application_id=application.id).delete()
+    taken: set[Any] = set(await PublishedPort.all().values_list("port", flat=True))
+    claimed = []
+    for each in wanted:
+        asked = each["published_port"] or kept.get(each["container_port"])
+        if asked in taken and each["published_port"]:
+            raise PortTaken(f"Port {asked} belongs to another application.")
+        port = asked if asked is not None and asked not in taken else _free(taken, wanted)
+        taken.add(port)
+        await PublishedPort.create(port=port, application_id=application.id)
+        claimed.append({**each, "published_port": port})
+    return claimed
+
+
+def _free(taken: set[Any], wanted: list[dict[str, Any]]) -> int:
+    asked = {each["published_port"] for each in wanted}
+    first, last = settings().port_range
+    for port in range(first, last + 1):
+        if port not in taken and port not in asked:
+            return port
+    raise PortTaken(f"No port from {first} to {last} is free.")

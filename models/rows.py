@@ -1,0 +1,249 @@
+"""The rows. Ids are UUIDv7: unique across tables and in the order of creation (DECISIONS 2)."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from tortoise import fields
+from tortoise.models import Model
+from uuid_utils.compat import uuid7
+
+from models.enums import (
+    ApplicationStatus,
+    DeploymentKind,
+    DeploymentStatus,
+    EventKind,
+    GlobalRole,
+    HealthStatus,
+    LogLevel,
+    StageName,
+    StageStatus,
+    TeamRole,
+)
+from models.secrets import EncryptedJSONField
+
+
+class Row(Model):
+    """What every entity has."""
+
+    id = fields.UUIDField(primary_key=True, default=uuid7)
+    created_at = fields.DatetimeField(auto_now_add=True)
+
+    class Meta:
+        """No table of its own."""
+
+        abstract = True
+
+
+class User(Row):
+    """Somebody who can log in; name and e-mail are kept in lower case."""
+
+    username = fields.CharField(max_length=32, unique=True)
+    email = fields.CharField(max_length=254, unique=True)
+    password_hash = fields.TextField()
+    role = fields.CharEnumField(GlobalRole, max_length=16)
+    updated_at = fields.DatetimeField(auto_now=True)
+
+    class Meta:
+        """`user` is a reserved word in SQL."""
+
+        table = "account"
+
+
+class Session(Row):
+    """A login; its id is the `jti` of the token, and a token without its row is worth nothing."""
+
+    user_id: UUID
+    user: fields.ForeignKeyRelation[User] = fields.ForeignKeyField("models.User", related_name=False, on_delete=fields.CASCADE)
+    expires_at = fields.DatetimeField()
+
+    class Meta:
+        """Named as what it is."""
+
+        table = "session"
+
+
+class Team(Row):
+    """People who share projects."""
+
+    name = fields.CharField(max_length=50, unique=True)
+    description = fields.TextField(default="")
+    updated_at = fields.DatetimeField(auto_now=True)
+
+    class Meta:
+        """Named as what it is."""
+
+        table = "team"
+
+
+class Membership(Row):
+    """Somebody's role in a team."""
+
+    team_id: UUID
+    team: fields.ForeignKeyRelation[Team] = fields.ForeignKeyField("models.Team", related_name=False, on_delete=fields.CASCADE)
+    user_id: UUID
+    user: fields.ForeignKeyRelation[User] = fields.ForeignKeyField("models.User", related_name=False, on_delete=fields.CASCADE)
+    role = fields.CharEnumField(TeamRole, max_length=16)
+
+    class Meta:
+        """One role per person and team."""
+
+        table = "membership"
+        unique_together = (("team", "user"),)
+
+
+class Project(Row):
+    """A set of applications with one owner and at most one team; a deleted one keeps its row for 30 days."""
+
+    name = fields.CharField(max_length=50)
+    description = fields.TextField(default="")
+    owner_id: UUID
+    owner: fields.ForeignKeyRelation[User] = fields.ForeignKeyField("models.User", related_name=False, on_delete=fields.RESTRICT)
+    team_id: UUID | None
+    team: fields.ForeignKeyNullableRelation[Team] = fields.ForeignKeyField(
+        "models.Team", related_name=False, on_delete=fields.RESTRICT, null=True
+    )
+    updated_at = fields.DatetimeField(auto_now=True)
+    deleted_at = fields.DatetimeField(null=True)
+
+    class Meta:
+        """Named as what it is."""
+
+        table = "project"
+
+
+class Application(Row):
+    """What the user wants to run; the worker makes it so."""
+
+    name = fields.CharField(max_length=50)
+    project_id: UUID
+    project: fields.ForeignKeyRelation[Project] = fields.ForeignKeyField("models.Project", related_name=False, on_delete=fields.RESTRICT)
+    service_name = fields.CharField(max_length=63, unique=True)
+    image = fields.CharField(max_length=512, null=True)
+    status = fields.CharEnumField(ApplicationStatus, max_length=16, default=ApplicationStatus.pending)
+    health_status = fields.CharEnumField(HealthStatus, max_length=16, default=HealthStatus.unknown)
+    replicas = fields.IntField(default=1)
+    env_vars = EncryptedJSONField()
+    ports: list[dict[str, Any]] = fields.JSONField(default=list)
+    volumes: list[dict[str, Any]] = fields.JSONField(default=list)
+    health_check: dict[str, Any] | None = fields.JSONField(null=True)
+    resources: dict[str, Any] | None = fields.JSONField(null=True)
+    git_source: dict[str, Any] | None = fields.JSONField(null=True)
+    last_commit_sha = fields.CharField(max_length=64, null=True)
+    last_sync = fields.DatetimeField(null=True)
+    wished = fields.IntField(default=0)
+    """Raised with every wish that is a task (scale, restart, delete)."""
+    granted = fields.IntField(default=0)
+    """The last wish that Swarm was told."""
+    restart_wish = fields.IntField(default=0)
+    """The wish that was the last restart."""
+    delete_volumes = fields.BooleanField(default=False)
+    updated_at = fields.DatetimeField(auto_now=True)
+    deleted_at = fields.DatetimeField(null=True)
+
+    class Meta:
+        """Named as what it is."""
+
+        table = "application"
+
+
+class PublishedPort(Model):
+    """A port of the host that belongs to an application; the key is what makes it unique."""
+
+    port = fields.IntField(primary_key=True, generated=False)
+    application_id: UUID
+    application: fields.ForeignKeyRelation[Application] = fields.ForeignKeyField(
+        "models.Application", related_name=False, on_delete=fields.CASCADE
+    )
+
+    class Meta:
+        """Named as what it is."""
+
+        table = "published_port"
+
+
+class Deployment(Row):
+    """One run of a task graph with the configuration frozen in `snapshot`; see `workers.states` for its life."""
+
+    application_id: UUID
+    application: fields.ForeignKeyRelation[Application] = fields.ForeignKeyField(
+        "models.Application", related_name=False, on_delete=fields.CASCADE
+    )
+    project_id: UUID
+    project: fields.ForeignKeyRelation[Project] = fields.ForeignKeyField("models.Project", related_name=False, on_delete=fields.RESTRICT)
+    kind = fields.CharEnumField(DeploymentKind, max_length=16)
+    status = fields.CharEnumField(DeploymentStatus, max_length=16, default=DeploymentStatus.pending)
+    snapshot = EncryptedJSONField()
+    force = fields.BooleanField(default=False)
+    branch = fields.CharField(max_length=255, null=True)
+    commit_sha = fields.CharField(max_length=64, null=True)
+    commit_message = fields.TextField(null=True)
+    author = fields.TextField(null=True)
+    image = fields.CharField(max_length=512, null=True)
+    image_id = fields.CharField(max_length=512, null=True)
+    previous_deployment_id = fields.UUIDField(null=True)
+    epoch = fields.IntField(default=0)
+    attempt = fields.IntField(default=0)
+    worker = fields.CharField(max_length=128, null=True)
+    lease_until = fields.DatetimeField(null=True)
+    progress = fields.IntField(default=0)
+    last_seq = fields.IntField(default=0)
+    rung_at = fields.DatetimeField(null=True)
+    error_code = fields.CharField(max_length=32, null=True)
+    error_message = fields.TextField(null=True)
+    error_output = fields.TextField(null=True)
+    """The last lines of whatever failed."""
+    started_at = fields.DatetimeField(null=True)
+    finished_at = fields.DatetimeField(null=True)
+    duration = fields.IntField(null=True)
+    """Seconds from the start of the first stage to the end."""
+    deleted_at = fields.DatetimeField(null=True)
+
+    class Meta:
+        """Named as what it is."""
+
+        table = "deployment"
+
+
+class Stage(Row):
+    """One stage of a deployment's task graph."""
+
+    deployment_id: UUID
+    deployment: fields.ForeignKeyRelation[Deployment] = fields.ForeignKeyField(
+        "models.Deployment", related_name=False, on_delete=fields.CASCADE
+    )
+    position = fields.IntField()
+    name = fields.CharEnumField(StageName, max_length=16)
+    status = fields.CharEnumField(StageStatus, max_length=16, default=StageStatus.pending)
+    started_at = fields.DatetimeField(null=True)
+    finished_at = fields.DatetimeField(null=True)
+
+    class Meta:
+        """One row per stage and deployment."""
+
+        table = "stage"
+        unique_together = (("deployment", "position"),)
+
+
+class Event(Model):
+    """What happened to a deployment; `seq` counts from 1 without a gap within one deployment."""
+
+    id = fields.BigIntField(primary_key=True)
+    deployment_id: UUID
+    deployment: fields.ForeignKeyRelation[Deployment] = fields.ForeignKeyField(
+        "models.Deployment", related_name=False, on_delete=fields.CASCADE
+    )
+    seq = fields.IntField()
+    at: datetime = fields.DatetimeField()
+    kind = fields.CharEnumField(EventKind, max_length=16)
+    status = fields.CharEnumField(DeploymentStatus, max_length=16)
+    stage = fields.CharEnumField(StageName, max_length=16, null=True)
+    progress = fields.IntField()
+    level = fields.CharEnumField(LogLevel, max_length=16)
+    message = fields.TextField()
+
+    class Meta:
+        """The pair is what a client resumes from."""
+
+        table = "event"
+        unique_together = (("deployment", "seq"),)

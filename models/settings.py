@@ -1,0 +1,68 @@
+"""Settings from the environment (`DOKPLOY_*`), read once per process."""
+
+import functools
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Everything that can be configured; each field is the environment variable `DOKPLOY_<FIELD>` in upper case."""
+
+    model_config = SettingsConfigDict(env_prefix="DOKPLOY_", extra="ignore")
+
+    database_url: str = "postgresql://dokploy@localhost/dokploy"
+    """Postgres ≥ 16, as a libpq URL; a unix socket is `postgresql://user@/name?host=/directory`."""
+
+    redis_url: str = "redis://localhost:6379/0"
+    """Redis or Valkey; a unix socket is `unix:///path/to/socket`. The queue uses the database after this one."""
+
+    data: Path = Path(".dokploy")
+    """Directory of this installation: the keys, and the work directories of running deployments."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=0, le=65535)
+
+    public_url: str = ""
+    """The URL by which people reach the gateway; empty means the address it listens on."""
+
+    registration: Literal["open", "closed"] = "open"
+
+    secret_keys: Annotated[list[SecretStr], NoDecode] = []
+    """Fernet keys, comma-separated, newest first; empty means the key file under `data`, made on first start."""
+
+    token_key: SecretStr | None = None
+    """Key of the login tokens, at least 32 bytes; unset means the key file under `data`, made on first start."""
+
+    docker: str = ""
+    """The docker command line to use; empty lets the worker choose one."""
+
+    git_allowed_hosts: Annotated[frozenset[str], NoDecode] = frozenset()
+    """`host` or `host:port`, comma-separated: these may be private addresses and may be reached by plain HTTP."""
+
+    port_range: Annotated[tuple[int, int], NoDecode] = (30000, 32767)
+    """First and last published port that applications are given, as `first-last`."""
+
+    worker_threads: int = Field(default=4, ge=1, le=64)
+    """Stages that one worker process runs at a time."""
+
+    swarm_advertise_address: str = "127.0.0.1"
+    """The address other nodes would reach this Swarm manager by; used when Swarm is initialised."""
+
+    @field_validator("secret_keys", "git_allowed_hosts", mode="before")
+    @classmethod
+    def _comma_separated(cls, value: object) -> object:
+        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @field_validator("port_range", mode="before")
+    @classmethod
+    def _first_to_last(cls, value: object) -> object:
+        return value.split("-", 1) if isinstance(value, str) else value
+
+
+@functools.cache
+def settings() -> Settings:
+    """The settings of this process."""
+    return Settings()

@@ -1,0 +1,214 @@
+"""Applications: the chapter "Applications" of the specification."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import strawberry
+
+import models
+import workers
+from schema.access import Role
+from schema.application_inputs import CreateApplicationInput, DeployInput, ScaleInput, UpdateApplicationInput, changed, created
+from schema.context import Context
+from schema.deployments import Deployment
+from schema.fields import computed, entity, one, page
+from schema.operation import Resource
+from schema.page import Page
+from schema.projects import Project
+
+MASK = "***"
+
+
+@strawberry.type
+class EnvVar:
+    """An environment variable; the value of a secret is never shown."""
+
+    key: str
+    value: str
+    is_secret: bool
+
+
+@strawberry.type
+class Port:
+    """A port of the containers, and the one of the host that leads to it."""
+
+    container_port: int
+    protocol: str
+    published_port: int | None
+
+
+@strawberry.type
+class Volume:
+    """A named volume of the application, mounted into its containers."""
+
+    source: str
+    target: str
+    read_only: bool
+
+
+@strawberry.type
+class HealthCheck:
+    """The command that says whether a container is well; times in seconds."""
+
+    command: str
+    interval: int
+    timeout: int
+    retries: int
+    start_period: int
+
+
+@strawberry.type
+class Resources:
+    """What one container may use, and what it uses now: memory in MiB, CPU in cores."""
+
+    memory_limit: int | None
+    cpu_limit: float | None
+
+
+@strawberry.type
+class GitSource:
+    """Where the code comes from, and what was built of it last."""
+
+    repo_url: str
+    branch: str
+    build_path: str
+    dockerfile: str
+    last_commit_sha: str | None
+    last_sync: datetime | None
+
+
+def _masked(env_vars: list[dict[str, Any]]) -> list[EnvVar]:
+    return [EnvVar(key=each["key"], value=MASK if each["is_secret"] else each["value"], is_secret=each["is_secret"]) for each in env_vars]
+
+
+def _ports(ports: list[dict[str, Any]]) -> list[Port]:
+    return [Port(**each) for each in ports]
+
+
+def _volumes(volumes: list[dict[str, Any]]) -> list[Volume]:
+    return [Volume(**each) for each in volumes]
+
+
+def _health_check(value: dict[str, Any] | None) -> HealthCheck | None:
+    return HealthCheck(**value) if value else None
+
+
+def _resources(value: dict[str, Any] | None) -> Resources:
+    return Resources(**(value or {"memory_limit": None, "cpu_limit": None}))
+
+
+def _git_source(value: dict[str, Any] | None, sha: str | None, at: datetime | None) -> GitSource | None:
+    return GitSource(**value, last_commit_sha=sha, last_sync=at) if value else None
+
+
+@entity(models.Application, scope="project_id")
+class Application:
+    """Something that runs, or will."""
+
+    id: strawberry.ID
+    name: str
+    project_id: strawberry.ID
+    project: Project = one("project_id")
+    service_name: str
+    image: str | None
+    status: models.ApplicationStatus
+    health_status: models.HealthStatus
+    replicas: int
+    env_vars: list[EnvVar] = computed(_masked, "env_vars")
+    ports: list[Port] = computed(_ports, "ports")
+    volumes: list[Volume] = computed(_volumes, "volumes")
+    health_check: HealthCheck | None = computed(_health_check, "health_check")
+    resources: Resources = computed(_resources, "resources")
+    git_source: GitSource | None = computed(_git_source, "git_source", "last_commit_sha", "last_sync")
+    last_deployment: Deployment | None = one("application_id", "-id")
+    deployments: Page[Deployment] = page("-created_at", fk="application_id")
+    created_at: datetime
+    updated_at: datetime
+
+
+applications = Resource("application", Application)
+
+LINKS = ("self", "deploy", "logs", "metrics", "deployments")
+DETAIL = """
+    id name projectId serviceName image status replicas healthStatus
+    envVars { key value isSecret }
+    ports { containerPort protocol publishedPort }
+    volumes { source target readOnly }
+    healthCheck { command interval timeout retries startPeriod }
+    resources { memoryLimit cpuLimit }
+    gitSource { repoUrl branch buildPath dockerfile lastCommitSha lastSync }
+    createdAt updatedAt
+"""
+
+
+class ApplicationFilters:
+    """What applications can be filtered by."""
+
+    project_id: UUID
+    status: models.ApplicationStatus
+
+
+list_ = applications.list(
+    needs=Role.viewer,
+    filters=ApplicationFilters,
+    search=True,
+    sort=("created_at", "updated_at", "name"),
+    view="id name projectId image status replicas healthStatus lastDeployment { id status createdAt } createdAt",
+    links=("self", "deploy", "logs", "metrics"),
+)
+
+get = applications.get(needs=Role.viewer, view=DETAIL, links=LINKS)
+
+
+@applications.post(needs=Role.member, view="id name projectId serviceName status createdAt", links=("self", "deploy"))
+async def create(ctx: Context, input: CreateApplicationInput) -> models.Application:
+    """Create an application; it takes a developer of its project."""
+    project = await ctx.reference(Project, input.project_id, Role.developer, field="projectId")
+    return await created(project, input)
+
+
+@applications.patch("/{id}", needs=Role.developer, view=DETAIL, links=LINKS)
+async def update(ctx: Context, application: models.Application, input: UpdateApplicationInput) -> models.Application:
+    """Update the configuration; a running application is brought to it by a deployment of kind `config` (DECISIONS 18)."""
+    return await changed(application, input)
+
+
+@applications.delete("/{id}", needs=Role.admin)
+async def delete(ctx: Context, application: models.Application, delete_volumes: bool = False) -> None:
+    """Delete an application; what runs of it goes in the background, its volumes only when asked for."""
+    await workers.remove(application, delete_volumes=delete_volumes)
+
+
+@applications.post(
+    "/{id}/deploy",
+    status=202,
+    needs=Role.developer,
+    view="deploymentId: id status queuePosition estimatedTime",
+    links={"deployment": "deployments.get", "logs": "deployments.logs"},
+)
+async def deploy(ctx: Context, application: models.Application, input: DeployInput) -> models.Deployment:
+    """Trigger a deployment."""
+    return await workers.start_deployment(application, branch=input.branch, commit_sha=input.commit_sha, force=input.force)
+
+
+@strawberry.type
+class Scaling:
+    """A change of the number of replicas that is under way."""
+
+    previous_replicas: int
+    current_replicas: int
+    status: str
+
+
+@applications.post("/{id}/scale", status=200, needs=Role.developer, view="previousReplicas currentReplicas status")
+async def scale(ctx: Context, application: models.Application, input: ScaleInput) -> Scaling:
+    """Scale the application's replicas; 0 stops it."""
+    previous = await workers.scale(application, input.replicas)
+    return Scaling(previous_replicas=previous, current_replicas=input.replicas, status="scaling")
+
+
+@applications.post("/{id}/restart", status=202, needs=Role.developer, view="id status", links=("self",))
+async def restart(ctx: Context, application: models.Application) -> models.Application:
+    """Restart the application's containers one after the other."""
+    return await workers.restart(application)

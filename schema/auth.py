@@ -1,0 +1,82 @@
+"""Auth: the chapter "Authentication" of the specification."""
+
+import strawberry
+from tortoise.exceptions import IntegrityError
+from tortoise.transactions import in_transaction
+
+import models
+from models import passwords
+from models.settings import settings
+from schema import tokens
+from schema.access import Role
+from schema.context import Context
+from schema.errors import Conflict, Forbidden, Unauthorized
+from schema.inputs import Input
+from schema.operation import Resource
+from schema.users import Email, Password, User, Username
+
+_FIRST_USER_LOCK = 0x6F776E72
+
+auth = Resource("", plural="auth", path="/auth")
+
+
+@strawberry.type
+class Login:
+    """A session that was opened."""
+
+    token: str
+    expires_in: int
+    user: User
+
+
+@strawberry.pydantic.input
+class LoginInput(Input):
+    """Who logs in; the name may be the e-mail address."""
+
+    username: str
+    password: str
+
+
+@auth.post("/login", needs=Role.anonymous, status=200, view="token expiresIn user { id username email roles }")
+async def login(ctx: Context, input: LoginInput) -> Login:
+    """Authenticate with username (or e-mail) and password."""
+    name = input.username.lower()
+    user = await (models.User.get_or_none(email=name) if "@" in name else models.User.get_or_none(username=name))
+    if not await passwords.verify(user.password_hash if user else None, input.password) or user is None:
+        raise Unauthorized("Wrong user name or password.")
+    return Login(token=await tokens.issued(user), expires_in=tokens.LIFETIME, user=user)  # type: ignore[arg-type]
+
+
+@auth.post("/logout", needs=Role.member, status=204)
+async def logout(ctx: Context) -> None:
+    """Invalidate the current session."""
+    await models.Session.filter(id=ctx.session_id).delete()
+
+
+@strawberry.pydantic.input
+class RegisterInput(Input):
+    """A new account."""
+
+    username: Username
+    email: Email
+    password: Password
+
+
+@auth.post("/register", needs=Role.anonymous, view="id username email createdAt")
+async def register(ctx: Context, input: RegisterInput) -> models.User:
+    """Register a new user; the first one becomes the owner of the installation (DECISIONS 14)."""
+    hashed = await passwords.hashed(input.password)
+    try:
+        async with in_transaction() as connection:
+            await connection.execute_query("select pg_advisory_xact_lock($1)", [_FIRST_USER_LOCK])
+            first = not await models.User.exists()
+            if settings().registration == "closed" and not first:
+                raise Forbidden("Registration is closed.")
+            return await models.User.create(
+                username=input.username.lower(),
+                email=input.email.lower(),
+                password_hash=hashed,
+                role=models.GlobalRole.owner if first else models.GlobalRole.member,
+            )
+    except IntegrityError as error:
+        raise Conflict("The user name or the e-mail address is taken.", reason="NAME_TAKEN") from error

@@ -1,0 +1,116 @@
+"""Who asks, and what they may see: the one choke point through which tenants' rows are fetched (SECURITY, DECISIONS 5 and 15)."""
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+from uuid import UUID
+
+from tortoise.expressions import Q
+from tortoise.models import Model
+from tortoise.queryset import QuerySet
+
+import models
+from schema.access import OPERATORS, TEAM_ROLES, Role
+from schema.errors import Forbidden, NotFound, Unauthorized, UnprocessableEntity
+from schema.fields import Entity, Realm, entity_of
+
+
+@dataclass
+class Context:
+    """One request: the caller, and what was learned about them so far."""
+
+    user: models.User | None = None
+    session_id: UUID | None = None
+    request_id: str = ""
+    _roles: dict[Realm, dict[UUID, Role]] = field(default_factory=dict)
+    _loaders: dict[Hashable, Any] = field(default_factory=dict)
+
+    @property
+    def caller(self) -> models.User:
+        """Whoever is logged in. Raises `Unauthorized` when nobody is."""
+        if self.user is None:
+            raise Unauthorized
+        return self.user
+
+    @cached_property
+    def operator(self) -> bool:
+        """Whether the caller is the installation's owner or one of its admins, and so sees everything."""
+        return self.user is not None and self.user.role in OPERATORS
+
+    async def roles(self, realm: Realm) -> dict[UUID, Role]:
+        """The caller's role in each project, or team, that they may see; for an operator nothing is listed."""
+        if self.user is None or self.operator:
+            return {}
+        if realm not in self._roles:
+            memberships = await models.Membership.filter(user_id=self.user.id).values_list("team_id", "role")
+            teams = {team: TEAM_ROLES[models.TeamRole(role)] for team, role in memberships}
+            self._roles[Realm.team] = teams
+            projects = await models.Project.filter(
+                Q(owner_id=self.user.id) | Q(team_id__in=list(teams)), deleted_at__isnull=True
+            ).values_list("id", "owner_id", "team_id")
+            self._roles[Realm.project] = {
+                project: Role.admin if owner == self.user.id else teams[team] for project, owner, team in projects
+            }
+        return self._roles[realm]
+
+    async def visible(self, entity: Entity) -> QuerySet[Any]:
+        """The rows of an entity that the caller may see."""
+        query: QuerySet[Any] = entity.model.filter(**entity.living)
+        if self.operator:
+            return query
+        return query.filter(**{f"{entity.scope}__in": list(await self.roles(entity.realm))})
+
+    async def role_for(self, entity: Entity, row: Model) -> Role:
+        """The caller's role where the row lives."""
+        if self.operator:
+            return Role.operator
+        return (await self.roles(entity.realm)).get(getattr(row, entity.scope), Role.anonymous)
+
+    async def fetch(self, entity: Entity, id: str, needs: Role) -> Any:
+        """A row named in a path.
+
+        Raises `NotFound` when it does not exist, is malformed or may not be seen: the same answer; `Forbidden` when the role is too low.
+        """
+        row = await self._seen(entity, id)
+        if row is None:
+            raise NotFound(f"{entity.title} with ID '{id[:64]}' not found", resourceType=entity.singular, resourceId=id[:64])
+        if await self.role_for(entity, row) < needs:
+            raise Forbidden
+        return row
+
+    async def reference(self, type_: type, id: str, needs: Role, *, field: str) -> Any:
+        """A row named in a body.
+
+        Raises `UnprocessableEntity` with the field when it does not exist or may not be seen, `Forbidden` when the role is too low.
+        """
+        entity = entity_of(type_)
+        row = await self._seen(entity, id)
+        if row is None:
+            raise UnprocessableEntity(f"There is no {entity.singular} with this id.", field=field)
+        if await self.role_for(entity, row) < needs:
+            raise Forbidden
+        return row
+
+    def require(self, needs: Role) -> None:
+        """Raise `Unauthorized` or `Forbidden` when an operation that belongs to no row is out of the caller's reach."""
+        if needs == Role.anonymous:
+            return
+        if needs == Role.operator and self.caller.role not in OPERATORS:
+            raise Forbidden
+        _ = self.caller
+
+    def loader(self, key: Hashable, make: Callable[[], Any]) -> Any:
+        """The batch loader of this request for one purpose."""
+        if key not in self._loaders:
+            self._loaders[key] = make()
+        return self._loaders[key]
+
+    async def _seen(self, entity: Entity, id: str) -> Any:
+        try:
+            key = UUID(id)
+        except ValueError:
+            return None
+        if str(key) != id.lower():
+            return None
+        return await (await self.visible(entity)).get_or_none(id=key)

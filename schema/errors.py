@@ -1,0 +1,120 @@
+"""The errors of the API: the specification's table and the codes it lacks (DECISIONS 4 and 5)."""
+
+from typing import Any, ClassVar, TypedDict
+
+
+class Problem(TypedDict):
+    """One thing that is wrong with a request; `field` is written in the JSON's own path (`ports[0].containerPort`)."""
+
+    field: str
+    message: str
+    constraint: str
+    received: Any
+
+
+class ApiError(Exception):
+    """The request failed."""
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "INTERNAL_SERVER_ERROR"
+    headers: ClassVar[dict[str, str]] = {}
+
+    def __init__(self, message: str | None = None, **details: Any) -> None:
+        self.message = message or type(self).__doc__ or self.code
+        self.details = details
+        super().__init__(self.message)
+
+
+class InternalServerError(ApiError):
+    """Something went wrong on our side."""
+
+
+class InvalidInput(ApiError):
+    """The request body is malformed."""
+
+    status = 400
+    code = "INVALID_INPUT"
+
+
+class ValidationFailed(ApiError):
+    """Request validation failed"""  # noqa: D400 (the specification's wording)
+
+    status = 400
+    code = "VALIDATION_ERROR"
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__(errors=problems)
+        self.problems = problems
+
+
+class Unauthorized(ApiError):
+    """Authentication is required."""
+
+    status = 401
+    code = "UNAUTHORIZED"
+    headers: ClassVar[dict[str, str]] = {"WWW-Authenticate": "Bearer"}
+
+
+class InvalidToken(ApiError):
+    """The token is invalid or has expired."""
+
+    status = 401
+    code = "INVALID_TOKEN"
+    headers: ClassVar[dict[str, str]] = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
+
+
+class Forbidden(ApiError):
+    """You may see this, but your role does not allow what you asked for."""
+
+    status = 403
+    code = "FORBIDDEN"
+
+
+class NotFound(ApiError):
+    """There is nothing here."""
+
+    status = 404
+    code = "RESOURCE_NOT_FOUND"
+
+
+class MethodNotAllowed(ApiError):
+    """This path does not answer to that method."""
+
+    status = 405
+    code = "METHOD_NOT_ALLOWED"
+
+
+class Conflict(ApiError):
+    """The request contradicts the present state."""
+
+    status = 409
+    code = "CONFLICT"
+
+
+class PayloadTooLarge(ApiError):
+    """The request body is larger than 1 MiB."""
+
+    status = 413
+    code = "PAYLOAD_TOO_LARGE"
+
+
+class UnsupportedMediaType(ApiError):
+    """The request body must be application/json."""
+
+    status = 415
+    code = "UNSUPPORTED_MEDIA_TYPE"
+
+
+class UnprocessableEntity(ApiError):
+    """The request cannot be carried out as things stand."""
+
+    status = 422
+    code = "UNPROCESSABLE_ENTITY"
+
+
+class ServiceUnavailable(ApiError):
+    """The service is temporarily unavailable."""
+
+    status = 503
+    code = "SERVICE_UNAVAILABLE"
+    headers: ClassVar[dict[str, str]] = {"Retry-After": "5"}

@@ -1,0 +1,191 @@
+"""Where the data of an entity's fields comes from: declared here, fetched by `schema.plan`.
+
+An entity is a Strawberry type bound to a Tortoise model. A bare annotation is a column of that model; everything else says so:
+
+    @entity(models.Application, scope="project_id")
+    class Application:
+        id: ID
+        env_vars: list[EnvVar] = computed(masked, "env_vars")
+        last_deployment: Deployment | None = one("application_id", "-id")
+        deployments: Page[Deployment] = page("-created_at", fk="application_id")
+"""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, TypeVar, get_type_hints
+
+import strawberry
+from strawberry.types.base import get_object_definition
+from tortoise.models import Model
+
+from schema.names import api_name
+
+C = TypeVar("C", bound=type)
+
+_MARK = "__dokploy_entity__"
+
+
+class Realm(Enum):
+    """What decides who may see a row: a project it belongs to, or a team."""
+
+    project = "project"
+    team = "team"
+
+
+@dataclass(frozen=True)
+class Entity:
+    """A Strawberry type with rows of its own."""
+
+    of: type
+    model: type[Model]
+    scope: str
+    realm: Realm
+
+    @property
+    def singular(self) -> str:
+        """`application`."""
+        return api_name(self.of.__name__[:1].lower() + self.of.__name__[1:])
+
+    @property
+    def title(self) -> str:
+        """`Application`."""
+        return self.of.__name__
+
+    @property
+    def living(self) -> dict[str, bool]:
+        """The filter that leaves out what was deleted."""
+        return {"deleted_at__isnull": True} if "deleted_at" in self.model._meta.fields_map else {}
+
+
+@dataclass(frozen=True)
+class Computed:
+    """A function of columns; a batch one is `async fn(context, list of column tuples) -> list`."""
+
+    function: Callable[..., Any]
+    columns: tuple[str, ...]
+    batch: bool = False
+
+
+@dataclass(frozen=True)
+class One:
+    """The row that `fk` points to, or, with an order, the first of the rows whose `fk` points here."""
+
+    fk: str
+    order: str = ""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A list of rows that is handed out in pages."""
+
+    default: str
+    """The column that sorts when nothing else is asked for; `-` before it means descending."""
+    sort: tuple[str, ...] = ()
+    filters: dict[str, Any] = field(default_factory=dict)
+    """Column → type of the value that it must equal."""
+    search: bool = False
+    """Whether `search` looks for a part of the name."""
+    fk: str | None = None
+    """For a relation: the column that points to the parent."""
+
+
+@dataclass(frozen=True)
+class Count:
+    """How many rows of another entity point here."""
+
+    of: Callable[[], type]
+    fk: str
+
+
+@dataclass(frozen=True)
+class Group:
+    """An object that only groups fields of the same row."""
+
+
+Source = Computed | One | Listing | Count | Group
+
+
+class WrongDeclaration(TypeError):
+    """A declaration contradicts itself or the models; the message names it and the mistake."""
+
+
+def columns_of(model: type[Model]) -> frozenset[str]:
+    """The names of a model's columns, also before the models are connected."""
+    return frozenset(model._meta.fields_map) | {f"{name}_id" for name in model._meta.fk_fields}
+
+
+def entity(model: type[Model], *, scope: str, realm: Realm = Realm.project) -> Callable[[C], C]:
+    """Bind a class to a model and make it a Strawberry type.
+
+    `scope` is the column that holds the project (or team) which decides who may see a row.
+    Raises `WrongDeclaration` when a bare field or the scope is no column.
+    """
+
+    def bind(cls: C) -> C:
+        type_ = strawberry.type(cls)
+        columns = columns_of(model)
+        if scope not in columns:
+            raise WrongDeclaration(f"{cls.__name__}: scope '{scope}' is no column of {model.__name__}")
+        for definition in get_object_definition(type_, strict=True).fields:
+            if definition.metadata.get("source") is None and definition.python_name not in columns:
+                raise WrongDeclaration(f"{cls.__name__}.{definition.python_name}: no such column in {model.__name__}")
+        setattr(type_, _MARK, Entity(type_, model, scope, realm))
+        return type_
+
+    return bind
+
+
+def entity_of(type_: type) -> Entity:
+    """The entity behind a type. Raises `WrongDeclaration` when it has no rows of its own."""
+    found = getattr(type_, _MARK, None)
+    if not isinstance(found, Entity):
+        raise WrongDeclaration(f"{type_.__name__} is not an entity")
+    return found
+
+
+def arguments(filters: type | None) -> dict[str, Any]:
+    """The filters of a list as column → type, read off a class of annotations."""
+    return {} if filters is None else get_type_hints(filters, include_extras=True)
+
+
+async def _fetched_by_the_plan(root: Any, info: Any, **given: Any) -> Any:
+    raise NotImplementedError("schema.plan binds the fetching when the schema is built")
+
+
+def _field(source: Source, **parameters: Any) -> Any:
+    async def declared(root: Any, info: Any, **given: Any) -> Any:
+        return await _fetched_by_the_plan(root, info, **given)
+
+    kind = inspect.Parameter
+    own = [kind("root", kind.POSITIONAL_OR_KEYWORD), kind("info", kind.POSITIONAL_OR_KEYWORD, annotation=strawberry.Info)]
+    given = [kind(name, kind.KEYWORD_ONLY, annotation=type_ | None, default=None) for name, type_ in parameters.items()]
+    declared.__signature__ = inspect.Signature([*own, *given])  # type: ignore[attr-defined]
+    declared.__annotations__ = {"info": strawberry.Info} | {name: type_ | None for name, type_ in parameters.items()}
+    return strawberry.field(resolver=declared, metadata={"source": source})
+
+
+def computed(function: Callable[..., Any], *columns: str, batch: bool = False) -> Any:
+    """Return a field that is computed from columns of the row."""
+    return _field(Computed(function, columns, batch))
+
+
+def one(fk: str, order: str = "") -> Any:
+    """Return a to-one relation."""
+    return _field(One(fk, order))
+
+
+def page(default: str, *, fk: str) -> Any:
+    """Return a to-many relation as a Relay connection."""
+    return _field(Listing(default, fk=fk), first=int, after=str, last=int, before=str)
+
+
+def count(of: Callable[[], type], fk: str) -> Any:
+    """Return the number of rows of another entity that point to this row."""
+    return _field(Count(of, fk))
+
+
+def group() -> Any:
+    """Return an object that groups fields of the same row."""
+    return _field(Group())

@@ -1,0 +1,96 @@
+"""The GraphQL schema, made of the declared operations: one field for each, its arguments read off the declaration."""
+
+import inspect
+from collections.abc import AsyncIterator, Iterable, Mapping
+from enum import Enum
+from typing import Annotated, Any, get_args, get_origin
+from uuid import UUID
+
+import strawberry
+from strawberry.tools import create_type
+from tortoise.models import Model
+
+from schema.fields import Entity
+from schema.names import api_name
+from schema.operation import Operation
+from schema.page import Page, SortOrder
+from schema.scalars import CONFIG
+
+Field = Any
+
+
+def _bare(annotation: Any) -> Any:
+    """The type without the constraints, which the operation checks itself and in its own words."""
+    if get_origin(annotation) is Annotated:
+        return _bare(get_args(annotation)[0])
+    return annotation
+
+
+def sort_type(operation: Operation[Any]) -> Any:
+    """The enum of the columns that a list can be sorted by."""
+    listing = operation.listing
+    if listing is None:
+        raise TypeError(f"{operation.id} is not a list")
+    name = f"{operation.chapter.singular[:1].upper()}{operation.chapter.singular[1:]}Sort"
+    members = Enum(name, {api_name(column): column for column in listing.sort})  # type: ignore[misc]
+    return strawberry.enum(members, description=f"What {operation.chapter.plural} can be sorted by.")
+
+
+def output_type(operation: Operation[Any], entities: Mapping[type[Model], Entity]) -> Any:
+    """The Strawberry type of an operation's answer."""
+    returns = operation.signature.returns
+    if operation.listing is not None:
+        return Page[operation.chapter.type]  # type: ignore[name-defined]
+    if returns is None:
+        return bool
+    if operation.kind == "subscription":
+        item = get_args(returns)[0]
+        return AsyncIterator[entities[item].of if item in entities else item]  # type: ignore[misc]
+    return entities[returns].of if returns in entities else returns
+
+
+def _arguments(operation: Operation[Any]) -> dict[str, tuple[Any, Any]]:
+    empty = inspect.Parameter.empty
+    found: dict[str, tuple[Any, Any]] = {}
+    if operation.signature.rows:
+        found[operation.row_argument] = (strawberry.ID, empty)
+    if operation.signature.input is not None:
+        found["input"] = (operation.signature.input, empty)
+    for parameter in operation.signature.parameters:
+        found[parameter.name] = (_bare(parameter.annotation), parameter.default)
+    if operation.listing is not None:
+        optional = {"first": int, "after": str, "last": int, "before": str}
+        optional |= {name: strawberry.ID if type_ is UUID else type_ for name, type_ in operation.listing.filters.items()}
+        optional |= {"search": str} if operation.listing.search else {}
+        optional |= {"sort": sort_type(operation), "order": SortOrder}
+        found |= {name: (type_ | None, None) for name, type_ in optional.items()}
+    return found
+
+
+def _field(operation: Operation[Any], entities: Mapping[type[Model], Entity]) -> Field:
+    async def declared(info: Any, **given: Any) -> Any:
+        raise NotImplementedError("the gateway binds the operation when the schema is built")
+
+    kind = inspect.Parameter
+    arguments = _arguments(operation)
+    parameters = [kind("info", kind.POSITIONAL_OR_KEYWORD, annotation=strawberry.Info)]
+    parameters += [kind(name, kind.KEYWORD_ONLY, annotation=type_, default=default) for name, (type_, default) in arguments.items()]
+    returns = output_type(operation, entities)
+    declared.__signature__ = inspect.Signature(parameters, return_annotation=returns)  # type: ignore[attr-defined]
+    declared.__annotations__ = {"info": strawberry.Info, "return": returns} | {name: type_ for name, (type_, _) in arguments.items()}
+    declared.__name__ = operation.graphql_name
+    make = strawberry.subscription if operation.kind == "subscription" else strawberry.field
+    field = make(resolver=declared, name=operation.graphql_name, description=operation.summary)
+    field.python_name = operation.graphql_name
+    return field
+
+
+def graph(operations: Iterable[Operation[Any]], entities: Mapping[type[Model], Entity]) -> strawberry.Schema:
+    """The schema of the operations, its fields not yet bound to anything that fetches."""
+    fields: dict[str, list[Field]] = {"query": [], "mutation": [], "subscription": []}
+    for operation in operations:
+        fields[operation.kind].append(_field(operation, entities))
+    roots = {kind: create_type(kind.title(), found) if found else None for kind, found in fields.items()}
+    if roots["query"] is None:
+        raise TypeError("a schema needs a query")
+    return strawberry.Schema(roots["query"], roots["mutation"], roots["subscription"], config=CONFIG)

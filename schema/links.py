@@ -1,0 +1,52 @@
+"""`_links`: REST's rendering of relations and actions; they name operations, so no URL is written twice (DECISIONS 8)."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from schema.names import api_name
+from schema.operation import Operation, Resource
+
+
+@dataclass(frozen=True)
+class Link:
+    """A link of one answer: the other operation's path, and the answer's key that holds the id in it."""
+
+    name: str
+    path: str
+    key: str
+
+
+@dataclass(frozen=True)
+class Links:
+    """The links of an operation, the fields they need in its view, and the links whose operation does not exist yet."""
+
+    links: tuple[Link, ...] = ()
+    missing: tuple[str, ...] = ()
+
+    @property
+    def selection(self) -> str:
+        """What a view selects for the links, under keys of their own."""
+        keys = dict.fromkeys(link.key for link in self.links)
+        return " ".join(f"{key}: {key.lstrip('_')}" for key in keys)
+
+    def fill(self, item: dict[str, Any]) -> None:
+        """Replace the keys that were selected for the links by `_links`."""
+        if not self.links:
+            return
+        ids = {key: item.pop(key) for key in dict.fromkeys(link.key for link in self.links)}
+        item["_links"] = {link.name: re.sub(r"{\w+}", ids[link.key], link.path, count=1) for link in self.links}
+
+
+def links_of(operation: Operation[Any], item: Resource, operations: Mapping[str, Operation[Any]], prefix: str) -> Links:
+    """The links of an operation whose answer, or whose page's item, belongs to the chapter `item`."""
+    found, missing = [], []
+    for name, target in operation.links.items():
+        other = operations.get(target)
+        if other is None:
+            missing.append(name)
+            continue
+        own = other.chapter is item
+        found.append(Link(name, prefix + other.path, "_id" if own else f"_{api_name(f'{other.chapter.singular}_id')}"))
+    return Links(tuple(found), tuple(missing))

@@ -1,0 +1,8 @@
+"""The one function that turns names of the code into names of the API."""
+
+from pydantic.alias_generators import to_camel
+
+
+def api_name(name: str) -> str:
+    """`created_at` → `createdAt`; a trailing underscore (`list_`) only avoids a Python name."""
+    return to_camel(name.strip("_"))

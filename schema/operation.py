@@ -1,0 +1,261 @@
+"""One declaration per operation: the REST route, the OpenAPI operation and the GraphQL field are read off it.
+
+Reading rules, all mechanical:
+
+1. Reads are declared, not coded: `list` and `get` have no body. An action is an async function; it returns the row that it
+   made or changed, and its answer is that row seen through the view (REST) or through the client's selection (GraphQL).
+2. A parameter annotated with a model comes from the path. It is fetched through visibility and authorised at `needs` before
+   the body runs. In GraphQL it is `id: ID!`, in a subscription `<singular>Id: ID!`.
+3. `input` is the JSON body: one class is the REST decoder, the GraphQL input and the OpenAPI schema.
+4. Any other parameter is a query parameter and a GraphQL argument.
+5. GET is a query, `stream` (an async generator) a subscription and server-sent events, anything else a mutation.
+6. `applications.deploy` is the operation's id, `deployApplication` its GraphQL field; `list` is `applications`, `get` is
+   `application`, any other read or stream `applicationLogs`.
+7. `links` name operations; their URLs come from those operations' paths.
+8. `needs` has no default. A wrong declaration raises `WrongDeclaration` when the chapter is imported, or when the surface is
+   bound where it needs the other chapters (views, links).
+"""
+
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar, get_origin
+
+from pydantic import BaseModel
+from tortoise.models import Model
+
+from schema.access import Role
+from schema.fields import Listing, WrongDeclaration, arguments, columns_of, entity_of
+from schema.names import api_name
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+GROUPS = {"GET": "query", "STREAM": "subscription"}
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A query parameter and GraphQL argument."""
+
+    name: str
+    annotation: Any
+    default: Any
+
+    @property
+    def required(self) -> bool:
+        """Whether it must be given."""
+        return self.default is inspect.Parameter.empty
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What a handler takes and returns."""
+
+    rows: Mapping[str, type[Model]] = field(default_factory=dict)
+    input: type[BaseModel] | None = None
+    parameters: tuple[Parameter, ...] = ()
+    returns: Any = None
+
+
+@dataclass(frozen=True)
+class Operation(Generic[F]):
+    """What can be asked of the API, as data."""
+
+    chapter: "Resource"
+    verb: str
+    method: str
+    path: str
+    needs: Role
+    status: int
+    view: str | None
+    links: Mapping[str, str]
+    signature: Signature
+    summary: str
+    handler: F | None = None
+    listing: Listing | None = None
+
+    @property
+    def id(self) -> str:
+        """`applications.deploy`."""
+        return f"{self.chapter.plural}.{self.verb}"
+
+    @property
+    def kind(self) -> str:
+        """`query`, `mutation` or `subscription`."""
+        return GROUPS.get(self.method, "mutation")
+
+    @property
+    def graphql_name(self) -> str:
+        """`deployApplication`."""
+        singular, verb = self.chapter.singular, self.verb
+        if not singular:
+            return api_name(verb)
+        match verb:
+            case "list":
+                return api_name(self.chapter.plural)
+            case "get":
+                return api_name(singular)
+        words = f"{singular}_{verb}" if self.kind != "mutation" else f"{verb}_{singular}"
+        return api_name(words)
+
+    @property
+    def row_argument(self) -> str:
+        """The GraphQL name of the path's id."""
+        return f"{self.chapter.singular}Id" if self.kind == "subscription" else "id"
+
+
+def _read_signature(name: str, handler: Callable[..., Any], path: str) -> Signature:
+    in_path = re.findall(r"{(\w+)}", path)
+    rows: dict[str, type[Model]] = {}
+    body: type[BaseModel] | None = None
+    parameters: list[Parameter] = []
+    signature = inspect.signature(handler, eval_str=True)
+    context, *rest = signature.parameters.values()
+    if context.name != "ctx":
+        raise WrongDeclaration(f"{name}: the first parameter must be ctx")
+    for parameter in rest:
+        annotation = parameter.annotation
+        if annotation is inspect.Parameter.empty:
+            raise WrongDeclaration(f"{name}: parameter '{parameter.name}' has no type")
+        if isinstance(annotation, type) and issubclass(annotation, Model):
+            rows[parameter.name] = annotation
+        elif parameter.name == "input":
+            if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+                raise WrongDeclaration(f"{name}: input must be an Input")
+            body = annotation
+        else:
+            parameters.append(Parameter(parameter.name, annotation, parameter.default))
+    if len(in_path) != len(rows):
+        raise WrongDeclaration(f"{name}: the path {path} names {len(in_path)} rows, the function takes {len(rows)}")
+    if signature.return_annotation is inspect.Signature.empty:
+        raise WrongDeclaration(f"{name}: the function does not say what it returns")
+    return Signature(rows, body, tuple(parameters), signature.return_annotation)
+
+
+class Resource:
+    """A chapter: operations under one path, and the type they are about."""
+
+    def __init__(self, singular: str, type_: type | None = None, *, plural: str = "", path: str | None = None) -> None:
+        self.singular = singular
+        self.plural = plural or f"{singular}s"
+        self.type = type_
+        self.path = f"/{self.plural}" if path is None else path
+        self.operations: list[Operation[Any]] = []
+
+    def _add(
+        self,
+        verb: str,
+        method: str,
+        path: str,
+        *,
+        needs: Role | None,
+        status: int,
+        view: str | None,
+        links: tuple[str, ...] | Mapping[str, str],
+        signature: Signature,
+        summary: str,
+        handler: Any = None,
+        listing: Listing | None = None,
+    ) -> Operation[Any]:
+        name = f"{self.plural}.{verb}"
+        if needs is None:
+            raise WrongDeclaration(f"{name}: needs must say which role it takes")
+        if any(operation.verb == verb for operation in self.operations):
+            raise WrongDeclaration(f"{name}: declared twice")
+        if not summary:
+            raise WrongDeclaration(f"{name}: the docstring must say what it does")
+        if not isinstance(links, Mapping):
+            links = {link: f"{self.plural}.{'get' if link == 'self' else link}" for link in links}
+        operation = Operation(self, verb, method, self.path + path, needs, status, view, links, signature, summary, handler, listing)
+        self.operations.append(operation)
+        return operation
+
+    def list(
+        self,
+        *,
+        view: str,
+        needs: Role | None = None,
+        filters: type | None = None,
+        sort: tuple[str, ...] = ("created_at",),
+        default: str = "-created_at",
+        search: bool = False,
+        links: tuple[str, ...] | Mapping[str, str] = (),
+    ) -> Operation[Any]:
+        """Declare the list of the rows that the caller may see; the view is that of one item."""
+        if self.type is None:
+            raise WrongDeclaration(f"{self.plural}.list: the chapter has no type")
+        listing = Listing(default, sort, arguments(filters), search)
+        columns = columns_of(entity_of(self.type).model)
+        for column in (*sort, *listing.filters, default.lstrip("-")):
+            if column not in columns:
+                raise WrongDeclaration(f"{self.plural}.list: '{column}' is no column")
+        return self._add(
+            "list", "GET", "", needs=needs, status=200, view=view, links=links, listing=listing,
+            signature=Signature(), summary=f"List {self.plural}.",
+        )  # fmt: skip
+
+    def get(self, *, view: str, needs: Role | None = None, links: tuple[str, ...] | Mapping[str, str] = ()) -> Operation[Any]:
+        """Declare the reading of one row by its id."""
+        if self.type is None:
+            raise WrongDeclaration(f"{self.plural}.get: the chapter has no type")
+        model = entity_of(self.type).model
+        return self._add(
+            "get", "GET", "/{id}", needs=needs, status=200, view=view, links=links,
+            signature=Signature({self.singular: model}, None, (), model), summary=f"Get one {self.singular}.",
+        )  # fmt: skip
+
+    def _decorator(self, method: str, path: str, **declared: Any) -> Callable[[F], Operation[F]]:
+        def declare(handler: F) -> Operation[F]:
+            verb = handler.__name__.strip("_")
+            signature = _read_signature(f"{self.plural}.{verb}", handler, path)
+            streams = inspect.isasyncgenfunction(handler)
+            if streams != (method == "STREAM"):
+                raise WrongDeclaration(f"{self.plural}.{verb}: {'only a stream is' if streams else 'a stream must be'} an async generator")
+            if streams and get_origin(signature.returns) is None:
+                raise WrongDeclaration(f"{self.plural}.{verb}: a stream returns an AsyncIterator of a type")
+            return self._add(verb, method, path, signature=signature, summary=inspect.getdoc(handler) or "", handler=handler, **declared)
+
+        return declare
+
+    def query(
+        self,
+        path: str,
+        *,
+        needs: Role | None = None,
+        view: str | None = None,
+        links: tuple[str, ...] | Mapping[str, str] = (),
+    ) -> Callable[[F], Operation[F]]:
+        """Declare a read that is more than rows."""
+        return self._decorator("GET", path, needs=needs, status=200, view=view, links=links)
+
+    def stream(self, path: str, *, needs: Role | None = None, view: str | None = None) -> Callable[[F], Operation[F]]:
+        """Declare a subscription, which REST serves as server-sent events."""
+        return self._decorator("STREAM", path, needs=needs, status=200, view=view, links=())
+
+    def post(
+        self,
+        path: str = "",
+        *,
+        needs: Role | None = None,
+        status: int = 201,
+        view: str | None = None,
+        links: tuple[str, ...] | Mapping[str, str] = (),
+    ) -> Callable[[F], Operation[F]]:
+        """Declare an action."""
+        return self._decorator("POST", path, needs=needs, status=status, view=view, links=links)
+
+    def patch(
+        self,
+        path: str,
+        *,
+        needs: Role | None = None,
+        view: str | None = None,
+        links: tuple[str, ...] | Mapping[str, str] = (),
+    ) -> Callable[[F], Operation[F]]:
+        """Declare a change."""
+        return self._decorator("PATCH", path, needs=needs, status=200, view=view, links=links)
+
+    def delete(self, path: str, *, needs: Role | None = None) -> Callable[[F], Operation[F]]:
+        """Declare a removal."""
+        return self._decorator("DELETE", path, needs=needs, status=204, view=None, links=())

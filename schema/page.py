@@ -1,0 +1,184 @@
+"""Pages: the specification's `data` and `pagination`, and the same as a Relay connection (DECISIONS 7)."""
+
+import base64
+import binascii
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Annotated, Any, Generic, TypeVar
+
+import msgspec
+import strawberry
+
+from schema.inputs import refuse
+from schema.rules import Between
+
+DEFAULT_SIZE = 20
+LARGEST = 100
+
+T = TypeVar("T")
+
+Limit = Annotated[int, Between(1, LARGEST)]
+
+
+@strawberry.enum
+class SortOrder(Enum):
+    """The direction of a sort."""
+
+    asc = "asc"
+    desc = "desc"
+
+
+class Direction(Enum):
+    """Which way a page travels from its cursor."""
+
+    forward = "f"
+    backward = "b"
+
+
+class Cursor(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """A place in one list under one sort; `way` is set in REST, where the cursor alone carries the direction."""
+
+    of: str
+    sort: str
+    key: str | None
+    id: str
+    way: str = ""
+
+    def encoded(self) -> str:
+        """The cursor as clients see it."""
+        return base64.urlsafe_b64encode(msgspec.json.encode(self)).rstrip(b"=").decode()
+
+
+def decode_cursor(text: str, *, of: str, sort: str, argument: str) -> Cursor:
+    """The place a cursor names.
+
+    Raises `ValidationFailed` on `argument` when it does not parse strictly or belongs to another list or sort.
+    """
+    try:
+        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        cursor = msgspec.json.decode(raw, type=Cursor)
+    except (binascii.Error, ValueError, msgspec.MsgspecError):
+        refuse(argument, "cursor", "is not a cursor of this list", text)
+    if cursor.of != of or cursor.sort != sort or cursor.encoded() != text:
+        refuse(argument, "cursor", "is not a cursor of this list", text)
+    return cursor
+
+
+@dataclass(frozen=True)
+class Window:
+    """How much of a list is asked for, from where and in which direction."""
+
+    size: int = DEFAULT_SIZE
+    direction: Direction = Direction.forward
+    cursor: str | None = None
+    argument: str = "cursor"
+
+
+def relay_window(first: int | None, after: str | None, last: int | None, before: str | None) -> Window:
+    """The window that Relay's four arguments describe. Raises `ValidationFailed`."""
+    backward = last is not None or before is not None
+    if backward and (first is not None or after is not None):
+        refuse("last", "exclusive", "and before cannot be used together with first and after")
+    size, name = (last, "last") if backward else (first, "first")
+    if size is not None and not 1 <= size <= LARGEST:
+        refuse(name, "range", f"must be between 1 and {LARGEST}", size)
+    return Window(
+        size or DEFAULT_SIZE,
+        Direction.backward if backward else Direction.forward,
+        before if backward else after,
+        "before" if backward else "after",
+    )
+
+
+def rest_window(limit: int, cursor: str | None) -> Window:
+    """The window that `limit` and `cursor` describe; which way to go is part of the cursor. Raises `ValidationFailed`."""
+    direction = Direction.forward
+    if cursor is not None:
+        try:
+            raw = msgspec.json.decode(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+            direction = Direction(raw["way"])
+        except (binascii.Error, ValueError, msgspec.MsgspecError, KeyError, TypeError):
+            refuse("cursor", "cursor", "is not a cursor of this list", cursor)
+    return Window(limit, direction, cursor, "cursor")
+
+
+@strawberry.type
+class PageInfo:
+    """Relay's page information."""
+
+    has_next_page: bool
+    has_previous_page: bool
+    start_cursor: str | None
+    end_cursor: str | None
+
+
+@strawberry.type
+class Pagination:
+    """The specification's page information; its cursors know which way to go."""
+
+    has_more: bool
+    next_cursor: str | None
+    prev_cursor: str | None
+    counted: strawberry.Private[Callable[[], Awaitable[int]]]
+
+    @strawberry.field
+    async def total(self) -> int:
+        """How many there are on all pages."""
+        return await self.counted()
+
+
+@strawberry.type
+class Edge(Generic[T]):
+    """A row and its place in the list."""
+
+    cursor: str
+    node: T
+
+
+@strawberry.type
+class Page(Generic[T]):
+    """A part of a list."""
+
+    nodes: list[T]
+    edges: list[Edge[T]]
+    page_info: PageInfo
+    pagination: Pagination
+    counted: strawberry.Private[Callable[[], Awaitable[int]]]
+
+    @strawberry.field
+    async def total_count(self) -> int:
+        """How many there are on all pages."""
+        return await self.counted()
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Rows that were fetched for a window, in the list's own order."""
+
+    rows: list[Any]
+    before: bool
+    after: bool
+
+
+def paged(found: Slice, window: Window, place: Callable[[Any, str], str], counted: Callable[[], Awaitable[int]]) -> Page[Any]:
+    """The page of a slice; `place(row, way)` makes a row's cursor."""
+    rows = found.rows
+    forward = window.direction is Direction.forward
+    return Page(
+        nodes=rows,
+        edges=[Edge(cursor=place(row, ""), node=row) for row in rows],
+        page_info=PageInfo(
+            has_next_page=found.after,
+            has_previous_page=found.before,
+            start_cursor=place(rows[0], "") if rows else None,
+            end_cursor=place(rows[-1], "") if rows else None,
+        ),
+        pagination=Pagination(
+            has_more=found.after if forward else found.before,
+            next_cursor=place(rows[-1], "f") if rows and found.after else None,
+            prev_cursor=place(rows[0], "b") if rows and found.before else None,
+            counted=counted,
+        ),
+        counted=counted,
+    )

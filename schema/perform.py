@@ -1,0 +1,75 @@
+"""Performing an operation, whichever transport asked: who may, which rows, then the declared read or the handler."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import BaseModel
+
+import workers
+from schema.context import Context
+from schema.errors import Conflict, UnprocessableEntity
+from schema.fields import Entity
+from schema.operation import Operation
+from schema.page import SortOrder, Window
+from schema.plan.resolve import page_of
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a request says beside the ids of its path."""
+
+    input: BaseModel | None = None
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    filters: Mapping[str, Any] = field(default_factory=dict)
+    window: Window = field(default_factory=Window)
+    search: str | None = None
+    sort: str | None = None
+    order: SortOrder | None = None
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A request to one operation. `read` gives the rest of it, after the caller was let in: it may raise `ValidationFailed`."""
+
+    ids: tuple[str, ...]
+    read: Callable[[], Asked]
+
+
+async def admit(operation: Operation[Any], context: Context, entity: Entity | None, ids: tuple[str, ...]) -> tuple[Any, ...]:
+    """The rows that the path names, each one the caller may touch at the operation's `needs`.
+
+    Raises `Unauthorized`, `NotFound` or `Forbidden`.
+    """
+    context.require(operation.needs)
+    if not ids:
+        return ()
+    if entity is None or len(ids) != 1:
+        raise TypeError(f"{operation.id}: the path's ids cannot be fetched")
+    return (await context.fetch(entity, ids[0], operation.needs),)
+
+
+async def perform(operation: Operation[Any], context: Context, entity: Entity | None, ask: Ask) -> Any:
+    """The value of an operation that is not a stream: a row, a page, or a plain object of the schema."""
+    rows = await admit(operation, context, entity, ask.ids)
+    asked = ask.read()
+    if operation.listing is not None and entity is not None:
+        return await _listed(operation, context, entity, asked)
+    if operation.handler is None:
+        return rows[0]
+    given = {} if asked.input is None else {"input": asked.input}
+    try:
+        return await operation.handler(context, *rows, **given, **asked.arguments)
+    except workers.Impossible as error:
+        raise UnprocessableEntity(str(error), reason=error.reason) from error
+    except workers.Contradiction as error:
+        raise Conflict(str(error), reason=error.reason) from error
+
+
+async def _listed(operation: Operation[Any], context: Context, entity: Entity, asked: Asked) -> Any:
+    if operation.listing is None:
+        raise TypeError(f"{operation.id} is not a list")
+    rows = (await context.visible(entity)).filter(**asked.filters)
+    if asked.search:
+        rows = rows.filter(name__icontains=asked.search)
+    return await page_of(entity, operation.listing, rows, asked.window, sort=asked.sort, order=asked.order)

@@ -1,0 +1,148 @@
+"""Projects: the chapter "Projects" of the specification."""
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import strawberry
+from tortoise.exceptions import IntegrityError
+from tortoise.transactions import in_transaction
+
+import models
+from schema.access import Role
+from schema.context import Context
+from schema.errors import Conflict, Forbidden
+from schema.fields import computed, count, entity, entity_of, group, one, page
+from schema.inputs import Input
+from schema.operation import Resource
+from schema.page import Page
+from schema.rules import Length, Pattern
+from schema.teams import Team
+from schema.users import User
+
+if TYPE_CHECKING:
+    from schema.applications import Application
+
+Name = Annotated[str, Pattern(r"[A-Za-z0-9]+", "must be alphanumeric", 3, 50)]
+Description = Annotated[str, Length(0, 2000)]
+
+
+def _application() -> type:
+    from schema.applications import Application
+
+    return Application
+
+
+def _deployment() -> type:
+    from schema.deployments import Deployment
+
+    return Deployment
+
+
+def _databases(id: object) -> int:
+    return 0
+
+
+@strawberry.type
+class ProjectStatistics:
+    """How much there is in a project."""
+
+    application_count: int = count(_application, "project_id")
+    database_count: int = computed(_databases, "id")
+    deployment_count: int = count(_deployment, "project_id")
+
+
+@entity(models.Project, scope="id")
+class Project:
+    """A set of applications that belong together."""
+
+    id: strawberry.ID
+    name: str
+    description: str
+    owner_id: strawberry.ID
+    owner: User = one("owner_id")
+    team_id: strawberry.ID | None
+    team: Team | None = one("team_id")
+    statistics: ProjectStatistics = group()
+    applications: Page[Annotated["Application", strawberry.lazy("schema.applications")]] = page("-created_at", fk="project_id")
+    created_at: datetime
+    updated_at: datetime
+
+
+projects = Resource("project", Project)
+
+LINKS = ("self", "applications", "databases")
+DETAIL = "id name description ownerId teamId statistics { applicationCount databaseCount deploymentCount } createdAt updatedAt"
+
+list_ = projects.list(
+    needs=Role.viewer,
+    search=True,
+    sort=("created_at", "updated_at", "name"),
+    view="id name description ownerId teamId createdAt updatedAt",
+    links=LINKS,
+)
+
+get = projects.get(needs=Role.viewer, view=DETAIL, links=LINKS)
+
+
+@strawberry.pydantic.input
+class CreateProjectInput(Input):
+    """A new project."""
+
+    name: Name
+    description: Description = ""
+    team_id: str | None = None
+
+
+@projects.post(needs=Role.member, view="id name description ownerId teamId createdAt updatedAt", links=("self",))
+async def create(ctx: Context, input: CreateProjectInput) -> models.Project:
+    """Create a project; with a team it takes a developer of that team, without one an owner or admin (DECISIONS 15)."""
+    if input.team_id is not None:
+        await ctx.reference(Team, input.team_id, Role.developer, field="teamId")
+    elif not ctx.operator:
+        raise Forbidden("Only an owner or admin may create a project without a team.")
+    try:
+        return await models.Project.create(name=input.name, description=input.description, owner_id=ctx.caller.id, team_id=input.team_id)
+    except IntegrityError as error:
+        raise Conflict("A project of this name exists.", reason="NAME_TAKEN") from error
+
+
+@strawberry.pydantic.input
+class UpdateProjectInput(Input):
+    """What can be changed of a project; what is absent stays as it is."""
+
+    name: strawberry.Maybe[Name] = None
+    description: strawberry.Maybe[Description | None] = None
+    team_id: strawberry.Maybe[str | None] = None
+
+
+@projects.patch("/{id}", needs=Role.developer, view=DETAIL, links=LINKS)
+async def update(ctx: Context, project: models.Project, input: UpdateProjectInput) -> models.Project:
+    """Update a project; moving it to another team takes an admin on both sides."""
+    if input.name is not None:
+        project.name = input.name.value
+    if input.description is not None:
+        project.description = input.description.value or ""
+    if input.team_id is not None and input.team_id.value != (str(project.team_id) if project.team_id else None):
+        await ctx.fetch(entity_of(Project), str(project.id), Role.admin)
+        if input.team_id.value is None and not ctx.operator:
+            raise Forbidden("Only an owner or admin may take a project out of its team.")
+        if input.team_id.value is not None:
+            team = await ctx.reference(Team, input.team_id.value, Role.admin, field="teamId")
+            project.team_id = team.id
+        else:
+            project.team_id = None
+    try:
+        await project.save()
+    except IntegrityError as error:
+        raise Conflict("A project of this name exists.", reason="NAME_TAKEN") from error
+    return project
+
+
+@projects.delete("/{id}", needs=Role.admin)
+async def delete(ctx: Context, project: models.Project) -> None:
+    """Delete a project that holds nothing; its name is free at once, its row is kept for 30 days."""
+    async with in_transaction():
+        await models.Project.select_for_update().get(id=project.id)
+        if await models.Application.filter(project_id=project.id, deleted_at__isnull=True).exists():
+            raise Conflict("The project still has applications.", reason="NOT_EMPTY")
+        await models.Project.filter(id=project.id).update(deleted_at=datetime.now(UTC))

@@ -1,0 +1,74 @@
+"""The tiers: no services; embedded Postgres and Valkey; the real Docker Engine. Under CI nothing is skipped."""
+
+import asyncio
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from gateway.embedded.stack import Stack
+
+ENGINE_SOCKET = Path("/var/run/docker.sock")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "services: needs embedded Postgres and Valkey")
+    config.addinivalue_line("markers", "docker: needs a real Docker Engine")
+    config.addinivalue_line("markers", "clients: runs clients and judges from outside this project")
+    config.addinivalue_line("markers", "full: a long form, only with --full")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--full", action="store_true", help="also run the long forms")
+
+
+def _engine_answers() -> bool:
+    with socket.socket(socket.AF_UNIX) as client:
+        try:
+            client.connect(str(ENGINE_SOCKET))
+        except OSError:
+            return False
+    return True
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--full"):
+        long = [item for item in items if item.get_closest_marker("full")]
+        config.hook.pytest_deselected(items=long)
+        items[:] = [item for item in items if item not in long]
+    for item in items:
+        names = item.fixturenames if isinstance(item, pytest.Function) else ()
+        if "stack" in names or "api" in names:
+            item.add_marker("services")
+    if os.environ.get("CI") == "true" or _engine_answers():
+        return
+    for item in items:
+        if item.get_closest_marker("docker"):
+            item.add_marker(pytest.mark.skip(reason="NO DOCKER ENGINE: this tier did not run"))
+
+
+@pytest.fixture
+def short_tmp() -> Iterator[Path]:
+    """A directory whose path is short enough for sockets."""
+    path = Path(tempfile.mkdtemp(prefix="dk-"))
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+async def stack() -> AsyncIterator[Stack]:
+    """Real Postgres and Valkey with an up-to-date schema, and this process configured to use them."""
+    from models.database import migrate
+    from models.settings import settings
+
+    path = Path(tempfile.mkdtemp(prefix="dk-stack-"))
+    async with Stack(path) as running:
+        os.environ.update(running.environment)
+        settings.cache_clear()
+        await migrate()
+        yield running
+    await asyncio.to_thread(shutil.rmtree, path, ignore_errors=True)

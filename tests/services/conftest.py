@@ -1,0 +1,110 @@
+"""A running gateway in this process, and people who use it over REST or GraphQL."""
+
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx2
+import pytest
+
+from gateway.app import application
+from gateway.embedded.stack import Stack
+from models.database import database
+
+PASSWORD = "correct horse battery"
+_numbers = itertools.count(1)
+
+
+@dataclass
+class Person:
+    """Somebody with a token."""
+
+    client: httpx2.AsyncClient
+    username: str = ""
+    id: str = ""
+    token: str = ""
+    last: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token}"} if self.token else {}
+
+    async def call(self, method: str, path: str, **options: Any) -> httpx2.Response:
+        headers = self.headers | options.pop("headers", {})
+        return await self.client.request(method, f"/api{path}", headers=headers, **options)
+
+    async def get(self, path: str, **options: Any) -> httpx2.Response:
+        return await self.call("GET", path, **options)
+
+    async def post(self, path: str, json: Any = None, **options: Any) -> httpx2.Response:
+        return await self.call("POST", path, json=json, **options)
+
+    async def patch(self, path: str, json: Any) -> httpx2.Response:
+        return await self.call("PATCH", path, json=json)
+
+    async def delete(self, path: str) -> httpx2.Response:
+        return await self.call("DELETE", path)
+
+    async def graphql(self, query: str, **variables: Any) -> dict[str, Any]:
+        answer = await self.post("/graphql", {"query": query, "variables": variables})
+        body: dict[str, Any] = answer.json()
+        return body
+
+    async def made(self, path: str, json: Any) -> dict[str, Any]:
+        """What a POST made."""
+        answer = await self.post(path, json)
+        assert answer.status_code in (200, 201, 202), answer.text
+        body: dict[str, Any] = answer.json()
+        return body
+
+
+@dataclass
+class Api:
+    """The gateway, and whom it knows."""
+
+    client: httpx2.AsyncClient
+    owner: Person
+
+    @property
+    def anonymous(self) -> Person:
+        return Person(self.client)
+
+    async def person(self) -> Person:
+        """A new plain member."""
+        return await _registered(self.client, f"user{next(_numbers)}")
+
+    async def project(self, **extra: Any) -> dict[str, Any]:
+        return await self.owner.made("/projects", {"name": f"Project{next(_numbers)}", **extra})
+
+    async def application(self, project: dict[str, Any] | None = None, **extra: Any) -> dict[str, Any]:
+        project = project or await self.project()
+        body = {"name": f"app-{next(_numbers)}", "projectId": project["id"], "image": "busybox:1", **extra}
+        return await self.owner.made("/applications", body)
+
+
+async def _registered(client: httpx2.AsyncClient, username: str) -> Person:
+    person = Person(client, username)
+    made = await person.made("/auth/register", {"username": username, "email": f"{username}@example.com", "password": PASSWORD})
+    person.id = made["id"]
+    person.token = (await person.made("/auth/login", {"username": username, "password": PASSWORD}))["token"]
+    return person
+
+
+@pytest.fixture(scope="session")
+async def gateway(stack: Stack) -> AsyncIterator[httpx2.AsyncClient]:
+    app = application()
+    async with app.router.lifespan_context(app):
+        transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://test") as client:
+            yield client
+
+
+@pytest.fixture
+async def api(gateway: httpx2.AsyncClient) -> Api:
+    """An empty installation with its owner."""
+    await database().execute_script("truncate account, team, project cascade")
+    return Api(gateway, await _registered(gateway, "owner"))
+
+
+Team = Callable[..., Awaitable[str]]

@@ -1,0 +1,128 @@
+"""A worker process: Dramatiq's threads for the messages, one event loop on which all stages run, and the reconciler."""
+
+import asyncio
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any
+from uuid import UUID
+
+import dramatiq
+import structlog
+from dramatiq.asyncio import get_event_loop_thread
+from dramatiq.middleware import AsyncIO
+
+from models.database import connected
+from models.logs import configure
+from models.settings import settings
+from workers import broker, reconcile, rings
+from workers.docker import choose
+from workers.engine import Engine, has_ipvs
+from workers.pipeline import perform
+from workers.runtime import Runtime
+from workers.settle import settle
+from workers.stages import STAGES
+
+log = structlog.get_logger()
+
+IDLE_POLL = 100
+"""Milliseconds between two looks of an idle worker at the queue."""
+GRACE = 20
+"""Seconds that a stopping worker takes to end its processes and hand back its stages."""
+
+
+class Process(AsyncIO):
+    """Dramatiq's event loop, with what the stages need around it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runtime: Runtime | None = None
+        self.busy: set[asyncio.Task[None]] = set()
+        self._resources = contextlib.AsyncExitStack()
+        self._reconciler: asyncio.Task[None] | None = None
+
+    def before_worker_boot(self, broker: Any, worker: Any) -> None:
+        """Start the loop and connect, before the first message is taken."""
+        super().before_worker_boot(broker, worker)  # type: ignore[no-untyped-call]
+        self._on_loop(self._open)
+
+    def before_worker_shutdown(self, broker: Any, worker: Any) -> None:
+        """Hand back what is running, then disconnect."""
+        self._on_loop(self._close)
+
+    def _on_loop(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        thread = get_event_loop_thread()
+        if thread is not None:
+            thread.run_coroutine(work())
+
+    async def _open(self) -> None:
+        await self._resources.enter_async_context(connected())
+        engine = await self._resources.enter_async_context(Engine())
+        self.runtime = Runtime(await choose(), engine, has_ipvs())
+        self.runtime.work.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._reconciler = asyncio.create_task(reconcile.run())
+        log.info("worker.ready", name=self.runtime.name, docker=str(self.runtime.docker.path), builder=self.runtime.docker.builder)
+
+    async def _close(self) -> None:
+        if self.runtime is not None:
+            self.runtime.stopping = True
+        for task in [*self.busy, *([self._reconciler] if self._reconciler else [])]:
+            task.cancel()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(GRACE):
+                await asyncio.gather(*self.busy, return_exceptions=True)
+        await self._resources.aclose()
+
+    async def run(self, work: Callable[[Runtime, UUID], Coroutine[Any, Any, None]], id: str) -> None:
+        """Run one message's work; anything that is no id is dropped."""
+        try:
+            key = UUID(id)
+        except (ValueError, AttributeError, TypeError):
+            log.warning("worker.dropped", message=repr(id)[:100])
+            return
+        if self.runtime is None or self.runtime.stopping:
+            return
+        task = asyncio.create_task(work(self.runtime, key))
+        self.busy.add(task)
+        try:
+            await asyncio.gather(task, return_exceptions=True)
+        finally:
+            self.busy.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            log.error("worker.unexpected", id=id, exc_info=error)
+
+
+def _declare(process: Process, queue: dramatiq.Broker) -> None:
+    """Declare an actor for each stage, and one for wishes."""
+
+    def actor(name: str, work: Callable[[Runtime, UUID], Coroutine[Any, Any, None]]) -> None:
+        async def take(id: str) -> None:
+            await process.run(work, id)
+
+        dramatiq.actor(actor_name=name, queue_name=broker.QUEUE, broker=queue)(take)
+
+    for declared in STAGES:
+        actor(declared.actor, lambda runtime, id, declared=declared: perform(runtime, declared, id))  # type: ignore[misc]
+    actor(rings.SETTLE, settle)
+
+
+def main() -> None:
+    """Work until SIGINT or SIGTERM."""
+    configure()
+    process = Process()
+    queue = broker.make_broker([process])
+    _declare(process, queue)
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    worker = dramatiq.Worker(queue, worker_threads=settings().worker_threads, worker_timeout=IDLE_POLL)
+    queue.emit_after("process_boot")
+    worker.start()
+    stop.wait()
+    worker.stop(timeout=GRACE * 1000)
+    queue.close()
+
+
+if __name__ == "__main__":
+    main()

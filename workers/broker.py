@@ -1,0 +1,63 @@
+"""The queue: Dramatiq on Redis, in a database of its own. A message is a doorbell: it holds an id and nothing else (PIPELINE)."""
+
+import functools
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+import dramatiq
+import redis
+from dramatiq.brokers.redis import RedisBroker
+from dramatiq.middleware import Middleware, Pipelines
+
+from models.settings import settings
+
+QUEUE = "stages"
+HEARTBEAT_TIMEOUT = 15_000
+"""Milliseconds after which a dead worker's messages go to others; 518 s with Dramatiq's default, 15 s with this."""
+MAINTENANCE_CHANCE = 1_000_000
+SOCKET_TIMEOUT = 2
+"""Seconds."""
+
+
+def queue_url(url: str) -> str:
+    """The URL of the Redis database after the configured one."""
+    parts = urlsplit(url)
+    if parts.scheme == "unix":
+        query = dict(parse_qsl(parts.query))
+        return f"unix://{parts.path}?{urlencode(query | {'db': int(query.get('db', 0)) + 1})}"
+    path = f"/{int(parts.path.strip('/') or 0) + 1}"
+    return urlunsplit((parts.scheme, parts.netloc, path, parts.query, ""))
+
+
+def make_broker(middleware: list[Middleware]) -> RedisBroker:
+    """A broker on the configured Redis. No retries: what has to be done again is rung again by the reconciler."""
+    client = redis.Redis.from_url(queue_url(settings().redis_url), socket_timeout=SOCKET_TIMEOUT, socket_connect_timeout=SOCKET_TIMEOUT)
+    return RedisBroker(
+        client=client,
+        middleware=[Pipelines(), *middleware],
+        heartbeat_timeout=HEARTBEAT_TIMEOUT,
+        maintenance_chance=MAINTENANCE_CHANCE,
+    )
+
+
+@functools.cache
+def doorbell() -> RedisBroker:
+    """The broker of a process that only rings."""
+    broker = make_broker([])
+    broker.declare_queue(QUEUE)
+    return broker
+
+
+def message(actor: str, id: str) -> dramatiq.Message[None]:
+    """The message that rings one actor for one row."""
+    return dramatiq.Message(queue_name=QUEUE, actor_name=actor, args=(id,), kwargs={}, options={"pipe_ignore": True})
+
+
+def ring(actors: tuple[str, ...], id: str) -> None:
+    """Ring a chain of actors for one row. Blocks on Redis for at most a few seconds; never call it on an event loop."""
+    broker = doorbell()
+    dramatiq.pipeline([message(actor, id) for actor in actors], broker=broker).run()
+
+
+def waiting() -> int:
+    """How many messages nobody has taken yet. Blocks on Redis."""
+    return int(doorbell().client.llen(f"dramatiq:{QUEUE}"))

@@ -1,0 +1,50 @@
+"""The stage `cloning`: the repository at the wanted commit, in the work directory."""
+
+import asyncio
+import shutil
+from pathlib import Path
+
+from models import StageName
+from models.settings import settings
+from workers import git
+from workers.git_argv import Source
+from workers.git_errors import GitError
+from workers.pipeline import Run, StageFailed, Stored, stage
+
+DEADLINE = 600.0
+"""Seconds."""
+
+
+def checkout_of(run: Run) -> Path:
+    """Where the run's checkout is."""
+    return run.directory / "source"
+
+
+async def obtain(run: Run, commit_sha: str | None) -> git.Commit:
+    """Fetch the source into the run's work directory.
+
+    Raises `StageFailed` with the git error's code.
+    """
+    source = run.config["git_source"]
+    await asyncio.to_thread(shutil.rmtree, run.directory, ignore_errors=True)
+    run.directory.mkdir(mode=0o700, parents=True)
+    try:
+        return await git.checkout(
+            Source(source["repo_url"], run.deployment.branch or source["branch"], commit_sha),
+            checkout_of(run),
+            allowed_hosts=settings().git_allowed_hosts,
+            deadline=DEADLINE,
+            on_line=lambda stream, line: run.journal.say(line),
+        )
+    except GitError as error:
+        raise StageFailed(error.code, str(error), error.tail) from error
+
+
+@stage(StageName.cloning, deadline=DEADLINE + 30)
+async def clone(run: Run) -> Stored:
+    """Clone, and remember which commit it was."""
+    run.journal.say(f"Cloning {run.config['git_source']['repo_url']}, branch {run.deployment.branch}")
+    commit = await obtain(run, run.deployment.commit_sha)
+    run.journal.say(f"Checked out {commit.sha[:12]}: {commit.message.partition(chr(10))[0]}")
+    run.journal.advance(10)
+    return {"commit_sha": commit.sha, "commit_message": commit.message, "author": commit.author}

@@ -1,0 +1,165 @@
+"""What the Docker Engine tells: fast reads from its API. Nothing here changes anything."""
+
+import asyncio
+import contextlib
+import json
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, ClassVar, Final, Self
+
+import aiodocker
+import aiohttp
+
+from workers.convergence import Converged, Converging, Failed, Task, convergence, read_task
+from workers.processes import Lines, clean
+
+__all__ = ["Converged", "Converging", "Engine", "EngineUnavailable", "Failed", "Task", "convergence", "has_ipvs"]
+
+READ_DEADLINE: Final = 10.0
+"""Seconds for one read."""
+HEALTH_OUTPUTS: Final = 3
+
+
+class EngineUnavailable(Exception):
+    """The Docker Engine cannot be reached."""
+
+    code: ClassVar[str] = "DOCKER_UNAVAILABLE"
+
+
+class Engine:
+    """A connection to the Engine of DOCKER_HOST, else to the one on this machine. Every read raises EngineUnavailable."""
+
+    def __init__(self) -> None:
+        self._docker: aiodocker.Docker | None = None
+
+    async def __aenter__(self) -> Self:
+        """Open the connection; nothing is asked yet."""
+        timeout = aiohttp.ClientTimeout(total=READ_DEADLINE)
+        self._docker = aiodocker.Docker(timeout=timeout)
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Close the connection."""
+        if self._docker is not None:
+            await self._docker.close()
+
+    async def ping(self) -> bool:
+        """Whether the Engine answers."""
+        try:
+            await self.info()
+        except EngineUnavailable:
+            return False
+        return True
+
+    async def info(self) -> dict[str, Any]:
+        """The Engine and its machine; `["Swarm"]["LocalNodeState"]` is `active` on a node of a swarm."""
+        async with self._reading() as docker:
+            return dict(await docker.system.info())
+
+    async def service(self, name: str) -> dict[str, Any] | None:
+        """A service by its name, or None."""
+        return await self._found(lambda docker: docker.services.inspect(name))
+
+    async def services(self, label: str) -> list[dict[str, Any]]:
+        """The services that have a label, `key` or `key=value`."""
+        async with self._reading() as docker:
+            return [dict(entry) for entry in await docker.services.list(filters={"label": [label]})]
+
+    async def tasks(self, service_name: str) -> list[Task]:
+        """The tasks of a service, also those that ended lately; none when there is no such service."""
+        async with self._reading() as docker:
+            try:
+                entries = await docker.tasks.list(filters={"service": [service_name]})
+            except aiodocker.DockerError as error:
+                if error.status == 404:
+                    return []
+                raise
+        return [read_task(entry) for entry in entries]
+
+    async def image(self, reference: str) -> dict[str, Any] | None:
+        """An image of this machine (`Id`, `RepoDigests`, `Config`), or None."""
+        return await self._found(lambda docker: docker.images.inspect(reference))
+
+    async def images(self, label: str) -> list[dict[str, Any]]:
+        """The images of this machine that have a label."""
+        async with self._reading() as docker:
+            return [dict(entry) for entry in await docker.images.list(filters={"label": [label]})]
+
+    async def containers(self, label: str) -> list[dict[str, Any]]:
+        """The containers of this machine that have a label, running or not."""
+        async with self._reading() as docker:
+            return [{**container} for container in await _containers(docker, label)]
+
+    async def network(self, name: str) -> dict[str, Any] | None:
+        """A network by its name or id, or None."""
+        return await self._found(lambda docker: aiodocker.docker.DockerNetwork(docker, name).show())  # type: ignore[no-untyped-call]
+
+    async def volume(self, name: str) -> dict[str, Any] | None:
+        """A volume (`Labels`, `Options`), or None."""
+        return await self._found(lambda docker: aiodocker.docker.DockerVolume(docker, name).show())  # type: ignore[no-untyped-call]
+
+    async def container_health(self, container_id: str) -> tuple[str, list[str]]:
+        """What the health check says (`starting`, `healthy`, `unhealthy`, or `none`) and the last outputs of its command."""
+        container = await self._found(lambda docker: docker.containers.container(container_id).show())
+        health = ((container or {}).get("State") or {}).get("Health") or {}
+        outputs = [clean(str(entry.get("Output") or "").strip().encode("utf-8", "replace")) for entry in health.get("Log") or []]
+        return health.get("Status") or "none", [output for output in outputs if output][-HEALTH_OUTPUTS:]
+
+    async def container_logs(self, container_id: str, tail: int = 50) -> list[str]:
+        """The last lines a container has printed; none when it is gone."""
+        async with self._reading() as docker:
+            try:
+                chunks = await docker.containers.container(container_id).log(stdout=True, stderr=True, tail=tail)
+            except aiodocker.DockerError as error:
+                if error.status in (404, 409):
+                    return []
+                raise
+        lines = Lines()
+        return (lines.feed("".join(chunks).encode("utf-8", "replace")) + lines.flush())[-tail:]
+
+    async def disk_free(self) -> int | None:
+        """Bytes free where the Engine keeps images and volumes; None when that is not on this machine."""
+        root = (await self.info()).get("DockerRootDir") or ""
+        try:
+            return (await asyncio.to_thread(shutil.disk_usage, root)).free
+        except OSError:
+            return None
+
+    async def _found(self, read: Callable[[aiodocker.Docker], Awaitable[Any]]) -> dict[str, Any] | None:
+        async with self._reading() as docker:
+            try:
+                return dict(await read(docker))
+            except aiodocker.DockerError as error:
+                if error.status == 404:
+                    return None
+                raise
+
+    @contextlib.asynccontextmanager
+    async def _reading(self) -> AsyncIterator[aiodocker.Docker]:
+        if self._docker is None:
+            raise RuntimeError("Engine is used outside its context.")
+        try:
+            async with asyncio.timeout(READ_DEADLINE):
+                yield self._docker
+        except aiodocker.DockerError as error:
+            raise EngineUnavailable(f"The Docker Engine answered {error.status}: {error.message}") from None
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            raise EngineUnavailable(EngineUnavailable.__doc__) from None
+
+
+async def _containers(docker: aiodocker.Docker, label: str) -> list[dict[str, Any]]:
+    found = await docker.containers.list(all=True, filters=json.dumps({"label": [label]}))
+    return [{"Id": container.id, "Labels": container["Labels"], "State": container["State"]} for container in found]
+
+
+def has_ipvs(proc: Path = Path("/proc")) -> bool:
+    """Whether the kernel of this machine has IPVS loaded, which virtual addresses and the routing mesh of Swarm need."""
+    if (proc / "net/ip_vs").exists():
+        return True
+    try:
+        modules = (proc / "modules").read_text()
+    except OSError:
+        return False
+    return any(line.startswith("ip_vs ") for line in modules.splitlines())

@@ -1,0 +1,59 @@
+"""Ringing from an event loop: after the commit, in a thread, and without making anybody wait for Redis."""
+
+import asyncio
+from uuid import UUID
+
+import structlog
+from dramatiq.errors import BrokerConnectionError
+from redis.exceptions import RedisError
+
+from models import DeploymentKind, DeploymentStatus, StageName
+from models.database import database
+from workers import broker
+from workers.states import TASK_GRAPHS
+
+log = structlog.get_logger()
+
+ACTORS = {StageName.cloning: "clone", StageName.building: "build", StageName.deploying: "deploy"}
+SETTLE = "settle"
+
+_under_way: set[asyncio.Task[None]] = set()
+
+
+def chain(kind: DeploymentKind, status: DeploymentStatus) -> tuple[str, ...]:
+    """The actors that are left of a task graph, from the stage a deployment is in."""
+    graph = TASK_GRAPHS[kind]
+    at = 0 if status is DeploymentStatus.pending else graph.index(StageName(status.value))
+    return tuple(ACTORS[stage] for stage in graph[at:])
+
+
+async def ring(actors: tuple[str, ...], id: UUID) -> None:
+    """Ring, or leave it to the reconciler when Redis is away."""
+    try:
+        await asyncio.to_thread(broker.ring, actors, str(id))
+    except (RedisError, BrokerConnectionError, OSError) as error:
+        log.warning("rings.redis_away", id=str(id), error=str(error))
+
+
+def ring_soon(actors: tuple[str, ...], id: UUID) -> None:
+    """Ring without waiting for it."""
+    task = asyncio.create_task(ring(actors, id))
+    _under_way.add(task)
+    task.add_done_callback(_under_way.discard)
+
+
+async def ring_deployment(id: UUID, kind: DeploymentKind, status: DeploymentStatus) -> None:
+    """Ring what is left of a deployment's task graph, and remember when."""
+    await database().execute_query("update deployment set rung_at = now() where id = $1", [id])
+    await ring(chain(kind, status), id)
+
+
+async def ring_next(application: UUID) -> None:
+    """Ring the application's oldest pending deployment, and its wishes: its turn may have come."""
+    rows = await database().execute_query_dict(
+        "select id, kind from deployment where application_id = $1 and status = 'pending' order by id limit 1", [application]
+    )
+    for row in rows:
+        await ring_deployment(row["id"], DeploymentKind(row["kind"]), DeploymentStatus.pending)
+    if await database().execute_query_dict("select from application where id = $1 and wished > granted", [application]):
+        await ring((SETTLE,), application)

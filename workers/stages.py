@@ -1,0 +1,8 @@
+"""The stages, in the order in which task graphs run them."""
+
+from workers.build import build
+from workers.clone import clone
+from workers.deploy import deploy
+from workers.pipeline import Stage
+
+STAGES: tuple[Stage, ...] = (clone, build, deploy)

@@ -1,0 +1,167 @@
+"""Wishes: what the API stores for the workers. One transaction writes it with all it will need; the ring comes after the commit."""
+
+from collections.abc import Set as AbstractSet
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from tortoise.transactions import in_transaction
+
+from models import Application, ApplicationStatus, Deployment, DeploymentKind, DeploymentStatus, EventKind, PublishedPort, Stage
+from models.database import database
+from models.events import Entry, append
+from workers import rings
+from workers.facts import Contradiction, Impossible
+from workers.states import LIVING, TASK_GRAPHS, Change, Event, apply
+
+RUNTIME_FIELDS = frozenset({"image", "env_vars", "ports", "volumes", "health_check", "resources"})
+"""What a running application is made of; a change of the source only shows with the next deployment."""
+
+
+def frozen(application: Application) -> dict[str, Any]:
+    """The configuration that a deployment will run, whatever changes meanwhile."""
+    names = ("service_name", "image", "replicas", "env_vars", "ports", "volumes", "health_check", "resources", "git_source")
+    return {"project_id": str(application.project_id)} | {name: getattr(application, name) for name in names}
+
+
+async def _create(application: Application, kind: DeploymentKind, **columns: Any) -> Deployment:
+    """A pending deployment with its stages and first event; runs inside the caller's transaction."""
+    columns.setdefault("snapshot", frozen(application))
+    deployment = await Deployment.create(application_id=application.id, project_id=application.project_id, kind=kind, **columns)
+    await Stage.bulk_create(
+        [Stage(deployment_id=deployment.id, position=position, name=name) for position, name in enumerate(TASK_GRAPHS[kind])]
+    )
+    await append(database(), deployment.id, [Entry(EventKind.status, "Waiting for a worker")])
+    return deployment
+
+
+def _ring(deployment: Deployment) -> None:
+    rings.ring_soon(rings.chain(deployment.kind, DeploymentStatus.pending), deployment.id)
+
+
+async def _locked(application: Application) -> Application:
+    row = await Application.filter(id=application.id, deleted_at__isnull=True).select_for_update().first()
+    if row is None:
+        raise Contradiction("The application has just been deleted.", "DELETED")
+    return row
+
+
+async def start_deployment(
+    application: Application, *, branch: str | None = None, commit_sha: str | None = None, force: bool = False
+) -> Deployment:
+    """Deploy an application from its git source, or else its image.
+
+    Raises `Impossible` when it has neither, or a branch or commit is given for an image.
+    """
+    async with in_transaction():
+        row = await _locked(application)
+        source = row.git_source
+        if source is None and row.image is None:
+            raise Impossible("The application has neither an image nor a git source.", "NOTHING_TO_DEPLOY")
+        if source is None and (branch or commit_sha):
+            raise Impossible("An application that runs an image has no branches and commits.", "NO_GIT_SOURCE")
+        if source is None:
+            deployment = await _create(row, DeploymentKind.image, image=row.image, force=force)
+        else:
+            deployment = await _create(row, DeploymentKind.git, branch=branch or source["branch"], commit_sha=commit_sha, force=force)
+    _ring(deployment)
+    return deployment
+
+
+async def last_success(application_id: UUID, before: Deployment | None = None) -> Deployment | None:
+    """The live deployment of an application, or the last success before another one."""
+    query = Deployment.filter(application_id=application_id, status=DeploymentStatus.success)
+    if before is not None:
+        query = query.filter(finished_at__lt=before.finished_at).exclude(id=before.id)
+    return await query.order_by("-finished_at", "-id").first()
+
+
+async def roll_back(deployment: Deployment) -> Deployment:
+    """Deploy again what ran before: recorded image, recorded configuration, no build (DECISIONS 20).
+
+    Raises `Contradiction` when the deployment failed, has not ended, or there is nothing before it.
+    """
+    async with in_transaction():
+        row = await _locked(await Application.get(id=deployment.application_id))
+        if deployment.status is not DeploymentStatus.success:
+            raise Contradiction("Only a successful deployment can be rolled back, or back to.", "NOT_SUCCESSFUL")
+        live = await last_success(row.id)
+        target = await last_success(row.id, before=deployment) if live and live.id == deployment.id else deployment
+        if target is None:
+            raise Contradiction("There is no earlier success to go back to.", "NOTHING_BEFORE")
+        created = await _create(row, DeploymentKind.rollback, previous_deployment_id=target.id, **_recorded(target))
+    _ring(created)
+    return created
+
+
+def _recorded(target: Deployment) -> dict[str, Any]:
+    names = ("snapshot", "branch", "commit_sha", "commit_message", "author", "image", "image_id")
+    return {name: getattr(target, name) for name in names}
+
+
+async def plan_change(application: Application, changed: AbstractSet[str]) -> Deployment | None:
+    """What a PATCH means for what runs: replicas are a wish, the rest a deployment of kind `config`.
+
+    Runs inside the caller's transaction; ring with `ring_change` after the commit.
+    """
+    if "replicas" in changed:
+        await _wish(application)
+    live = await last_success(application.id)
+    if live is None or not changed & RUNTIME_FIELDS:
+        return None
+    if "image" in changed and application.git_source is None and application.image is not None:
+        return await _create(application, DeploymentKind.image, image=application.image)
+    if changed & RUNTIME_FIELDS == {"image"}:
+        return None
+    recorded = _recorded(live) | {"snapshot": frozen(application)}
+    return await _create(application, DeploymentKind.config, **recorded)
+
+
+async def ring_change(application: Application, deployment: Deployment | None) -> None:
+    """Ring for what `plan_change` stored."""
+    if deployment is not None:
+        _ring(deployment)
+    if application.wished > application.granted:
+        rings.ring_soon((rings.SETTLE,), application.id)
+
+
+async def _wish(application: Application, *, restart: bool = False) -> None:
+    application.wished += 1
+    if restart:
+        application.restart_wish = application.wished
+    await application.save()
+
+
+async def scale(application: Application, replicas: int) -> int:
+    """Wish for a number of replicas. Returns the number before."""
+    async with in_transaction():
+        row = await _locked(application)
+        previous, row.replicas = row.replicas, replicas
+        await _wish(row)
+    rings.ring_soon((rings.SETTLE,), row.id)
+    return previous
+
+
+async def restart(application: Application) -> Application:
+    """Wish for new containers. Raises `Contradiction` when the application does not run."""
+    async with in_transaction():
+        row = await _locked(application)
+        if row.replicas == 0 or await last_success(row.id) is None:
+            raise Contradiction("The application is not running.", "NOT_RUNNING")
+        await _wish(row, restart=True)
+    rings.ring_soon((rings.SETTLE,), row.id)
+    return row
+
+
+async def remove(application: Application, *, delete_volumes: bool) -> None:
+    """Wish an application away: it is gone from the API at once, what runs of it goes in the background (DECISIONS 22)."""
+    async with in_transaction():
+        row = await _locked(application)
+        row.deleted_at, row.delete_volumes, row.status = datetime.now(UTC), delete_volumes, ApplicationStatus.stopped
+        await _wish(row)
+        await PublishedPort.filter(application_id=row.id).delete()
+        living = await Deployment.filter(application_id=row.id, status__in=list(LIVING)).values_list("id", flat=True)
+        await Deployment.filter(application_id=row.id).update(deleted_at=row.deleted_at)
+    for id in living:
+        await apply(Change(Event.cancel, UUID(str(id)), message="The application was deleted"))
+    rings.ring_soon((rings.SETTLE,), row.id)
