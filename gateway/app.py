@@ -9,8 +9,9 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway import graphql, openapi, pages, rest, websocket
+from gateway import graphql_http, openapi, pages, rest, websocket
 from gateway.errors import error_response
+from gateway.graphql import Runner
 from gateway.middleware import Errors, RequestId
 from models import events
 from models.database import connected
@@ -30,12 +31,12 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
 def application() -> Starlette:
     """Return the application; it connects to the database when it starts."""
     found = surface()
-    schema = graphql.bind(found)
+    runner = Runner(found)
     return Starlette(
         routes=[
             *rest.routes(found),
-            *graphql.routes(schema),
-            *websocket.routes(schema),
+            *graphql_http.routes(runner),
+            *websocket.routes(runner),
             *openapi.routes(found),
             *pages.routes(),
         ],

@@ -72,7 +72,7 @@ def graphql_schema() -> None:
     """Print the GraphQL schema."""
     from schema.surface import surface
 
-    _print(surface().strawberry.as_str())
+    _print(surface().schema.as_str())
 
 
 @app.command

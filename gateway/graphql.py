@@ -1,4 +1,4 @@
-"""GraphQL: the declared operations bound to the schema's root fields, documents run, and answered over HTTP (DECISIONS 11)."""
+"""GraphQL: the declared operations bound to the schema's root fields, and documents run against them (DECISIONS 11)."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -14,8 +14,6 @@ from graphql import (
     GraphQLResolveInfo,
     GraphQLSchema,
     NoSchemaIntrospectionCustomRule,
-    OperationDefinitionNode,
-    OperationType,
     execute,
     get_operation_ast,
     parse,
@@ -23,16 +21,10 @@ from graphql import (
     subscribe,
     validate,
 )
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
 
-from gateway.auth import context_of
-from gateway.body import json_body
 from gateway.errors import extensions, fact
-from gateway.pages import graphiql
 from schema.context import Context
-from schema.errors import InvalidInput, MethodNotAllowed
+from schema.errors import InvalidInput
 from schema.inputs import checked, parameter, validated
 from schema.names import api_name
 from schema.page import relay_window
@@ -107,7 +99,7 @@ def _subscriber(bound: Bound) -> Any:
 
 def bind(surface: Surface) -> GraphQLSchema:
     """Give the root fields of the surface's schema their resolvers."""
-    schema = surface.core
+    schema: GraphQLSchema = surface.schema._schema
     roots = {"query": schema.query_type, "mutation": schema.mutation_type, "subscription": schema.subscription_type}
     for bound in surface.operations:
         root = roots[bound.operation.kind]
@@ -122,7 +114,7 @@ def bind(surface: Surface) -> GraphQLSchema:
     return schema
 
 
-def printed_error(error: GraphQLError, request_id: str) -> dict[str, Any]:
+def _printed(error: GraphQLError, request_id: str) -> dict[str, Any]:
     """Return an error as the protocol prints it, with the API's code."""
     cause = error.original_error
     if cause is not None and not isinstance(cause, GraphQLError):
@@ -134,7 +126,7 @@ def printed_error(error: GraphQLError, request_id: str) -> dict[str, Any]:
 
 def printed(result: ExecutionResult, request_id: str) -> dict[str, Any]:
     """Return a result as the protocol prints it, each error with the API's code."""
-    errors = {"errors": [printed_error(error, request_id) for error in result.errors]} if result.errors else {}
+    errors = {"errors": [_printed(error, request_id) for error in result.errors]} if result.errors else {}
     return {**errors, "data": result.data}
 
 
@@ -143,103 +135,74 @@ class Document:
     """A document that may be run, and the operation of it that was asked for."""
 
     tree: DocumentNode
-    operation: OperationDefinitionNode
+    kind: str
+    """`query`, `mutation` or `subscription`."""
     request: Asking
+
+    def arguments(self, context: Context) -> dict[str, Any]:
+        """What graphql-core is called with."""
+        return {
+            "document": self.tree,
+            "context_value": context,
+            "variable_values": self.request.variables,
+            "operation_name": self.request.operationName,
+            "hide_suggestions": True,
+        }
 
 
 class Refused(Exception):
-    """The document cannot be run; carries the errors to print."""
+    """The document cannot be run; carries the errors."""
 
     def __init__(self, errors: list[GraphQLError]) -> None:
         super().__init__("; ".join(error.message for error in errors))
         self.errors = errors
+
+    def printed(self, request_id: str) -> list[dict[str, Any]]:
+        """Return the errors as the protocol prints them."""
+        return [_printed(error, request_id) for error in self.errors]
 
 
 def _refusal(message: str, code: str) -> Refused:
     return Refused([GraphQLError(message, extensions={"code": code})])
 
 
-def prepared(schema: GraphQLSchema, request: Asking, context: Context) -> Document:
-    """Return the document of a request, parsed and validated for this caller.
+class Runner:
+    """Runs documents against the surface."""
 
-    Raises `Refused` when it cannot be run.
-    """
-    try:
-        tree = parse(request.query, max_tokens=MOST_TOKENS)
-    except GraphQLError as error:
-        raise Refused(
-            [GraphQLError(error.message, source=error.source, positions=error.positions, extensions={"code": "INVALID_INPUT"})]
-        ) from error
-    rules = [*specified_rules, *([NoSchemaIntrospectionCustomRule] if context.user is None else [])]
-    if errors := validate(schema, tree, rules, max_errors=MOST_PROBLEMS, hide_suggestions=True):
-        raise Refused(errors)
-    operation = get_operation_ast(tree, request.operationName)
-    if operation is None:
-        raise _refusal("Say with operationName which of the document's operations to run.", "INVALID_INPUT")
-    return Document(tree, operation, request)
+    def __init__(self, surface: Surface) -> None:
+        self._schema = bind(surface)
 
-
-async def run(schema: GraphQLSchema, document: Document, context: Context) -> dict[str, Any]:
-    """Return the printed result of a query or mutation."""
-    request = document.request
-    result = execute(
-        schema,
-        document.tree,
-        context_value=context,
-        variable_values=request.variables,
-        operation_name=request.operationName,
-        hide_suggestions=True,
-    )
-    if isawaitable(result):
-        result = await result
-    return printed(result, context.request_id)
-
-
-async def start(schema: GraphQLSchema, document: Document, context: Context) -> AsyncIterator[ExecutionResult] | ExecutionResult:
-    """Return the results of a subscription as they come, or the one that says why there are none."""
-    request = document.request
-    result = subscribe(
-        schema,
-        document.tree,
-        context_value=context,
-        variable_values=request.variables,
-        operation_name=request.operationName,
-        hide_suggestions=True,
-    )
-    return await result if isawaitable(result) else result
-
-
-def _requested(request: Request, body: bytes) -> Asking:
-    if request.method == "POST":
-        return read_request(body)
-    query = request.query_params
-    try:
-        variables = msgspec.json.decode(query.get("variables") or "null", type=dict[str, Any] | None)
-    except msgspec.MsgspecError as error:
-        raise InvalidInput("variables is not a JSON object.") from error
-    if "query" not in query:
-        raise InvalidInput("The query is missing.")
-    return Asking(query["query"], variables, query.get("operationName"))
-
-
-def routes(schema: GraphQLSchema) -> list[Route]:
-    """The GraphQL endpoint: POST, GET for queries, and GraphiQL for a browser."""
-
-    async def endpoint(request: Request) -> Response:
-        if request.method == "GET" and "query" not in request.query_params and "text/html" in request.headers.get("accept", ""):
-            return graphiql()
-        context = await context_of(request)
-        asked = _requested(request, await json_body(request))
+    def prepared(self, request: Asking, context: Context) -> Document:
+        """Return the document of a request, parsed and validated for this caller. Raises `Refused` when it cannot be run."""
         try:
-            document = prepared(schema, asked, context)
-        except Refused as refused:
-            body = {"errors": [printed_error(error, context.request_id) for error in refused.errors]}
-            return Response(msgspec.json.encode(body), 400, media_type="application/json")
-        kind = document.operation.operation
-        if kind is OperationType.SUBSCRIPTION:
-            raise InvalidInput("A subscription needs a WebSocket (graphql-transport-ws).")
-        if request.method != "POST" and kind is not OperationType.QUERY:
-            raise MethodNotAllowed("A mutation must be sent by POST.")
-        return Response(msgspec.json.encode(await run(schema, document, context)), media_type="application/json")
+            tree = parse(request.query, max_tokens=MOST_TOKENS)
+        except GraphQLError as error:
+            raise _refusal(error.message, "INVALID_INPUT") from error
+        rules = [*specified_rules, *([NoSchemaIntrospectionCustomRule] if context.user is None else [])]
+        if errors := validate(self._schema, tree, rules, max_errors=MOST_PROBLEMS, hide_suggestions=True):
+            raise Refused(errors)
+        operation = get_operation_ast(tree, request.operationName)
+        if operation is None:
+            raise _refusal("Say with operationName which of the document's operations to run.", "INVALID_INPUT")
+        return Document(tree, str(operation.operation.value), request)
 
-    return [Route(f"{prefix}/graphql", endpoint, methods=["GET", "POST"]) for prefix in ("/api", "/api/v1")]
+    async def run(self, document: Document, context: Context) -> dict[str, Any]:
+        """Return the printed result of a query or mutation."""
+        result = execute(self._schema, **document.arguments(context))
+        if isawaitable(result):
+            result = await result
+        return printed(result, context.request_id)
+
+    async def results(self, request: Asking, context: Context) -> AsyncIterator[dict[str, Any]]:
+        """Yield the printed results of any document: one, or a subscription's as they come. Raises `Refused`."""
+        document = self.prepared(request, context)
+        if document.kind != "subscription":
+            yield await self.run(document, context)
+            return
+        source = subscribe(self._schema, **document.arguments(context))
+        if isawaitable(source):
+            source = await source
+        if isinstance(source, ExecutionResult):
+            raise Refused(list(source.errors or ()))
+        async for result in source:
+            yield printed(result, context.request_id)

@@ -1,18 +1,16 @@
 """GraphQL over WebSocket, to the protocol `graphql-transport-ws`."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
 import structlog
-from graphql import ExecutionResult, GraphQLSchema, OperationType
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from gateway.auth import bearer, context_of
 from gateway.errors import extensions, fact
-from gateway.graphql import Asking, Refused, prepared, printed, printed_error, run, start
+from gateway.graphql import Asking, Refused, Runner
 from schema import tokens
 from schema.context import Context
 from schema.errors import ApiError
@@ -46,8 +44,8 @@ class Closed(Exception):
 class Conversation:
     """One socket."""
 
-    def __init__(self, socket: WebSocket, schema: GraphQLSchema) -> None:
-        self.socket, self.schema = socket, schema
+    def __init__(self, socket: WebSocket, runner: Runner) -> None:
+        self.socket, self.runner = socket, runner
         self.context: Context | None = None
         self.running: dict[str, asyncio.Task[None]] = {}
 
@@ -138,31 +136,22 @@ class Conversation:
         caller = self.context or Context()
         context = Context(caller.user, caller.session_id, caller.request_id)
         try:
-            document = prepared(self.schema, request, context)
-            if document.operation.operation is not OperationType.SUBSCRIPTION:
-                await self._send(id=id, type="next", payload=await run(self.schema, document, context))
-            else:
-                await self._stream(id, await start(self.schema, document, context), context)
+            async for payload in self.runner.results(request, context):
+                await self._send(id=id, type="next", payload=payload)
             await self._send(id=id, type="complete")
         except Refused as refused:
-            await self._send(id=id, type="error", payload=[printed_error(error, context.request_id) for error in refused.errors])
+            await self._send(id=id, type="error", payload=refused.printed(context.request_id))
         except WebSocketDisconnect:
             pass
         except Exception as error:
             found = fact(error, context.request_id)
-            payload = [{"message": found.message, "extensions": extensions(found, context.request_id)}]
-            await self._send(id=id, type="error", payload=payload)
+            problem = {"message": found.message, "extensions": extensions(found, context.request_id)}
+            await self._send(id=id, type="error", payload=[problem])
         finally:
             self.running.pop(id, None)
 
-    async def _stream(self, id: str, results: AsyncIterator[ExecutionResult] | ExecutionResult, context: Context) -> None:
-        if isinstance(results, ExecutionResult):
-            raise Refused(list(results.errors or ()))
-        async for result in results:
-            await self._send(id=id, type="next", payload=printed(result, context.request_id))
 
-
-def routes(schema: GraphQLSchema) -> list[WebSocketRoute]:
+def routes(runner: Runner) -> list[WebSocketRoute]:
     """The WebSocket side of the GraphQL endpoint."""
 
     async def endpoint(socket: WebSocket) -> None:
@@ -170,6 +159,6 @@ def routes(schema: GraphQLSchema) -> list[WebSocketRoute]:
             await socket.close(4406, "Subprotocol not acceptable")
             return
         await socket.accept(PROTOCOL)
-        await Conversation(socket, schema).hold()
+        await Conversation(socket, runner).hold()
 
     return [WebSocketRoute(f"{prefix}/graphql", endpoint) for prefix in ("/api", "/api/v1")]

@@ -129,8 +129,12 @@ def entity(model: type[Model], *, scope: str, realm: Realm = Realm.project) -> C
         if scope not in columns:
             raise WrongDeclaration(f"{cls.__name__}: scope '{scope}' is no column of {model.__name__}")
         for definition in get_object_definition(type_, strict=True).fields:
-            if definition.metadata.get("source") is None and definition.python_name not in columns:
+            source = definition.metadata.get("source")
+            if source is None and definition.python_name not in columns:
                 raise WrongDeclaration(f"{cls.__name__}.{definition.python_name}: no such column in {model.__name__}")
+            for column in source.columns if isinstance(source, Computed) else ():
+                if column not in columns:
+                    raise WrongDeclaration(f"{cls.__name__}.{definition.python_name}: no column '{column}' in {model.__name__}")
         setattr(type_, _MARK, Entity(type_, model, scope, realm))
         return type_
 

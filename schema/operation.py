@@ -127,7 +127,7 @@ def _read_signature(name: str, handler: Callable[..., Any], path: str) -> Signat
         else:
             parameters.append(Parameter(parameter.name, annotation, parameter.default))
     if len(in_path) != len(rows):
-        raise WrongDeclaration(f"{name}: the path {path} names {len(in_path)} rows, the function takes {len(rows)}")
+        raise WrongDeclaration(f"{name}: rows in the path {path}: {len(in_path)}, taken by the function: {len(rows)}")
     if signature.return_annotation is inspect.Signature.empty:
         raise WrongDeclaration(f"{name}: the function does not say what it returns")
     return Signature(rows, body, tuple(parameters), signature.return_annotation)
@@ -208,7 +208,7 @@ class Resource:
     def _decorator(self, method: str, path: str, **declared: Any) -> Callable[[F], Operation[F]]:
         def declare(handler: F) -> Operation[F]:
             verb = handler.__name__.strip("_")
-            signature = _read_signature(f"{self.plural}.{verb}", handler, path)
+            signature = _read_signature(f"{self.plural}.{verb}", handler, self.path + path)
             streams = inspect.isasyncgenfunction(handler)
             if streams != (method == "STREAM"):
                 raise WrongDeclaration(f"{self.plural}.{verb}: {'only a stream is' if streams else 'a stream must be'} an async generator")

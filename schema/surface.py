@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import strawberry
-from graphql import GraphQLObjectType, GraphQLSchema
 from tortoise.models import Model
 
 from schema import applications, auth, deployments, health, projects, teams, users
@@ -14,7 +13,7 @@ from schema.fields import Entity, WrongDeclaration, entity_of
 from schema.graph import graph
 from schema.links import Links, links_of
 from schema.operation import Operation, Resource
-from schema.plan.render import View, compiled
+from schema.plan.render import View, answer_type, compiled
 from schema.plan.resolve import attach
 
 PREFIX = "/api"
@@ -61,14 +60,24 @@ class Surface:
     """The operations in the order of the specification, and the schema made of them."""
 
     operations: tuple[Bound, ...]
-    strawberry: strawberry.Schema
-    core: GraphQLSchema
+    schema: strawberry.Schema
 
 
 def _item(operation: Operation[Any], entities: Mapping[type[Model], Entity], chapters: Iterable[Resource]) -> Resource:
     """The chapter whose row an operation answers with."""
     entity = entities.get(operation.signature.returns)
     return next((chapter for chapter in chapters if entity and chapter.type is entity.of), operation.chapter)
+
+
+def _fetched(operation: Operation[Any], entities: Mapping[type[Model], Entity]) -> Entity | None:
+    """The entity whose rows an operation lists, or finds by its path."""
+    if operation.listing is not None and operation.chapter.type is not None:
+        return entity_of(operation.chapter.type)
+    for model in operation.signature.rows.values():
+        if model not in entities:
+            raise WrongDeclaration(f"{operation.id}: no entity stands for {model.__name__}")
+        return entities[model]
+    return None
 
 
 def _view(operation: Operation[Any], links: Links) -> str:
@@ -87,21 +96,15 @@ def bind(chapters: tuple[Resource, ...], types: tuple[type, ...]) -> Surface:
     entities = {entity_of(type_).model: entity_of(type_) for type_ in types}
     by_id = {operation.id: operation for operation in operations}
     schema = graph(operations, entities)
-    core: GraphQLSchema = schema._schema
+    core = schema._schema
     attach(core, {entity.title: entity for entity in entities.values()})
-    roots = {"query": core.query_type, "mutation": core.mutation_type, "subscription": core.subscription_type}
     bound = []
     for operation in operations:
         links = links_of(operation, _item(operation, entities, chapters), by_id, PREFIX)
-        root = roots[operation.kind]
-        if not isinstance(root, GraphQLObjectType):
-            raise WrongDeclaration(f"{operation.id}: there is no {operation.kind} type")
         text = _view(operation, links)
-        view = compiled(operation.id, root.fields[operation.graphql_name].type, text) if text else None
-        path_rows = list(operation.signature.rows.values())
-        entity = entities[path_rows[0]] if path_rows else entity_of(operation.chapter.type) if operation.listing else None  # type: ignore[arg-type]
-        bound.append(Bound(operation, entity, links, view))
-    return Surface(tuple(bound), schema, core)
+        view = compiled(operation.id, answer_type(core, operation.kind, operation.graphql_name), text) if text else None
+        bound.append(Bound(operation, _fetched(operation, entities), links, view))
+    return Surface(tuple(bound), schema)
 
 
 @functools.cache

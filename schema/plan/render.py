@@ -12,6 +12,7 @@ from graphql import (
     GraphQLObjectType,
     GraphQLOutputType,
     GraphQLSchema,
+    GraphQLSyntaxError,
     OperationDefinitionNode,
     execute,
     parse,
@@ -31,6 +32,15 @@ class View:
     shape: Selection
 
 
+def answer_type(schema: GraphQLSchema, kind: str, field: str) -> GraphQLOutputType:
+    """Return the type of a root field; `kind` is `query`, `mutation` or `subscription`."""
+    root = {"query": schema.query_type, "mutation": schema.mutation_type, "subscription": schema.subscription_type}[kind]
+    if root is None:
+        raise WrongDeclaration(f"{field}: there is no {kind} type")
+    found: GraphQLOutputType = root.fields[field].type
+    return found
+
+
 def compiled(name: str, type_: GraphQLOutputType, view: str) -> View:
     """Return the view of an operation over its output type.
 
@@ -38,7 +48,10 @@ def compiled(name: str, type_: GraphQLOutputType, view: str) -> View:
     """
     root = GraphQLObjectType("View", {"value": GraphQLField(type_, resolve=lambda root, info: root)})
     schema = GraphQLSchema(query=root)
-    document = parse(f"{{ value {f'{{ {view} }}' if view else ''} }}")
+    try:
+        document = parse(f"{{ value {{ {view} }} }}")
+    except GraphQLSyntaxError as error:
+        raise WrongDeclaration(f"{name}: {error.message}") from error
     if errors := validate(schema, document):
         raise WrongDeclaration(f"{name}: {errors[0].message}")
 

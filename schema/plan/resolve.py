@@ -10,7 +10,7 @@ from tortoise.expressions import Q
 from tortoise.queryset import QuerySet
 
 from schema.context import Context
-from schema.fields import Computed, Count, Entity, Listing, One, entity_of
+from schema.fields import Computed, Count, Entity, Listing, One, WrongDeclaration, columns_of, entity_of
 from schema.page import Cursor, Direction, Page, Slice, SortOrder, Window, decode_cursor, paged, relay_window
 
 Resolver = Callable[..., Awaitable[Any]]
@@ -28,7 +28,19 @@ def attach(schema: GraphQLSchema, entities: Mapping[str, Entity]) -> None:
                 named = get_named_type(field.type)
                 if isinstance(source, Listing):
                     named = get_named_type(named.fields["nodes"].type)
+                _check(f"{type_.name}.{definition.python_name}", source, entities.get(type_.name), entities.get(named.name))
                 field.resolve = _resolver(source, entities.get(named.name))
+
+
+def _check(name: str, source: Any, owner: Entity | None, target: Entity | None) -> None:
+    """Raise `WrongDeclaration` when a relation's column is not where it must be."""
+    if not isinstance(source, One | Listing):
+        return
+    if target is None:
+        raise WrongDeclaration(f"{name}: a relation leads to an entity")
+    holder = owner if isinstance(source, One) and not source.order else target
+    if holder is None or source.fk not in columns_of(holder.model):
+        raise WrongDeclaration(f"{name}: no column '{source.fk}' in {holder.model.__name__ if holder else 'it'}")
 
 
 def _resolver(source: Any, entity: Entity | None) -> Resolver:

@@ -1,0 +1,49 @@
+"""GraphQL over HTTP: POST, GET for queries, and GraphiQL for a browser."""
+
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from gateway.auth import context_of
+from gateway.body import json_body
+from gateway.graphql import Asking, Refused, Runner, read_request
+from gateway.pages import graphiql
+from schema.errors import InvalidInput, MethodNotAllowed
+
+
+def _requested(request: Request, body: bytes) -> Asking:
+    if request.method == "POST":
+        return read_request(body)
+    query = request.query_params
+    try:
+        variables = msgspec.json.decode(query.get("variables") or "null", type=dict[str, Any] | None)
+    except msgspec.MsgspecError as error:
+        raise InvalidInput("variables is not a JSON object.") from error
+    if "query" not in query:
+        raise InvalidInput("The query is missing.")
+    return Asking(query["query"], variables, query.get("operationName"))
+
+
+def routes(runner: Runner) -> list[Route]:
+    """The GraphQL endpoint: POST, GET for queries, and GraphiQL for a browser."""
+
+    async def endpoint(request: Request) -> Response:
+        if request.method == "GET" and "query" not in request.query_params and "text/html" in request.headers.get("accept", ""):
+            return graphiql()
+        context = await context_of(request)
+        asked = _requested(request, await json_body(request))
+        try:
+            document = runner.prepared(asked, context)
+        except Refused as refused:
+            body = {"errors": refused.printed(context.request_id)}
+            return Response(msgspec.json.encode(body), 400, media_type="application/json")
+        if document.kind == "subscription":
+            raise InvalidInput("A subscription needs a WebSocket (graphql-transport-ws).")
+        if request.method != "POST" and document.kind != "query":
+            raise MethodNotAllowed("A mutation must be sent by POST.")
+        return Response(msgspec.json.encode(await runner.run(document, context)), media_type="application/json")
+
+    return [Route(f"{prefix}/graphql", endpoint, methods=["GET", "POST"]) for prefix in ("/api", "/api/v1")]

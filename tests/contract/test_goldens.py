@@ -1,0 +1,60 @@
+"""What clients see, kept as files. `DOKPLOY_GOLDEN=write` writes them; read the difference before you commit it."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import openapi_spec_validator
+import pytest
+
+from gateway.openapi import document
+from schema.surface import surface
+from tests.contract.surface import written
+
+GOLDEN = Path(__file__).parent / "golden"
+
+WRITERS: dict[str, Callable[[], str]] = {
+    "surface.txt": lambda: written(surface()),
+    "openapi.json": lambda: json.dumps(document(surface()), indent=2) + "\n",
+    "schema.graphql": lambda: surface().schema.as_str() + "\n",
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_the_golden_file_is_what_the_code_says(name: str) -> None:
+    path, text = GOLDEN / name, WRITERS[name]()
+    if os.environ.get("DOKPLOY_GOLDEN") == "write":
+        path.write_text(text)
+    assert path.read_text() == text
+
+
+def test_the_openapi_document_is_valid() -> None:
+    openapi_spec_validator.validate(document(surface()))
+
+
+def test_every_object_of_an_answer_says_what_it_requires_and_allows_nothing_else() -> None:
+    def objects(schema: object) -> list[dict[str, object]]:
+        if isinstance(schema, list):
+            return [found for each in schema for found in objects(each)]
+        if not isinstance(schema, dict):
+            return []
+        own = [schema] if schema.get("type") == "object" and "properties" in schema else []
+        return own + [found for each in schema.values() for found in objects(each)]
+
+    responses = [
+        response
+        for path in document(surface())["paths"].values()
+        for operation in path.values()
+        for status, response in operation["responses"].items()
+        if status.startswith("2")
+    ]
+    found = objects(responses)
+    assert len(found) > 20
+    for each in found:
+        assert each["additionalProperties"] is False
+        assert each["required"]
+
+
+def test_the_documents_need_no_server() -> None:
+    assert "deployApplication" in surface().schema.as_str()
