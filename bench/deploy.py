@@ -40,7 +40,7 @@ class Sample:
 @asynccontextmanager
 async def deployed(installation: Product, work: Path) -> AsyncIterator[Sample]:
     """Deploy the sample for the first time; nothing of it is left after the block."""
-    application = await installation.application("hello", installation.served)
+    application = await installation.application("hello", installation.served, 8080)
     port = application["ports"][0]["publishedPort"]
     names = Names(application["id"], installation.project, application["serviceName"], port, str(work))
     async with removed(installation.recorder.docker, names):
@@ -137,7 +137,7 @@ async def measure(only: str | None, rounds: int) -> bool:
     """Carry out the measurements; whether every bound holds."""
     held = []
     with tempfile.TemporaryDirectory(prefix="dokploy-bench-") as name:
-        data = Path(name).resolve()
+        data = Path(name)
         async with product(data) as installation, deployed(installation, data / "stack" / "work") as sample:
             if only in (None, "deploy"):
                 held.append(await deploy(installation, sample, data / "by-hand", rounds))

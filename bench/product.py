@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bench.replay import Command, Names, Recorder, Timed, removed
+from bench.replay import Command, Names, Recorder, Timed, free_port, until
 from gateway.demo.base_image import ensure_base_image
 from gateway.demo.client import Client
 from gateway.demo.installation import installation
@@ -42,18 +42,20 @@ class Product:
     hanging: str
     """The URL of a git server that never answers: what waits for it does no work."""
 
-    async def application(self, name: str, git_url: str) -> dict[str, Any]:
-        """A new application from a git repository, with one published port."""
+    async def application(self, name: str, git_url: str, *ports: int) -> dict[str, Any]:
+        """A new application from a git repository; these ports of its containers are published."""
         source = {"repoUrl": git_url, "branch": "main"}
-        body = {"name": name, "projectId": self.project, "ports": [{"containerPort": 8080}], "gitSource": source}
+        body = {"name": name, "projectId": self.project, "ports": [{"containerPort": port} for port in ports], "gitSource": source}
         return await self.client.get(f"/applications/{(await self.client.post('/applications', body))['id']}")
 
     async def delete(self, application: dict[str, Any]) -> None:
         """Delete an application, and wait until its service is gone."""
         await self.client.delete(f"/applications/{application['id']}")
-        ends = time.monotonic() + GONE_SECONDS
-        while await self.engine.service(application["serviceName"]) and time.monotonic() < ends:
-            await asyncio.sleep(0.2)
+
+        async def gone() -> bool:
+            return await self.engine.service(application["serviceName"]) is None
+
+        await until(gone, GONE_SECONDS)
 
     def change(self) -> str:
         """Commit a trivial change of the sample; its hash."""
@@ -87,7 +89,7 @@ class Product:
 async def product(data: Path) -> AsyncIterator[Product]:
     """Run an installation under `data`, and serve the sample to it, for as long as the block lasts."""
     repository = await asyncio.to_thread(Repository.create, data / "hello.git", SAMPLE)
-    recorder = await Recorder.create(data / "recorder")
+    recorder, port = await Recorder.create(data / "recorder"), free_port()
     async with (
         repository.serve(hang=True) as hanging,
         repository.serve() as served,
@@ -97,6 +99,7 @@ async def product(data: Path) -> AsyncIterator[Product]:
         os.environ |= {
             "PATH": f"{recorder.bin}:{os.environ['PATH']}",
             "DOKPLOY_DOCKER": str(recorder.directory / "docker"),
+            "DOKPLOY_PORT_RANGE": f"{port}-{port}",
             "DOKPLOY_GIT_ALLOWED_HOSTS": ",".join(url.split("/")[2] for url in (served, hanging)),
         }
         url = await exit_stack.enter_async_context(installation(data / "stack"))

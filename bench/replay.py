@@ -8,7 +8,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -29,6 +29,10 @@ if [ -e {log} ]; then
 fi
 exec {real} "$@"
 """
+
+
+class NotReplayed(Exception):
+    """By hand it did not work."""
 
 
 @dataclass(frozen=True)
@@ -104,9 +108,7 @@ class Names:
     @classmethod
     def by_hand(cls, work: Path) -> Self:
         """Names for a service of one's own."""
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            port = probe.getsockname()[1]
-        return cls(str(uuid4()), str(uuid4()), f"by-hand-{secrets.token_hex(4)}", port, str(work))
+        return cls(str(uuid4()), str(uuid4()), f"by-hand-{secrets.token_hex(4)}", free_port(), str(work))
 
     def next(self, sha: str) -> "Names":
         """The same service at its next deployment, of this commit."""
@@ -134,6 +136,12 @@ class Names:
             self.application,
             f"published={self.port},",
         )
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
 
 
 def rewritten(commands: Sequence[Command], old: Names, new: Names) -> list[Command]:
@@ -164,9 +172,8 @@ async def by_hand(engine: Engine, commands: Sequence[Command], names: Names) -> 
         await asyncio.to_thread(subprocess.run, command.argv, env=command.env, check=True, capture_output=True)
         timed.spent(command.step, time.monotonic() - start)
     start = time.monotonic()
-    async with asyncio.timeout(CONVERGED_SECONDS):
-        while not await _converged(engine, names):
-            await asyncio.sleep(POLL)
+    if not await until(lambda: _converged(engine, names), CONVERGED_SECONDS):
+        raise NotReplayed(f"by hand {names.service} did not converge")
     timed.spent("convergence", time.monotonic() - start)
     timed.total = time.monotonic() - began
     return timed
@@ -177,7 +184,7 @@ async def _converged(engine: Engine, names: Names) -> bool:
     tasks = await engine.tasks(names.service)
     state = convergence(service, tasks, image=names.image, deployment=names.deployment, replicas=1, now=datetime.now(UTC))
     if isinstance(state, Failed):
-        raise TypeError(f"by hand: {state.code}: {state.reason}")
+        raise NotReplayed(f"by hand: {state.code}: {state.reason}")
     return isinstance(state, Converged)
 
 
@@ -189,14 +196,30 @@ async def removed(docker: str, names: Names) -> AsyncIterator[None]:
         yield
     finally:
         await _said(docker, "service", "rm", names.service)
-        ends = time.monotonic() + REMOVED_SECONDS
-        while await _said(docker, "ps", "--all", "--quiet", "--filter", label) and time.monotonic() < ends:
-            await asyncio.sleep(POLL)
+        await until(lambda: _none(docker, "ps", "--all", "--quiet", "--filter", label), REMOVED_SECONDS)
         for image in (await _said(docker, "image", "ls", "--quiet", "--filter", label)).split():
             await _said(docker, "image", "rm", "--force", image)
-        while await _said(docker, "network", "ls", "--quiet", "--filter", f"name={names.network}") and time.monotonic() < ends:
-            await _said(docker, "network", "rm", names.network)
-            await asyncio.sleep(POLL)
+        await until(lambda: _network_removed(docker, names.network), REMOVED_SECONDS)
+
+
+async def until(holds: Callable[[], Awaitable[bool]], seconds: float) -> bool:
+    """Look again and again, as often as the worker looks at a rollout; whether it held in time."""
+    ends = time.monotonic() + seconds
+    while True:
+        if await holds():
+            return True
+        if time.monotonic() > ends:
+            return False
+        await asyncio.sleep(POLL)
+
+
+async def _network_removed(docker: str, name: str) -> bool:
+    await _said(docker, "network", "rm", name)
+    return await _none(docker, "network", "ls", "--quiet", "--filter", f"name={name}")
+
+
+async def _none(docker: str, *arguments: str) -> bool:
+    return not await _said(docker, *arguments)
 
 
 async def _said(docker: str, *arguments: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Annotated, Any, Generic, TypeVar
+from uuid import UUID
 
 import msgspec
 import strawberry
@@ -58,6 +59,7 @@ def decode_cursor(text: str, *, of: str, sort: str, argument: str) -> Cursor:
     try:
         raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
         cursor = msgspec.json.decode(raw, type=Cursor)
+        UUID(cursor.id)
     except (binascii.Error, ValueError, msgspec.MsgspecError):
         refuse(argument, "cursor", "is not a cursor of this list", text)
     if cursor.of != of or cursor.sort != sort or cursor.encoded() != text:

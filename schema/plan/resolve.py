@@ -11,6 +11,7 @@ from tortoise.queryset import QuerySet
 
 from schema.context import Context
 from schema.fields import Computed, Count, Entity, Listing, One, WrongDeclaration, columns_of, entity_of
+from schema.inputs import refuse
 from schema.page import Cursor, Direction, Page, Slice, SortOrder, Window, decode_cursor, paged, relay_window
 
 Resolver = Callable[..., Awaitable[Any]]
@@ -131,6 +132,14 @@ def _beyond(column: str, descending: bool, cursor: Cursor, value: Any) -> Q:
     return tied if value is None else Q(**beyond) | tied
 
 
+def _key(entity: Entity, column: str, text: str | None, window: Window) -> Any:
+    """The value of a cursor's sort key."""
+    try:
+        return None if text is None else entity.model._meta.fields_map[column].to_python_value(text)
+    except (ValueError, TypeError):
+        refuse(window.argument, "cursor", "is not a cursor of this list", window.cursor)
+
+
 def _text(value: Any) -> str | None:
     return None if value is None else value.isoformat() if hasattr(value, "isoformat") else str(value)
 
@@ -153,7 +162,7 @@ async def page_of(
     query = rows
     if window.cursor is not None:
         cursor = decode_cursor(window.cursor, of=name, sort=sorted_by, argument=window.argument)
-        query = query.filter(_beyond(column, travel, cursor, cursor.key))
+        query = query.filter(_beyond(column, travel, cursor, _key(entity, column, cursor.key, window)))
     sign = "-" if travel else ""
     found = await query.order_by(f"{sign}{column}", f"{sign}id").limit(window.size + 1)
     more, found = len(found) > window.size, found[: window.size]

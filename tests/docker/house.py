@@ -1,0 +1,158 @@
+"""What one test makes: projects and applications, the questions it asks about them, and their complete removal at the end."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx2
+
+from tests.docker.installation import Installation, eventually
+from tests.docker.sample import HEALTH
+from workers.engine import Task
+
+HEALTH_CHECK = {"command": HEALTH, "interval": 1, "timeout": 2, "retries": 1, "startPeriod": 0}
+_numbers = itertools.count(1)
+
+
+@dataclass
+class App:
+    """An application and what runs of it."""
+
+    installation: Installation
+    id: str
+    project: str
+    service_name: str
+    ports: list[int]
+
+    async def shown(self) -> dict[str, Any]:
+        """What the API says of it."""
+        answer: dict[str, Any] = (await self.installation.owner.get(f"/applications/{self.id}")).json()
+        return answer
+
+    async def post(self, action: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        """One of its actions."""
+        return await self.installation.owner.made(f"/applications/{self.id}/{action}", body or {})
+
+    async def patch(self, **body: Any) -> dict[str, Any]:
+        """A change of its configuration."""
+        answer = await self.installation.owner.patch(f"/applications/{self.id}", body)
+        assert answer.status_code == 200, answer.text
+        shown: dict[str, Any] = answer.json()
+        return shown
+
+    async def deploy(self, **body: Any) -> str:
+        """Ask for a deployment. Its id."""
+        return str((await self.post("deploy", body))["deploymentId"])
+
+    async def deployed(self, **body: Any) -> dict[str, Any]:
+        """A deployment that succeeds."""
+        return succeeded(await self.installation.ended(await self.deploy(**body)))
+
+    async def failed(self, **body: Any) -> dict[str, Any]:
+        """A deployment that fails."""
+        deployment = await self.installation.ended(await self.deploy(**body))
+        assert deployment["status"] == "failed"
+        return deployment
+
+    async def last_deployment(self) -> dict[str, Any]:
+        """The newest deployment, as the list shows it."""
+        answer = await self.installation.owner.get("/deployments", params={"applicationId": self.id, "limit": 1})
+        newest: dict[str, Any] = answer.json()["data"][0]
+        return newest
+
+    async def page(self, path: str = "/") -> str:
+        """What the published port answers: tried for a moment, since a container may just have been replaced."""
+        async with httpx2.AsyncClient() as browser:
+
+            async def look() -> str:
+                try:
+                    return (await browser.get(f"http://127.0.0.1:{self.ports[0]}{path}")).text
+                except httpx2.TransportError:
+                    return ""
+
+            return (await eventually(look, within=15)).strip()
+
+    async def service(self) -> dict[str, Any] | None:
+        """Its service, as the Engine describes it."""
+        return await self.installation.engine.service(self.service_name)
+
+    async def running(self) -> list[Task]:
+        """The tasks that run and shall."""
+        tasks = await self.installation.engine.tasks(self.service_name)
+        return [task for task in tasks if (task.state, task.desired_state) == ("running", "running")]
+
+    async def deleted(self, *, volumes: bool = True) -> None:
+        """Delete it and wait until the workers have taken everything of it away; another DELETE is a 404."""
+        path = f"/applications/{self.id}?deleteVolumes={str(volumes).lower()}"
+        answer = await self.installation.owner.delete(path)
+        if answer.status_code != 404:
+            assert answer.status_code == 204, answer.text
+        await eventually(self._gone, within=40)
+
+    async def _gone(self) -> bool:
+        return not await self.remains()
+
+    async def remains(self) -> list[str]:
+        """What is left of it in Docker, its volumes apart."""
+        engine, label = self.installation.engine, f"dokploy.application={self.id}"
+        services = [entry["Spec"]["Name"] for entry in await engine.services(label)]
+        containers = [entry["Id"] for entry in await engine.containers(label)]
+        images = [entry["Id"] for entry in await engine.images(label)]
+        return [*services, *containers, *images]
+
+    async def volumes(self) -> list[str]:
+        """The names of its volumes."""
+        return await self.installation.command("volume", "ls", "--quiet", "--filter", f"label=dokploy.application={self.id}")
+
+
+def succeeded(deployment: dict[str, Any]) -> dict[str, Any]:
+    """The deployment, which must have succeeded."""
+    assert deployment["status"] == "success", deployment["error"]
+    return deployment
+
+
+@dataclass
+class House:
+    """Where one test lives."""
+
+    installation: Installation
+    apps: list[App] = field(default_factory=list)
+    projects: list[str] = field(default_factory=list)
+
+    async def project(self) -> str:
+        """A new project. Its id."""
+        made = await self.installation.owner.made("/projects", {"name": f"House{next(_numbers)}"})
+        self.projects.append(made["id"])
+        return str(made["id"])
+
+    async def app(self, **body: Any) -> App:
+        """A new application with the port 8080, in a project of its own."""
+        owner, project = self.installation.owner, body.pop("project", None) or await self.project()
+        wanted = {"name": f"app-{next(_numbers)}", "projectId": project, "ports": [{"containerPort": 8080}]} | body
+        made = await owner.made("/applications", wanted)
+        shown = (await owner.get(f"/applications/{made['id']}")).json()
+        ports = [each["publishedPort"] for each in shown["ports"]]
+        self.apps.append(App(self.installation, made["id"], project, made["serviceName"], ports))
+        return self.apps[-1]
+
+    async def leave(self) -> None:
+        """Delete everything, and see that nothing of it is left: no service, container, image, volume, network, work directory."""
+        await asyncio.gather(*(app.deleted() for app in self.apps))
+        for app in self.apps:
+            assert await app.volumes() == []
+        for project in self.projects:
+            assert await self.installation.command("network", "ls", "--quiet", "--filter", f"label=dokploy.project={project}") == []
+        assert [entry.name for entry in self.installation.work.iterdir()] == []
+
+
+@asynccontextmanager
+async def furnished(installation: Installation) -> AsyncIterator[House]:
+    """A house for one test."""
+    house = House(installation)
+    try:
+        yield house
+    finally:
+        await house.leave()

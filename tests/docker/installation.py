@@ -1,0 +1,152 @@
+"""An installation as it runs in earnest: a gateway and a worker as processes of their own, over the embedded Postgres and Valkey."""
+
+import asyncio
+import os
+import socket
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx2
+
+from gateway.demo.base_image import ensure_base_image
+from gateway.demo.client import Client as EventsClient
+from gateway.embedded.children import Child, last_lines, spawn
+from gateway.embedded.engine import address, ensure_swarm
+from gateway.embedded.engine_remains import Home
+from gateway.embedded.stack import Stack
+from models.database import own_connection
+from tests.services.conftest import PASSWORD, Person
+from workers import docker, processes
+from workers.engine import Engine
+
+USERNAME = "owner"
+Found = TypeVar("Found")
+
+
+async def eventually(look: Callable[[], Awaitable[Found]], within: float = 30, every: float = 0.1) -> Found:
+    """What `look` finds as soon as it is something. Raises TimeoutError."""
+    async with asyncio.timeout(within):
+        while not (found := await look()):
+            await asyncio.sleep(every)
+    return found
+
+
+@dataclass
+class Installation:
+    """What the tests use and look into."""
+
+    stack: Stack
+    environment: dict[str, str]
+    url: str
+    engine: Engine
+    docker: docker.Client
+    base_image: str
+    owner: Person
+    watcher: EventsClient
+    workers: list[Child] = field(default_factory=list)
+
+    @property
+    def work(self) -> Path:
+        """Where the workers keep the work directories."""
+        return self.stack.directory.path / "work"
+
+    def log(self, name: str) -> Path:
+        """The log of one of our processes."""
+        return self.stack.directory.logs / f"{name}.log"
+
+    async def start_worker(self) -> Child:
+        """One more worker process."""
+        name = f"worker-{len(self.workers)}"
+        command = self.stack.command(name, [sys.executable, "-m", "workers"], self.environment, grace=30)
+        child = await spawn(replace(command, output=self.log(name)))
+        self.workers.append(child)
+        return child
+
+    async def command(self, *argv: str) -> list[str]:
+        """What the docker command line prints for somebody who uses it by hand."""
+        done = await processes.run([self.docker.path, *argv], env=docker.environment(), deadline=60, capture=1 << 20)
+        assert done.returncode == 0, done.tail
+        return done.stdout.decode().split()
+
+    async def follow(self, deployment: str, until: Callable[[dict[str, Any]], bool], within: float = 60) -> list[dict[str, Any]]:
+        """The events of a deployment up to one, or to its last. Raises TimeoutError."""
+        events = []
+        try:
+            async with asyncio.timeout(within):
+                async for event in self.watcher.follow(deployment):
+                    events.append(event)
+                    if until(event):
+                        break
+        except TimeoutError:
+            raise AssertionError(f"still waiting after {[event['message'] for event in events[-5:]]}") from None
+        return events
+
+    async def ended(self, deployment: str, within: float = 60) -> dict[str, Any]:
+        """The deployment, once it has ended."""
+        await self.follow(deployment, lambda event: False, within)
+        shown: dict[str, Any] = (await self.owner.get(f"/deployments/{deployment}")).json()
+        return shown
+
+    async def logs(self, deployment: str) -> list[dict[str, Any]]:
+        """The lines of a deployment's log."""
+        answer = await self.owner.get(f"/deployments/{deployment}/logs", params={"limit": 10_000})
+        lines: list[dict[str, Any]] = answer.json()["logs"]
+        return lines
+
+
+@asynccontextmanager
+async def installed(stack: Stack) -> AsyncIterator[Installation]:
+    """An installation with nobody but its owner, which may clone from loopback; all of its processes end with the block."""
+    first = 20_000 + os.getpid() % 100 * 100  # below the ports that the kernel gives to clients, and apart from other runs
+    environment = {"DOKPLOY_GIT_ALLOWED_HOSTS": "127.0.0.1", "DOKPLOY_PORT_RANGE": f"{first}-{first + 99}"}
+    async with own_connection() as connection:
+        await connection.execute("truncate account, team, project cascade")
+    async with AsyncExitStack() as exit_stack:
+        await ensure_swarm(address(os.environ.get("DOCKER_HOST", ""), Home()))
+        url = f"http://127.0.0.1:{free_port()}"
+        gateway = await _gateway(stack, environment, url)
+        exit_stack.push_async_callback(gateway.stop)
+        browser = await exit_stack.enter_async_context(httpx2.AsyncClient(base_url=url, timeout=30))
+        await _answering(browser, gateway)
+        client, engine = await docker.choose(), await exit_stack.enter_async_context(Engine())
+        watcher = EventsClient(url)
+        exit_stack.push_async_callback(watcher.close)
+        await watcher.log_in(USERNAME, PASSWORD)
+        owner = Person(browser, USERNAME)
+        owner.token = (await owner.made("/auth/login", {"username": USERNAME, "password": PASSWORD}))["token"]
+        base_image = await ensure_base_image(client.path)
+        installation = Installation(stack, environment, url, engine, client, base_image, owner, watcher)
+        await installation.start_worker()
+        try:
+            yield installation
+        finally:
+            for worker in installation.workers:
+                await worker.stop()
+
+
+def free_port() -> int:
+    """A port that nobody listens on just now."""
+    with socket.socket() as one:
+        one.bind(("0.0.0.0", 0))
+        port: int = one.getsockname()[1]
+        return port
+
+
+async def _gateway(stack: Stack, environment: dict[str, str], url: str) -> Child:
+    argv = [sys.executable, "-m", "gateway.cli", "gateway", "--port", url.rpartition(":")[2]]
+    return await spawn(replace(stack.command("gateway", argv, environment), output=stack.directory.logs / "gateway.log"))
+
+
+async def _answering(browser: httpx2.AsyncClient, gateway: Child) -> None:
+    async def look() -> bool:
+        assert gateway.code is None, last_lines(gateway.command.output or Path(os.devnull), 30)
+        try:
+            return (await browser.get("/api/health")).is_success
+        except httpx2.TransportError:
+            return False
+
+    await eventually(look)
