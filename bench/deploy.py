@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 
 from bench import idle
 from bench.product import Product, product
@@ -79,8 +79,8 @@ async def deploy(installation: Product, sample: Sample, work: Path, rounds: int)
 def _compared(products: Sequence[Timed], hands: Sequence[Timed], loads: Sequence[float], busy: float) -> bool:
     print(f"\nFrom POST …/deploy to success, against the same command lines by hand ({len(products)} rounds)")
     rows = [("round", "product s", "by hand s", "ratio", "load")]
-    for number, (one, other, load) in enumerate(zip(products, hands, loads, strict=True), 1):
-        rows.append((str(number), f"{one.total:.2f}", f"{other.total:.2f}", f"{one.total / other.total:.3f}", f"{load:.2f}"))
+    for number, (ours, theirs, load) in enumerate(zip(products, hands, loads, strict=True), 1):
+        rows.append((str(number), f"{ours.total:.2f}", f"{theirs.total:.2f}", f"{ours.total / theirs.total:.3f}", f"{load:.2f}"))
     one, other = (statistics.median(timed.total for timed in side) for side in (products, hands))
     rows.append(("median", f"{one:.2f}", f"{other:.2f}", f"{one / other:.3f}", f"{statistics.median(loads):.2f}"))
     table(rows)

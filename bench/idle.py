@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 
 from gateway.demo.client import Client
 
@@ -57,7 +57,7 @@ def _role(process: psutil.Process) -> str:
     command = process.cmdline()
     if "gateway.cli" in command:
         return next(role for role in _ROLES if role in command)
-    return process.name()
+    return str(process.name())
 
 
 def _pss(pid: int) -> int:

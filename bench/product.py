@@ -3,8 +3,8 @@
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -96,16 +96,29 @@ async def product(data: Path) -> AsyncIterator[Product]:
         Engine() as engine,
         AsyncExitStack() as exit_stack,
     ):
-        os.environ |= {
+        variables = {
             "PATH": f"{recorder.bin}:{os.environ['PATH']}",
             "DOKPLOY_DOCKER": str(recorder.directory / "docker"),
             "DOKPLOY_PORT_RANGE": f"{port}-{port}",
             "DOKPLOY_GIT_ALLOWED_HOSTS": ",".join(url.split("/")[2] for url in (served, hanging)),
         }
-        url = await exit_stack.enter_async_context(installation(data / "stack"))
+        # Only the installation is to see them: the git server of this process would be recorded, too.
+        with _environment(variables):
+            url = await exit_stack.enter_async_context(installation(data / "stack"))
         await ensure_base_image(recorder.docker)
         client = Client(url)
         exit_stack.push_async_callback(client.close)
         await client.log_in("bench", PASSWORD)
         project = (await client.post("/projects", {"name": "Bench"}))["id"]
         yield Product(client, engine, recorder, repository, project, served, hanging)
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    before = dict(os.environ)
+    os.environ |= variables
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ |= before

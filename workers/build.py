@@ -6,12 +6,14 @@ from typing import Any
 
 from models import LogLevel, StageName
 from workers import docker, git
-from workers.build_progress import BuildProgress
+from workers.build_progress import BuildProgress, count_steps
 from workers.clone import checkout_of, obtain
 from workers.pipeline import Run, StageFailed, Stored, stage
 
 DEADLINE = 3600.0
 """Seconds."""
+LARGEST_DOCKERFILE = 1 << 20
+"""Bytes of a Dockerfile that are read to count its steps."""
 FIRST, SHARE = 10, 70
 """Where the build begins in the deployment's percentage, and how much of it is the build's."""
 
@@ -34,6 +36,12 @@ def _located(run: Run, source: dict[str, Any]) -> tuple[Path, Path]:
     return context.resolve(), dockerfile.resolve()
 
 
+def _steps(dockerfile: Path) -> int:
+    """About how many steps the build will have."""
+    with dockerfile.open("rb") as file:
+        return count_steps(file.read(LARGEST_DOCKERFILE).decode(errors="replace"))
+
+
 @stage(StageName.building, deadline=DEADLINE + 30)
 async def build(run: Run) -> Stored:
     """Build the image; a checkout that is not on this host is fetched again at the recorded commit."""
@@ -41,7 +49,7 @@ async def build(run: Run) -> Stored:
         run.journal.say("The checkout is not on this host: fetching it again")
         await obtain(run, run.deployment.commit_sha)
     context, dockerfile = await asyncio.to_thread(_located, run, run.config["git_source"])
-    client, progress = run.runtime.docker, BuildProgress()
+    client, progress = run.runtime.docker, BuildProgress(await asyncio.to_thread(_steps, dockerfile))
     if client.builder == "legacy":
         run.journal.say("This Docker client has no BuildKit: building with the legacy builder", LogLevel.warning)
 

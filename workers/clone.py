@@ -20,12 +20,20 @@ def checkout_of(run: Run) -> Path:
     return run.directory / "source"
 
 
+def clear(run: Run) -> None:
+    """Remove the work directories of earlier attempts at this deployment, whose workers could not do it any more."""
+    for left in run.runtime.work.glob(f"{run.deployment.id}-*"):
+        if left != run.directory:
+            shutil.rmtree(left, ignore_errors=True)
+
+
 async def obtain(run: Run, commit_sha: str | None) -> git.Commit:
     """Fetch the source into the run's work directory.
 
     Raises `StageFailed` with the git error's code.
     """
     source = run.config["git_source"]
+    await asyncio.to_thread(clear, run)
     await asyncio.to_thread(shutil.rmtree, run.directory, ignore_errors=True)
     run.directory.mkdir(mode=0o700, parents=True)
     try:

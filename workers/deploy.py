@@ -1,11 +1,13 @@
 """The stage `deploying`: the image as a Swarm service that is running and well, or the version before as it was."""
 
+import asyncio
 from typing import Any, Literal
 from uuid import UUID
 
 import models
 from models import DeploymentKind, LogLevel, StageName
 from workers import docker, rollout
+from workers.clone import clear
 from workers.engine import EngineUnavailable
 from workers.pipeline import Run, StageFailed, Stored, stage
 from workers.service_spec import EnvVar, HealthCheck, Mount, Port, ServiceSpec, UnsafeValue
@@ -59,24 +61,40 @@ def spec_of(run: Run, image: str, replicas: int) -> ServiceSpec:
 async def _image(run: Run) -> tuple[str, str]:
     """The image to run and its id: what was built, or recorded, or pulled now and given a name that nobody moves."""
     engine, deployment = run.runtime.engine, run.deployment
-    if deployment.kind is not DeploymentKind.image:
-        found = await engine.image(str(deployment.image))
-        if found is None:
-            raise StageFailed("IMAGE_NOT_FOUND", f"The recorded image {deployment.image} is gone from this host.")
-        return str(deployment.image), found["Id"]
-    wanted, name = str(run.config["image"]), f"dokploy/{run.config['service_name']}:{run.tag}"
-    run.journal.say(f"Pulling {wanted}")
-    try:
-        await docker.pull(run.runtime.docker, wanted, deadline=PULL_DEADLINE, on_line=lambda stream, line: run.journal.say(line))
-    except docker.DockerError as error:
-        if await engine.image(wanted) is None:
-            raise StageFailed("IMAGE_NOT_FOUND", f"The image {wanted} cannot be pulled: {error}", error.tail) from error
-        run.journal.say(f"{wanted} cannot be pulled; the copy on this host is used", LogLevel.warning)
-    await docker.tag_image(run.runtime.docker, wanted, name)
+    if deployment.kind is DeploymentKind.image:
+        name = await _adopted(run) or await _pulled(run, str(run.config["image"]))
+    else:
+        name = str(deployment.image)
     found = await engine.image(name)
     if found is None:
-        raise StageFailed("IMAGE_NOT_FOUND", f"The image {wanted} is gone from this host.")
+        raise StageFailed("IMAGE_NOT_FOUND", f"The recorded image {name} is gone from this host.")
     return name, found["Id"]
+
+
+async def _adopted(run: Run) -> str | None:
+    """The image that an earlier attempt at this deployment has given to the service already."""
+    current = await run.runtime.engine.service(run.config["service_name"])
+    return str(current["Spec"]["TaskTemplate"]["ContainerSpec"]["Image"]) if current and _carries(current, run) else None
+
+
+async def _pulled(run: Run, wanted: str) -> str:
+    """The image pulled, or as it is on this host, under a name of ours."""
+    client, name = run.runtime.docker, f"dokploy/{run.config['service_name']}:{run.tag}"
+    run.journal.say(f"Pulling {wanted}")
+    try:
+        await docker.pull(client, wanted, deadline=PULL_DEADLINE, on_line=lambda stream, line: run.journal.say(line))
+    except docker.DockerError as error:
+        if await run.runtime.engine.image(wanted) is None:
+            code = error.code if isinstance(error, docker.DiskFull | docker.DockerTimedOut) else "IMAGE_NOT_FOUND"
+            raise StageFailed(code, f"The image {wanted} cannot be pulled: {_said(error)}", error.tail) from error
+        run.journal.say(f"{wanted} cannot be pulled; the copy on this host is used", LogLevel.warning)
+    await docker.tag_image(client, wanted, name)
+    return name
+
+
+def _said(error: docker.DockerError) -> str:
+    """The client's own last words: a registry that refuses the connection is not the engine being away."""
+    return next((line.strip()[:500] for line in reversed(error.tail) if line.strip()), str(error))
 
 
 async def _surroundings(run: Run, spec: ServiceSpec) -> None:
@@ -97,20 +115,25 @@ async def _surroundings(run: Run, spec: ServiceSpec) -> None:
             raise StageFailed("VOLUME_NOT_OURS", f"A volume {mount.volume} exists that does not belong to this application.")
 
 
-async def _told(run: Run, spec: ServiceSpec) -> dict[str, Any] | None:
-    """Create or update the service, or adopt one that an earlier attempt of this deployment made. Returns the service before."""
+async def _told(run: Run, spec: ServiceSpec) -> bool:
+    """Create or update the service, or adopt it as an earlier attempt of this deployment left it. Whether a version was there before."""
     engine, client = run.runtime.engine, run.runtime.docker
     current = await engine.service(spec.name)
     if current is None:
         run.journal.say(f"Creating the service {spec.name} with {spec.replicas} replicas")
         await docker.create_service(client, spec)
-        return None
-    if current["Spec"].get("Labels", {}).get("dokploy.deployment") == str(run.deployment.id):
-        run.journal.say(f"The service {spec.name} carries this deployment already: watching it")
-        return current
-    run.journal.say(f"Updating the service {spec.name}, {spec.order}")
-    await docker.update_service(client, spec, current)
-    return current
+        return False
+    if not _carries(current, run):
+        run.journal.say(f"Updating the service {spec.name}, {spec.order}")
+        await docker.update_service(client, spec, current)
+        return True
+    run.journal.say(f"The service {spec.name} carries this deployment already: watching it")
+    return bool(current.get("PreviousSpec"))
+
+
+def _carries(current: dict[str, Any], run: Run) -> bool:
+    """Whether the service is this deployment's already."""
+    return (current["Spec"].get("Labels") or {}).get("dokploy.deployment") == str(run.deployment.id)
 
 
 def _explain_order(run: Run, spec: ServiceSpec) -> None:
@@ -128,6 +151,7 @@ def _explain_order(run: Run, spec: ServiceSpec) -> None:
 @stage(StageName.deploying, deadline=DEADLINE)
 async def deploy(run: Run) -> Stored:
     """Bring the service to the image and configuration of this deployment."""
+    await asyncio.to_thread(clear, run)
     try:
         image, image_id = await _image(run)
         run.journal.advance(82)
@@ -138,7 +162,7 @@ async def deploy(run: Run) -> Stored:
         await run.still_held()
         before = await _told(run, spec)
         run.journal.advance(85)
-        await rollout.watch(run, spec, first=before is None)
+        await rollout.watch(run, spec, first=not before)
     except docker.DockerError as error:
         raise StageFailed(error.code, f"Docker refused the deployment: {error}", error.tail) from error
     except EngineUnavailable as error:
@@ -146,13 +170,13 @@ async def deploy(run: Run) -> Stored:
     except UnsafeValue as error:
         raise StageFailed("INVALID_CONFIGURATION", str(error)) from error
     run.journal.say(f"{spec.replicas} of {spec.replicas} replicas run {image}")
-    await _remember(application.id, run, image)
+    await _remember(run, spec)
     return {"image": image, "image_id": image_id}
 
 
-async def _remember(application_id: UUID, run: Run, image: str) -> None:
+async def _remember(run: Run, spec: ServiceSpec) -> None:
     """Show on the application what it runs now."""
-    values: dict[str, Any] = {"health_status": models.HealthStatus.healthy if run.config["replicas"] else models.HealthStatus.unknown}
+    values: dict[str, Any] = {"health_status": models.HealthStatus.healthy if spec.replicas else models.HealthStatus.unknown}
     if run.config["git_source"] is not None:
-        values |= {"image": image, "last_commit_sha": run.deployment.commit_sha, "last_sync": run.deployment.started_at}
-    await models.Application.filter(id=application_id).update(**values)
+        values |= {"image": spec.image, "last_commit_sha": run.deployment.commit_sha, "last_sync": run.deployment.started_at}
+    await models.Application.filter(id=run.deployment.application_id).update(**values)

@@ -45,7 +45,7 @@ class Journal:
 
     def __init__(self, deployment: UUID, epoch: int, worker: str, secrets: Iterable[str]) -> None:
         self._fence = (deployment, epoch, worker)
-        self._redact = Redactor(secrets)
+        self.redact = Redactor(secrets)
         self._entries: list[Entry] = []
         self._lines = 0
         self._progress = 0
@@ -55,7 +55,7 @@ class Journal:
     def say(self, message: str, level: LogLevel = LogLevel.info) -> None:
         """Add a line; returns at once."""
         self._lines += 1
-        text = self._redact(message)
+        text = self.redact(message)
         self.last = [*self.last[-29:], text]
         if self._lines == MOST_LINES:
             text, level = f"… the log is cut here after {MOST_LINES} lines", LogLevel.warning

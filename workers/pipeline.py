@@ -30,6 +30,9 @@ RENEWAL = 10.0
 PERSISTENCE = 25.0
 """Seconds for which the end of a stage is tried to be stored while the database is away."""
 
+LONGEST_OUTPUT = 16_000
+"""Characters kept of what a failed stage printed last."""
+
 Stored = Mapping[str, Any]
 """Columns of the deployment that a stage's result is stored in."""
 
@@ -190,9 +193,10 @@ async def _conclude(run: Run, declared: Stage, work: "asyncio.Task[Stored]") -> 
     if not isinstance(error, StageFailed):
         log.error("pipeline.unexpected", deployment=str(run.deployment.id), exc_info=error)
         error = StageFailed("INTERNAL_ERROR", "The worker met an unexpected problem; its log has the details.")
-    run.journal.say(error.message, LogLevel.error)
-    store = {"error_code": error.code, "error_message": error.message, "error_output": "\n".join(error.output)[-16_000:]}
-    await _persist(run, run.change(Event.fail, message=error.message, store=store))
+    message, output = run.journal.redact(error.message), run.journal.redact("\n".join(error.output))
+    run.journal.say(message, LogLevel.error)
+    store = {"error_code": error.code, "error_message": message, "error_output": output[-LONGEST_OUTPUT:]}
+    await _persist(run, run.change(Event.fail, message=message, store=store))
     await _ended(run)
 
 

@@ -1,38 +1,59 @@
 """Watching a rollout: polled until exactly the wanted tasks run the new version, or it has failed and the old one is back."""
 
 import asyncio
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 from models import LogLevel
 from workers import docker
-from workers.engine import Converged, Converging, Failed, Task, convergence
+from workers.engine import Converged, Converging, EngineUnavailable, Failed, Task, convergence
 from workers.pipeline import Run, StageFailed
-from workers.service_spec import ServiceSpec
+from workers.service_spec import HealthCheck, ServiceSpec
 
 POLL = 0.2
 """Seconds."""
 MARGIN = 30.0
 ROLLBACK_PATIENCE = 60.0
 LOG_TAIL = 30
+_SECOND = 1_000_000_000
 
 
-def deadline_of(spec: ServiceSpec) -> float:
+def health_of(spec: ServiceSpec, image: Mapping[str, Any] | None) -> HealthCheck | None:
+    """The health check that holds: the service's own, else the image's HEALTHCHECK with Docker's defaults for what it leaves open."""
+    if spec.health is not None:
+        return spec.health
+    check = ((image or {}).get("Config") or {}).get("Healthcheck") or {}
+    test = check.get("Test") or ["NONE"]
+    if test[0] == "NONE":
+        return None
+    return HealthCheck(
+        command=" ".join(test[1:]),
+        interval=(check.get("Interval") or 30 * _SECOND) / _SECOND,
+        timeout=(check.get("Timeout") or 30 * _SECOND) / _SECOND,
+        retries=check.get("Retries") or 3,
+        start_period=(check.get("StartPeriod") or 0) / _SECOND,
+    )
+
+
+def deadline_of(spec: ServiceSpec, health: HealthCheck | None) -> float:
     """Seconds a rollout may take: long enough for every replica's health check to fail, twice."""
-    health = spec.health
     check = health.start_period + health.retries * (health.interval + health.timeout) if health else 60.0
     return 2 * max(spec.replicas, 1) * check + spec.update_monitor_seconds + MARGIN
 
 
 async def watch(run: Run, spec: ServiceSpec, *, first: bool) -> None:
-    """Wait for the end of a rollout.
+    """Wait for the end of a rollout; `first` when there is no version before.
 
     Raises `StageFailed` with the reason and the new containers' last lines, after the version before is back; of a first deployment
     nothing is left.
     """
     loop = asyncio.get_running_loop()
-    ends = loop.time() + deadline_of(spec)
+    health = health_of(spec, await run.runtime.engine.image(spec.image))
+    patience = deadline_of(spec, health)
+    ends = loop.time() + patience
     while True:
-        state = await _look(run, spec)
+        state = await _look(run, spec, health)
         if isinstance(state, Converged):
             return
         if isinstance(state, Converging) and loop.time() > ends:
@@ -41,49 +62,77 @@ async def watch(run: Run, spec: ServiceSpec, *, first: bool) -> None:
             break
         run.journal.advance(85 + 14 * state.running // max(spec.replicas, 1))
         await asyncio.sleep(POLL)
-    output = await _last_words(run, state.task)
-    await _undo(run, spec, first=first)
-    raise StageFailed(state.code, state.reason, output)
+    failure = StageFailed(state.code, _sentence(state, spec), await _last_words(run, state.task))
+    try:
+        await _undo(run, spec, first=first, patience=max(patience, ROLLBACK_PATIENCE))
+    except (docker.DockerError, EngineUnavailable) as error:  # the deployment's own failure is what counts
+        run.journal.say(f"Going back to the version before failed: {error}", LogLevel.error)
+    raise failure
 
 
-async def _look(run: Run, spec: ServiceSpec) -> Converging | Converged | Failed:
+async def _look(run: Run, spec: ServiceSpec, health: HealthCheck | None) -> Converging | Converged | Failed:
     engine = run.runtime.engine
     service = await engine.service(spec.name)
     if service is None:
         return Failed("SERVICE_GONE", "The service was removed while it was being deployed.")
     tasks = await engine.tasks(spec.name)
-    return convergence(service, tasks, image=spec.image, deployment=str(run.deployment.id), replicas=spec.replicas, now=datetime.now(UTC))
+    deployment = str(run.deployment.id)
+    return convergence(
+        _checked(service, health), tasks, image=spec.image, deployment=deployment, replicas=spec.replicas, now=datetime.now(UTC)
+    )
+
+
+def _checked(service: dict[str, Any], health: HealthCheck | None) -> dict[str, Any]:
+    """The service as if its image's HEALTHCHECK were its own: either way a task runs only once it is healthy."""
+    if health is None:
+        return service
+    template = service["Spec"]["TaskTemplate"]
+    container = template["ContainerSpec"] | {"Healthcheck": {"Test": ["CMD-SHELL", health.command]}}
+    return service | {"Spec": service["Spec"] | {"TaskTemplate": template | {"ContainerSpec": container}}}
+
+
+def _sentence(state: Failed, spec: ServiceSpec) -> str:
+    """The reason, with what the user can do about it."""
+    if state.code != "PORT_IN_USE":
+        return state.reason
+    ports = ", ".join(str(port.published) for port in spec.ports)
+    return f"{state.reason} Publish another one than {ports}, or stop what listens there."
 
 
 async def _last_words(run: Run, task: Task | None) -> list[str]:
-    """The last lines of the container to blame, and what its health check said."""
+    """The last lines of the container to blame, and what its health check said; without the secrets that it may have printed."""
     if task is None or task.container_id is None:
         return []
     engine = run.runtime.engine
-    lines = await engine.container_logs(task.container_id, LOG_TAIL)
-    _, outputs = await engine.container_health(task.container_id)
-    words = [*lines, *(f"health check: {output}" for output in outputs)]
+    try:
+        lines = await engine.container_logs(task.container_id, LOG_TAIL)
+        _, outputs = await engine.container_health(task.container_id)
+    except EngineUnavailable:
+        return []
+    words = [*lines, *(f"health check: {output}" for output in outputs)][-LOG_TAIL:]
     for line in words:
         run.journal.say(line, LogLevel.warning)
-    return words
+    return run.journal.last[len(run.journal.last) - len(words) :]
 
 
-async def _undo(run: Run, spec: ServiceSpec, *, first: bool) -> None:
+async def _undo(run: Run, spec: ServiceSpec, *, first: bool, patience: float) -> None:
     """Remove a service that never ran, or wait for the version before, asking for it when Swarm has not begun by itself."""
     engine, client = run.runtime.engine, run.runtime.docker
     if first:
         await docker.remove_service(client, spec.name)
         return
-    ends = asyncio.get_running_loop().time() + ROLLBACK_PATIENCE
+    run.journal.say("Going back to the version before", LogLevel.warning)
     service = await engine.service(spec.name)
     if service is not None and service["Spec"]["Labels"].get("dokploy.deployment") == str(run.deployment.id):
-        run.journal.say("Going back to the version before", LogLevel.warning)
         await docker.roll_back_service(client, spec.name)
+    ends = asyncio.get_running_loop().time() + patience
     while asyncio.get_running_loop().time() < ends:
         service = await engine.service(spec.name)
         status = ((service or {}).get("UpdateStatus") or {}).get("State", "")
-        if status in ("rollback_completed", "completed", ""):
+        if status == "rollback_completed":
             run.journal.say("The version before serves")
             return
+        if service is None or status == "rollback_paused":
+            break
         await asyncio.sleep(POLL)
-    run.journal.say("Swarm has not come back to the version before in time", LogLevel.error)
+    run.journal.say("Swarm has not come back to the version before", LogLevel.error)

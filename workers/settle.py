@@ -1,6 +1,7 @@
 """Settling wishes: an application's service is scaled, restarted or removed as the API stored it."""
 
-from collections.abc import Awaitable
+import asyncio
+from collections.abc import Awaitable, Callable
 from uuid import UUID
 
 import structlog
@@ -10,16 +11,20 @@ from models import Application, ApplicationStatus, Deployment, DeploymentStatus
 from models.database import database
 from workers import docker
 from workers.deploy import network_of, volume_of
+from workers.engine import EngineUnavailable
 from workers.runtime import Runtime
 
 log = structlog.get_logger()
+
+PATIENCE = 20.0
+"""Seconds for which containers may take to end: longer than their grace period. Then the reconciler tries again."""
+POLL = 0.1
 
 
 async def settle(runtime: Runtime, id: UUID) -> None:
     """Grant an application's wishes, unless somebody else is at it or a deployment is just changing its service."""
     async with in_transaction() as connection:
-        key = id.int & (2**63 - 1)
-        locked = await connection.execute_query_dict("select pg_try_advisory_xact_lock($1) as mine", [key])
+        locked = await connection.execute_query_dict("select pg_try_advisory_xact_lock($1) as mine", [_key(id)])
         if not locked[0]["mine"]:
             return
         application = await Application.get_or_none(id=id)
@@ -32,41 +37,89 @@ async def settle(runtime: Runtime, id: UUID) -> None:
                 await _remove(runtime, application)
             else:
                 await _adjust(runtime, application)
-        except docker.DockerError as error:
+        except (docker.DockerError, EngineUnavailable) as error:
             log.warning("settle.refused", application=str(id), error=str(error))
 
 
+def _key(id: UUID) -> int:
+    """The key of an advisory lock."""
+    return id.int & (2**63 - 1)
+
+
 async def _adjust(runtime: Runtime, application: Application) -> None:
-    name = application.service_name
+    name, status = application.service_name, application.status
     if await runtime.engine.service(name) is not None:
         await docker.scale_service(runtime.docker, name, application.replicas)
         if application.restart_wish > application.granted:
             await docker.restart_service(runtime.docker, name)
-        application.status = ApplicationStatus.running if application.replicas else ApplicationStatus.stopped
+        status = ApplicationStatus.running if application.replicas else ApplicationStatus.stopped
     await database().execute_query(
-        "update application set granted = greatest(granted, $2), status = $3 where id = $1",
-        [application.id, application.wished, application.status.value],
+        "update application set granted = greatest(granted, $2), "
+        "status = case status when 'deploying' then status else $3 end where id = $1",
+        [application.id, application.wished, status.value],
     )
 
 
 async def _remove(runtime: Runtime, application: Application) -> None:
-    """Remove everything that ran of an application, and then its row."""
+    """Remove everything that ran of an application, and then its row. Raises `DockerError` when something of it is still in use."""
     await docker.remove_service(runtime.docker, application.service_name)
-    for deployment in await Deployment.filter(application_id=application.id).exclude(image=None):
-        image = str(deployment.image)
-        if image.startswith(f"dokploy/{application.service_name}:"):
-            await _tolerated(docker.remove_image(runtime.docker, image, force=True))
+    await _ended(runtime, application)
+    deployments = await Deployment.filter(application_id=application.id)
+    for image in await _images(runtime, application, deployments):
+        await docker.remove_image(runtime.docker, image, force=True)
     if application.delete_volumes:
-        for volume in application.volumes:
-            await docker.remove_volume(runtime.docker, volume_of(application.service_name, volume["source"]))
+        await _remove_volumes(runtime, application, deployments)
+    await _remove_network(runtime, application)
     await Application.filter(id=application.id).delete()
-    if not await Application.filter(project_id=application.project_id).exists():
-        await _tolerated(docker.remove_network(runtime.docker, network_of(application.project_id)))
 
 
-async def _tolerated(work: Awaitable[object]) -> None:
-    """What is still in use for a moment is no reason to keep the application."""
-    try:
-        await work
-    except docker.DockerError as error:
-        log.info("settle.in_use", error=str(error))
+async def _ended(runtime: Runtime, application: Application) -> None:
+    """Wait until the containers are gone: before that nothing that they use can be removed."""
+
+    async def look() -> None:
+        if await runtime.engine.containers(f"dokploy.application={application.id}"):
+            raise docker.DockerFailed("Its containers have not ended.")
+
+    await _patiently(look)
+
+
+async def _images(runtime: Runtime, application: Application, deployments: list[Deployment]) -> set[str]:
+    """The names of its images, and the ids of those that lost theirs. What somebody else made of them is not among them."""
+    engine, prefix = runtime.engine, f"dokploy/{application.service_name}:"
+    named = {image for each in deployments if (image := str(each.image)).startswith(prefix)}
+    found = {image for image in named if await engine.image(image) is not None}
+    for entry in await engine.images(f"dokploy.application={application.id}"):
+        names = [name for name in entry.get("RepoTags") or [] if name != "<none>:<none>"]
+        found |= {name for name in names if name.startswith(prefix)} if names else {entry["Id"]}
+    return found
+
+
+async def _remove_volumes(runtime: Runtime, application: Application, deployments: list[Deployment]) -> None:
+    """Remove the volumes that it has or ever had; one of this name that somebody else made stays."""
+    configured = [*application.volumes, *(each for deployment in deployments for each in deployment.snapshot["volumes"])]
+    for name in {volume_of(application.service_name, each["source"]) for each in configured}:
+        volume = await runtime.engine.volume(name) or {}
+        if (volume.get("Labels") or {}).get("dokploy.application") == str(application.id):
+            await docker.remove_volume(runtime.docker, name)
+
+
+async def _remove_network(runtime: Runtime, application: Application) -> None:
+    """Remove the project's network together with the project's last application."""
+    # Whoever removes another application of this project waits here until our row is gone, and so sees that its own is the last.
+    await database().execute_query("select pg_advisory_xact_lock($1)", [_key(application.project_id)])
+    if await Application.filter(project_id=application.project_id).exclude(id=application.id).exists():
+        return
+    await _patiently(lambda: docker.remove_network(runtime.docker, network_of(application.project_id)))
+
+
+async def _patiently(act: Callable[[], Awaitable[object]]) -> None:
+    """Try again for a while: Swarm lets go of things a moment after the containers."""
+    ends = asyncio.get_running_loop().time() + PATIENCE
+    while True:
+        try:
+            await act()
+            return
+        except docker.DockerError:
+            if asyncio.get_running_loop().time() > ends:
+                raise
+            await asyncio.sleep(POLL)

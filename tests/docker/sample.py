@@ -1,6 +1,5 @@
 """The repository that the tests deploy from: a page, and a Dockerfile whose container also shows its environment."""
 
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -44,7 +43,7 @@ class Sample:
         git(work.parent, "clone", "--quiet", str(self.repository.path), str(work))
         (work / name).unlink(missing_ok=True)
         (work / name).parent.mkdir(parents=True, exist_ok=True)
-        os.symlink(target, work / name)
+        (work / name).symlink_to(target)
         git(work, "add", "--all")
         git(work, "commit", "--quiet", "-m", "Link")
         git(work, "push", "--quiet", "origin", "HEAD:main")

@@ -5,9 +5,18 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 from tortoise.exceptions import IntegrityError
 
 import models
@@ -52,6 +61,7 @@ class Pipeline(RuleBasedStateMachine):
     def begin(self) -> None:
         self.all: list[Modelled] = []
 
+    @precondition(lambda self: sum(it.status not in TERMINAL for it in self.all) < 2)
     @rule(target=deployments)
     def ask(self) -> Modelled:
         deployment = self.run(wishes.start_deployment(self.application))
@@ -189,6 +199,12 @@ async def test_the_state_machine_does_what_its_model_says(api: Api) -> None:
             return asyncio.run_coroutine_threadsafe(awaited(), loop).result(30)
 
     quick = settings(
-        max_examples=25, stateful_step_count=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), database=None
+        max_examples=40,
+        stateful_step_count=40,
+        deadline=None,
+        derandomize=True,
+        suppress_health_check=list(HealthCheck),
+        database=None,
+        phases=[Phase.generate],
     )
     await asyncio.to_thread(run_state_machine_as_test, Machine, settings=quick)

@@ -1,0 +1,198 @@
+"""GraphQL over WebSocket, spoken frame by frame against a real server."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import uvicorn
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from gateway import websocket
+from gateway.app import application
+from tests.services.conftest import Api
+from tests.services.test_deployments import GIT, played
+
+EVENTS = "subscription ($id: ID!, $after: Int! = 0) { deploymentEvents(deploymentId: $id, afterSeq: $after) { seq status } }"
+
+
+@pytest.fixture(scope="module")
+async def server(stack: object) -> AsyncIterator[str]:
+    """The gateway behind a real uvicorn."""
+    server = uvicorn.Server(uvicorn.Config(application(), port=0, ws="websockets-sansio", log_level="error", lifespan="off"))
+    task = asyncio.create_task(server.serve())
+    while not server.started:
+        await asyncio.sleep(0.01)
+    yield f"ws://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/api/graphql"
+    server.should_exit = True
+    await task
+
+
+class Socket:
+    """A raw client."""
+
+    def __init__(self, connection: ClientConnection) -> None:
+        self.connection = connection
+
+    async def send(self, **frame: Any) -> None:
+        await self.connection.send(json.dumps(frame))
+
+    async def receive(self) -> dict[str, Any]:
+        frame: dict[str, Any] = json.loads(await asyncio.wait_for(self.connection.recv(), 10))
+        return frame
+
+    async def closed(self) -> int:
+        with pytest.raises(ConnectionClosed) as caught:
+            while True:
+                await asyncio.wait_for(self.connection.recv(), 10)
+        assert caught.value.rcvd is not None
+        return caught.value.rcvd.code
+
+    async def subscribe(self, key: str, query: str, **variables: Any) -> None:
+        await self.send(type="subscribe", id=key, payload={"query": query, "variables": variables})
+
+    async def until_complete(self, id: str) -> list[dict[str, Any]]:
+        found = []
+        while (frame := await self.receive())["type"] != "complete":
+            assert frame["id"] == id
+            found.append(frame["payload"])
+        return found
+
+
+@asynccontextmanager
+async def opened(server: str, token: str | None = None) -> AsyncIterator[Socket]:
+    async with connect(server, subprotocols=["graphql-transport-ws"]) as connection:  # type: ignore[list-item]
+        socket = Socket(connection)
+        if token is not None:
+            await socket.send(type="connection_init", payload={"Authorization": f"Bearer {token}"})
+            assert (await socket.receive())["type"] == "connection_ack"
+        yield socket
+
+
+async def started(api: Api) -> str:
+    made = await api.application(gitSource=GIT)
+    id: str = (await api.owner.made(f"/applications/{made['id']}/deploy", {}))["deploymentId"]
+    return id
+
+
+async def test_a_subscription_is_followed_to_its_last_event(api: Api, server: str) -> None:
+    id = await started(api)
+    async with opened(server, api.owner.token) as socket:
+        await socket.subscribe("1", EVENTS, id=id)
+        first = await socket.receive()
+        assert first["payload"]["data"]["deploymentEvents"] == {"seq": 1, "status": "pending"}
+        await played(id)
+        rest = [payload["data"]["deploymentEvents"] for payload in await socket.until_complete("1")]
+        assert [event["seq"] for event in rest] == list(range(2, 2 + len(rest)))
+        assert rest[-1]["status"] == "success"
+        await socket.subscribe("2", EVENTS, id=id, after=3)
+        again = [payload["data"]["deploymentEvents"] for payload in await socket.until_complete("2")]
+        assert again == rest[2:]
+
+
+async def test_queries_and_mutations_run_over_the_socket_too(api: Api, server: str) -> None:
+    async with opened(server, api.owner.token) as socket:
+        await socket.subscribe("q", "{ me { username } }")
+        assert await socket.until_complete("q") == [{"data": {"me": {"username": "owner"}}}]
+
+
+async def test_one_bad_operation_leaves_the_others_alone(api: Api, server: str) -> None:
+    id = await started(api)
+    async with opened(server, api.owner.token) as socket:
+        await socket.subscribe("good", EVENTS, id=id)
+        await socket.receive()
+        for bad in ("{", "{ nothing }", "subscription { deploymentEvents { seq } }"):
+            await socket.subscribe("bad", bad)
+            frame = await socket.receive()
+            assert (frame["type"], frame["id"]) == ("error", "bad")
+            assert frame["payload"][0]["extensions"]["code"] in ("INVALID_INPUT", "VALIDATION_ERROR")
+        await played(id)
+        assert (await socket.until_complete("good"))[-1]["data"]["deploymentEvents"]["status"] == "success"
+
+
+async def test_a_stranger_cannot_follow(api: Api, server: str) -> None:
+    id, stranger = await started(api), await api.person()
+    async with opened(server, stranger.token) as socket:
+        await socket.subscribe("1", EVENTS, id=id)
+        frame = await socket.receive()
+        assert frame["type"] == "error"
+        assert frame["payload"][0]["extensions"]["code"] == "RESOURCE_NOT_FOUND"
+
+
+async def test_a_finished_subscription_frees_its_id(api: Api, server: str) -> None:
+    id = await started(api)
+    async with opened(server, api.owner.token) as socket:
+        await socket.subscribe("1", EVENTS, id=id)
+        await socket.receive()
+        await socket.send(type="complete", id="1")
+        await socket.send(type="ping")
+        assert (await socket.receive())["type"] == "pong"
+        await socket.subscribe("1", "{ me { username } }")
+        assert len(await socket.until_complete("1")) == 1
+
+
+@pytest.mark.parametrize(
+    ("frames", "code"),
+    [
+        (["nonsense"], 4400),
+        (['"scalar"'], 4400),
+        (['{"type": "subscribe", "id": "1", "payload": {"query": "{ me { id } }"}}'], 4401),
+    ],
+)
+async def test_breaking_the_protocol_before_the_greeting_closes_with_its_code(server: str, frames: list[str], code: int) -> None:
+    async with opened(server) as socket:
+        for frame in frames:
+            await socket.connection.send(frame)
+        assert await socket.closed() == code
+
+
+@pytest.mark.parametrize(
+    ("frames", "code"),
+    [
+        (['{"type": "connection_init"}'], 4429),
+        (['{"type": "unheard of"}'], 4400),
+        (['{"type": "subscribe", "id": "1"}'], 4400),
+        (['{"type": "subscribe", "id": "1", "payload": {"query": 7}}'], 4400),
+    ],
+)
+async def test_breaking_the_protocol_afterwards_closes_with_its_code(api: Api, server: str, frames: list[str], code: int) -> None:
+    async with opened(server, api.owner.token) as socket:
+        for frame in frames:
+            await socket.connection.send(frame)
+        assert await socket.closed() == code
+
+
+async def test_an_id_in_use_closes_with_4409(api: Api, server: str) -> None:
+    id = await started(api)
+    async with opened(server, api.owner.token) as socket:
+        for _ in range(2):
+            await socket.subscribe("1", EVENTS, id=id)
+        assert await socket.closed() == 4409
+
+
+async def test_who_never_greets_is_closed(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(websocket, "PATIENCE", 0.1)
+    async with opened(server) as socket:
+        assert await socket.closed() == 4408
+
+
+async def test_a_wrong_token_is_refused(server: str) -> None:
+    async with opened(server) as socket:
+        await socket.send(type="connection_init", payload={"Authorization": "Bearer nonsense"})
+        assert await socket.closed() == 4403
+
+
+async def test_logging_out_closes_open_sockets(api: Api, server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(websocket, "SESSION_CHECK", 0.1)
+    async with opened(server, api.owner.token) as socket:
+        assert (await api.owner.post("/auth/logout")).status_code == 204
+        assert await socket.closed() == 4403
+
+
+async def test_another_subprotocol_is_not_spoken(server: str) -> None:
+    with pytest.raises((InvalidStatus, ConnectionClosed)):
+        async with connect(server, subprotocols=["graphql-ws"]) as connection:  # type: ignore[list-item]
+            await connection.recv()
