@@ -147,10 +147,10 @@ class Application(Row):
         table = "application"
 
 
-class PublishedPort(Model):
-    """A port of the host that belongs to an application; the key is what makes it unique."""
+class PublishedPort(Row):
+    """A port of the host that belongs to one application."""
 
-    port = fields.IntField(primary_key=True, generated=False)
+    port = fields.IntField(unique=True)
     application_id: UUID
     application: fields.ForeignKeyRelation[Application] = fields.ForeignKeyField(
         "models.Application", related_name=False, on_delete=fields.CASCADE

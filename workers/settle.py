@@ -1,7 +1,6 @@
 """Settling wishes: an application's service is scaled, restarted or removed as the API stored it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from uuid import UUID
 
 import structlog
@@ -9,16 +8,21 @@ from tortoise.transactions import in_transaction
 
 from models import Application, ApplicationStatus, Deployment, DeploymentStatus
 from models.database import database
-from workers import docker
+from workers import docker, rings
 from workers.deploy import network_of, volume_of
 from workers.engine import EngineUnavailable
 from workers.runtime import Runtime
 
 log = structlog.get_logger()
 
-PATIENCE = 20.0
-"""Seconds for which containers may take to end: longer than their grace period. Then the reconciler tries again."""
-POLL = 0.1
+PAUSE = 1.0
+"""Seconds until the next look at what is still ending."""
+
+_coming_back: set[asyncio.Task[None]] = set()
+
+
+class StillInUse(Exception):
+    """Containers of the application are still ending."""
 
 
 async def settle(runtime: Runtime, id: UUID) -> None:
@@ -37,6 +41,8 @@ async def settle(runtime: Runtime, id: UUID) -> None:
                 await _remove(runtime, application)
             else:
                 await _adjust(runtime, application)
+        except StillInUse:
+            _come_back(id)
         except (docker.DockerError, EngineUnavailable) as error:
             log.warning("settle.refused", application=str(id), error=str(error))
 
@@ -60,27 +66,33 @@ async def _adjust(runtime: Runtime, application: Application) -> None:
     )
 
 
+def _come_back(id: UUID) -> None:
+    """Ring again in a moment, instead of holding a thread of the worker until then; should it be lost, the reconciler rings."""
+
+    async def ring() -> None:
+        await asyncio.sleep(PAUSE)
+        await rings.ring((rings.SETTLE,), id)
+
+    task = asyncio.create_task(ring())
+    _coming_back.add(task)
+    task.add_done_callback(_coming_back.discard)
+
+
 async def _remove(runtime: Runtime, application: Application) -> None:
-    """Remove everything that ran of an application, and then its row. Raises `DockerError` when something of it is still in use."""
+    """Remove everything that ran of an application, and then its row. Raises `StillInUse`: containers end some seconds after their service."""
     await docker.remove_service(runtime.docker, application.service_name)
-    await _ended(runtime, application)
+    if await runtime.engine.containers(f"dokploy.application={application.id}"):
+        raise StillInUse
     deployments = await Deployment.filter(application_id=application.id)
     for image in await _images(runtime, application, deployments):
-        await docker.remove_image(runtime.docker, image, force=True)
+        try:
+            await docker.remove_image(runtime.docker, image, force=True)
+        except docker.DockerFailed as error:  # a container that is not ours uses it
+            log.warning("settle.image_in_use", application=str(application.id), image=image, error=str(error))
     if application.delete_volumes:
         await _remove_volumes(runtime, application, deployments)
     await _remove_network(runtime, application)
     await Application.filter(id=application.id).delete()
-
-
-async def _ended(runtime: Runtime, application: Application) -> None:
-    """Wait until the containers are gone: before that nothing that they use can be removed."""
-
-    async def look() -> None:
-        if await runtime.engine.containers(f"dokploy.application={application.id}"):
-            raise docker.DockerFailed("Its containers have not ended.")
-
-    await _patiently(look)
 
 
 async def _images(runtime: Runtime, application: Application, deployments: list[Deployment]) -> set[str]:
@@ -109,17 +121,7 @@ async def _remove_network(runtime: Runtime, application: Application) -> None:
     await database().execute_query("select pg_advisory_xact_lock($1)", [_key(application.project_id)])
     if await Application.filter(project_id=application.project_id).exclude(id=application.id).exists():
         return
-    await _patiently(lambda: docker.remove_network(runtime.docker, network_of(application.project_id)))
-
-
-async def _patiently(act: Callable[[], Awaitable[object]]) -> None:
-    """Try again for a while: Swarm lets go of things a moment after the containers."""
-    ends = asyncio.get_running_loop().time() + PATIENCE
-    while True:
-        try:
-            await act()
-            return
-        except docker.DockerError:
-            if asyncio.get_running_loop().time() > ends:
-                raise
-            await asyncio.sleep(POLL)
+    try:
+        await docker.remove_network(runtime.docker, network_of(application.project_id))
+    except docker.DockerFailed as error:
+        raise StillInUse from error

@@ -1,11 +1,7 @@
+from tortoise import migrations
+from tortoise.migrations import operations as ops
 import functools
 from json import dumps, loads
-
-from tortoise import fields, migrations
-from tortoise.fields.base import OnDelete
-from tortoise.migrations import operations as ops
-from uuid_utils.compat import uuid7
-
 from models.enums import (
     ApplicationStatus,
     DeploymentKind,
@@ -19,6 +15,9 @@ from models.enums import (
     TeamRole,
 )
 from models.secrets import EncryptedJSONField
+from tortoise.fields.base import OnDelete
+from uuid_utils.compat import uuid7
+from tortoise import fields
 
 
 class Migration(migrations.Migration):
@@ -337,7 +336,9 @@ class Migration(migrations.Migration):
         ops.CreateModel(
             name="PublishedPort",
             fields=[
-                ("port", fields.IntField(primary_key=True, unique=True, db_index=True)),
+                ("id", fields.UUIDField(primary_key=True, default=uuid7, unique=True, db_index=True)),
+                ("created_at", fields.DatetimeField(auto_now=False, auto_now_add=True)),
+                ("port", fields.IntField(unique=True)),
                 (
                     "application",
                     fields.ForeignKeyField(
@@ -353,10 +354,10 @@ class Migration(migrations.Migration):
             options={
                 "table": "published_port",
                 "app": "models",
-                "pk_attr": "port",
-                "table_description": "A port of the host that belongs to an application; the key is what makes it unique.",
+                "pk_attr": "id",
+                "table_description": "A port of the host that belongs to one application.",
             },
-            bases=["Model"],
+            bases=["Row"],
         ),
         ops.CreateModel(
             name="Session",

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gateway.embedded.stack import Stack
-from tests.docker.house import House, furnished
+from tests.docker.house import House
 from tests.docker.installation import Installation, installed
 from tests.docker.sample import Sample, served
 
@@ -17,10 +17,23 @@ async def installation(stack: Stack) -> AsyncIterator[Installation]:
         yield running
 
 
+@pytest.fixture(scope="package")
+async def left(installation: Installation) -> AsyncIterator[list[House]]:
+    """The house that was left last, and is being emptied while the next test runs."""
+    houses: list[House] = []
+    yield houses
+    for house in houses:
+        await house.empty()
+
+
 @pytest.fixture
-async def house(installation: Installation) -> AsyncIterator[House]:
-    async with furnished(installation) as house:
-        yield house
+async def house(installation: Installation, left: list[House]) -> AsyncIterator[House]:
+    house = House(installation)
+    yield house
+    await house.leave()
+    before, left[:] = left[:], [house]
+    for each in before:
+        await each.empty()
 
 
 @pytest.fixture

@@ -1,9 +1,6 @@
 """What one test makes: projects and applications, the questions it asks about them, and their complete removal at the end."""
 
-import asyncio
 import itertools
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -85,15 +82,23 @@ class App:
         return [task for task in tasks if (task.state, task.desired_state) == ("running", "running")]
 
     async def deleted(self, *, volumes: bool = True) -> None:
-        """Delete it and wait until the workers have taken everything of it away; another DELETE is a 404."""
-        path = f"/applications/{self.id}?deleteVolumes={str(volumes).lower()}"
-        answer = await self.installation.owner.delete(path)
-        if answer.status_code != 404:
-            assert answer.status_code == 204, answer.text
-        await eventually(self._gone, within=40)
+        """Delete it, and wait until the workers have taken everything of it away."""
+        await self.delete(volumes=volumes)
+        await self.gone()
 
-    async def _gone(self) -> bool:
-        return not await self.remains()
+    async def delete(self, *, volumes: bool = True) -> None:
+        """Delete it, unless that has been done."""
+        answer = await self.installation.owner.delete(f"/applications/{self.id}?deleteVolumes={str(volumes).lower()}")
+        assert answer.status_code in (204, 404), answer.text
+
+    async def gone(self) -> None:
+        """Wait until the workers are through with its removal, and see that nothing of it is left."""
+
+        async def forgotten() -> bool:
+            return await self.installation.database.fetchval("select 1 from application where id = $1", self.id) is None
+
+        await eventually(forgotten, within=40)
+        assert await self.remains() == []
 
     async def remains(self) -> list[str]:
         """What is left of it in Docker, its volumes apart."""
@@ -101,7 +106,8 @@ class App:
         services = [entry["Spec"]["Name"] for entry in await engine.services(label)]
         containers = [entry["Id"] for entry in await engine.containers(label)]
         images = [entry["Id"] for entry in await engine.images(label)]
-        return [*services, *containers, *images]
+        named = await self.installation.command("image", "ls", "--quiet", f"dokploy/{self.service_name}")
+        return [*services, *containers, *images, *named]
 
     async def volumes(self) -> list[str]:
         """The names of its volumes."""
@@ -139,20 +145,15 @@ class House:
         return self.apps[-1]
 
     async def leave(self) -> None:
-        """Delete everything, and see that nothing of it is left: no service, container, image, volume, network, work directory."""
-        await asyncio.gather(*(app.deleted() for app in self.apps))
+        """Delete everything; no work directory is left. That takes Swarm six seconds, in which the next test may begin."""
         for app in self.apps:
+            await app.delete()
+        assert [entry.name for entry in self.installation.work.iterdir()] == []
+
+    async def empty(self) -> None:
+        """See that nothing of it is left: no service, container, image, volume, network."""
+        for app in self.apps:
+            await app.gone()
             assert await app.volumes() == []
         for project in self.projects:
             assert await self.installation.command("network", "ls", "--quiet", "--filter", f"label=dokploy.project={project}") == []
-        assert [entry.name for entry in self.installation.work.iterdir()] == []
-
-
-@asynccontextmanager
-async def furnished(installation: Installation) -> AsyncIterator[House]:
-    """A house for one test."""
-    house = House(installation)
-    try:
-        yield house
-    finally:
-        await house.leave()

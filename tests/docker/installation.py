@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+import asyncpg
 import httpx2
 
 from gateway.demo.base_image import ensure_base_image
@@ -47,6 +48,7 @@ class Installation:
     base_image: str
     owner: Person
     watcher: EventsClient
+    database: asyncpg.Connection
     workers: list[Child] = field(default_factory=list)
 
     @property
@@ -103,9 +105,9 @@ async def installed(stack: Stack) -> AsyncIterator[Installation]:
     """An installation with nobody but its owner, which may clone from loopback; all of its processes end with the block."""
     first = 20_000 + os.getpid() % 100 * 100  # below the ports that the kernel gives to clients, and apart from other runs
     environment = {"DOKPLOY_GIT_ALLOWED_HOSTS": "127.0.0.1", "DOKPLOY_PORT_RANGE": f"{first}-{first + 99}"}
-    async with own_connection() as connection:
-        await connection.execute("truncate account, team, project cascade")
     async with AsyncExitStack() as exit_stack:
+        database = await exit_stack.enter_async_context(own_connection())
+        await database.execute("truncate account, team, project cascade")
         await ensure_swarm(address(os.environ.get("DOCKER_HOST", ""), Home()))
         url = f"http://127.0.0.1:{free_port()}"
         gateway = await _gateway(stack, environment, url)
@@ -119,7 +121,7 @@ async def installed(stack: Stack) -> AsyncIterator[Installation]:
         owner = Person(browser, USERNAME)
         owner.token = (await owner.made("/auth/login", {"username": USERNAME, "password": PASSWORD}))["token"]
         base_image = await ensure_base_image(client.path)
-        installation = Installation(stack, environment, url, engine, client, base_image, owner, watcher)
+        installation = Installation(stack, environment, url, engine, client, base_image, owner, watcher, database)
         await installation.start_worker()
         try:
             yield installation

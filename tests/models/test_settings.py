@@ -1,0 +1,53 @@
+"""Settings and URLs as they come from the environment."""
+
+import pytest
+
+from models.database import credentials
+from models.settings import Settings
+from workers.broker import queue_url
+
+
+def test_lists_are_comma_separated_and_ranges_have_a_dash(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOKPLOY_GIT_ALLOWED_HOSTS", "git.example.com, 127.0.0.1:3000 ,")
+    monkeypatch.setenv("DOKPLOY_PORT_RANGE", "20000-20010")
+    settings = Settings()
+    assert settings.git_allowed_hosts == {"git.example.com", "127.0.0.1:3000"}
+    assert settings.port_range == (20000, 20010)
+
+
+@pytest.mark.parametrize("value", ["x", "1", "1-x"])
+def test_a_range_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("DOKPLOY_PORT_RANGE", value)
+    with pytest.raises(ValueError, match="port_range"):
+        Settings()
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "port", "user", "password", "database"),
+    [
+        ("postgresql://me:s%40cret@db:6432/app", "db", 6432, "me", "s@cret", "app"),
+        ("postgresql://dokploy@/dokploy?host=/run/a b", "/run/a b", 5432, "dokploy", None, "dokploy"),
+        ("postgres://db", "db", 5432, None, None, "dokploy"),
+    ],
+)
+def test_a_database_url(url: str, host: str, port: int, user: str | None, password: str | None, database: str) -> None:
+    assert credentials(url) == {"host": host, "port": port, "user": user, "password": password, "database": database}
+
+
+def test_another_database_is_refused() -> None:
+    with pytest.raises(ValueError, match="must start with postgresql://"):
+        credentials("mysql://x")
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("redis://host:6379/0", "redis://host:6379/1"),
+        ("redis://user:pw@host", "redis://user:pw@host/1"),
+        ("rediss://host/4", "rediss://host/5"),
+        ("unix:///run/x.sock", "unix:///run/x.sock?db=1"),
+        ("unix:///run/x.sock?db=2", "unix:///run/x.sock?db=3"),
+    ],
+)
+def test_the_queue_lives_in_the_next_redis_database(url: str, expected: str) -> None:
+    assert queue_url(url) == expected
