@@ -60,10 +60,21 @@ class HealthCheck:
 
 @strawberry.type
 class Resources:
-    """What one container may use, and what it uses now: memory in MiB, CPU in cores."""
+    """What one container may use, and what it uses now (null while nothing measures it): memory in MiB, CPU in cores."""
 
     memory_limit: int | None
     cpu_limit: float | None
+    current_memory: int | None = None
+    current_cpu: float | None = None
+
+
+@strawberry.type
+class Domain:
+    """A name under which the edge serves the application."""
+
+    domain: str
+    certificate_status: str
+    expires_at: datetime | None
 
 
 @strawberry.type
@@ -98,6 +109,11 @@ def _resources(value: dict[str, Any] | None) -> Resources:
     return Resources(**(value or {"memory_limit": None, "cpu_limit": None}))
 
 
+def _domains(id: UUID) -> list[Domain]:
+    """None: without the edge an application is reached by its published ports only."""
+    return []
+
+
 def _git_source(value: dict[str, Any] | None, sha: str | None, at: datetime | None) -> GitSource | None:
     return GitSource(**value, last_commit_sha=sha, last_sync=at) if value else None
 
@@ -119,6 +135,7 @@ class Application:
     ports: list[Port] = computed(_ports, "ports")
     volumes: list[Volume] = computed(_volumes, "volumes")
     health_check: HealthCheck | None = computed(_health_check, "health_check")
+    domains: list[Domain] = computed(_domains, "id")
     resources: Resources = computed(_resources, "resources")
     git_source: GitSource | None = computed(_git_source, "git_source", "last_commit_sha", "last_sync")
     last_deployment: Deployment | None = one("application_id", "-id")
@@ -136,7 +153,8 @@ DETAIL = """
     ports { containerPort protocol publishedPort }
     volumes { source target readOnly }
     healthCheck { command interval timeout retries startPeriod }
-    resources { memoryLimit cpuLimit }
+    domains { domain certificateStatus expiresAt }
+    resources { memoryLimit cpuLimit currentMemory currentCpu }
     gitSource { repoUrl branch buildPath dockerfile lastCommitSha lastSync }
     createdAt updatedAt
 """

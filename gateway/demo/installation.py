@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from gateway.embedded.children import last_lines
+
 START_SECONDS = 600.0
 """The first start may have to install the Docker Engine."""
 STOP_SECONDS = 60.0
@@ -14,20 +16,23 @@ _READY = "dokploy is up: "
 
 
 class NotUp(Exception):
-    """The installation did not come up; the lines above say why."""
+    """The installation did not come up."""
 
 
 @asynccontextmanager
 async def installation(data: Path) -> AsyncIterator[str]:
-    """Run `dokploy up` on a free port; gives the URL of its host. Raises `NotUp`."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "gateway.cli", "up", "--port", "0", "--data", str(data)),
-        stdout=asyncio.subprocess.PIPE,
-        start_new_session=True,
-    )
+    """Run `dokploy up` on a free port, its log in `<data>.log`; gives the URL of its host. Raises `NotUp` with the end of the log."""
+    log = data.with_suffix(".log")
+    with log.open("wb") as output:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "gateway.cli", "up", "--port", "0", "--data", str(data)),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=output,
+            start_new_session=True,
+        )
     try:
         async with asyncio.timeout(START_SECONDS):
-            url = await _url(process)
+            url = await _url(process, log)
         yield url
     finally:
         if process.returncode is None:
@@ -36,11 +41,11 @@ async def installation(data: Path) -> AsyncIterator[str]:
             await process.wait()
 
 
-async def _url(process: asyncio.subprocess.Process) -> str:
+async def _url(process: asyncio.subprocess.Process, log: Path) -> str:
     if process.stdout is None:
         raise NotUp
     async for line in process.stdout:
         text = line.decode().strip()
         if text.startswith(_READY):
             return text.removeprefix(_READY).removesuffix("/api")
-    raise NotUp
+    raise NotUp(f"The installation did not come up:\n{last_lines(log)}")

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import secrets
 import shutil
 import sys
@@ -14,10 +15,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from gateway.demo.base_image import ensure_base_image
-from gateway.demo.client import Client
-from gateway.demo.installation import installation
+from gateway.demo.base_image import BaseImageError, ensure_base_image
+from gateway.demo.client import Client, Refused
+from gateway.demo.installation import NotUp, installation
 from gateway.demo.repository import Repository
+from gateway.embedded.engine import ensure_engine
+from gateway.embedded.errors import EmbeddedError
 
 SAMPLE = Path(__file__).parents[2] / "examples" / "hello"
 USERNAME = "demo"
@@ -39,9 +42,11 @@ async def demo(data: Path, *, keep: bool) -> int:
             repository = await asyncio.to_thread(Repository.create, data / "hello.git", SAMPLE)
             git_url = await exit_stack.enter_async_context(repository.serve())
             os.environ["DOKPLOY_GIT_ALLOWED_HOSTS"] = git_url.split("/")[2]
+            if engine := await ensure_engine(data / "dockerd.log", report=console.print):
+                exit_stack.push_async_callback(engine.stop)
             url = await exit_stack.enter_async_context(installation(data / "stack"))
             await _play(exit_stack, url, git_url, repository, keep=keep)
-    except (DemoFailed, TimeoutError) as error:
+    except (DemoFailed, NotUp, Refused, BaseImageError, EmbeddedError, TimeoutError) as error:
         console.print(f"[red]The demo failed:[/] {escape(str(error))}")
         return 1
     except (KeyboardInterrupt, asyncio.CancelledError):
@@ -92,9 +97,11 @@ async def _play(exit_stack: AsyncExitStack, url: str, git_url: str, repository: 
     console.rule("Done")
     console.print(f"Application  {page}\nGraphiQL     {url}/api/graphql\nAPI docs     {url}/api/docs")
     console.print(f"User name    {USERNAME}\nPassword     {password}")
-    if keep:
-        console.print("Everything stays up; Ctrl-C ends it.")
-        await asyncio.Event().wait()
+    if not keep:
+        console.print("It is all taken down now; with --keep it stays up.")
+        return
+    console.print("Everything stays up; Ctrl-C ends it.")
+    await asyncio.Event().wait()
 
 
 async def _deploy(client: Client, application: str, expected: str) -> dict[str, Any]:
@@ -127,9 +134,15 @@ async def _show(page: str, expected: str) -> None:
             except httpx2.TransportError:
                 await asyncio.sleep(0.2)
     console.print(f"{page} says:")
-    console.print(escape(text.strip()), style="cyan")
+    console.print(escape(_readable(text)), style="cyan")
     if expected not in text:
         raise DemoFailed(f"the page does not say '{expected}'")
+
+
+def _readable(page: str) -> str:
+    """The text of a page, a line for each of its lines that has any."""
+    body = re.sub(r"<(head|style|script)\b.*?</\1>|<[^>]+>", "", page, flags=re.DOTALL)
+    return "\n".join(f"    {line.strip()}" for line in body.splitlines() if line.strip())
 
 
 async def _forget(client: Client, application: str) -> None:

@@ -35,7 +35,8 @@ async def test_the_specifications_example_is_taken_and_shown_again(api: Api) -> 
     assert body["ports"] == [{"containerPort": 8080, "protocol": "tcp", "publishedPort": body["ports"][0]["publishedPort"]}]
     assert body["ports"][0]["publishedPort"] >= 30000
     assert body["volumes"] == FULL["volumes"]
-    assert body["resources"] == FULL["resources"]
+    assert body["resources"] == FULL["resources"] | {"currentMemory": None, "currentCpu": None}
+    assert body["domains"] == []
     assert body["healthCheck"] == FULL["healthCheck"] | {"startPeriod": 0}
     assert body["gitSource"] == FULL["gitSource"] | {"lastCommitSha": None, "lastSync": None}
     assert body["replicas"] == 2
@@ -190,7 +191,7 @@ async def test_a_patch_replaces_lists_and_clears_with_null(api: Api) -> None:
     before = (await api.owner.get(f"/applications/{made['id']}")).json()
     patched = (await api.owner.patch(f"/applications/{made['id']}", {"volumes": [], "healthCheck": None, "resources": None})).json()
     assert (patched["volumes"], patched["healthCheck"]) == ([], None)
-    assert patched["resources"] == {"memoryLimit": None, "cpuLimit": None}
+    assert patched["resources"] == {"memoryLimit": None, "cpuLimit": None, "currentMemory": None, "currentCpu": None}
     assert (patched["ports"], patched["envVars"], patched["gitSource"]) == (before["ports"], before["envVars"], before["gitSource"])
 
 
