@@ -154,7 +154,10 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5, help="deployments on each side (default 5)")
     parser.add_argument("--only", choices=MEASUREMENTS, help="one measurement instead of all three")
     options = parser.parse_args()
-    return 0 if asyncio.run(measure(options.only, options.rounds)) else 1
+    try:
+        return 0 if asyncio.run(measure(options.only, options.rounds)) else 1
+    except KeyboardInterrupt:
+        return 130
 
 
 if __name__ == "__main__":

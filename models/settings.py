@@ -22,12 +22,6 @@ class Settings(BaseSettings):
     data: Path = Path(".dokploy")
     """Directory of this installation: the keys, and the work directories of running deployments."""
 
-    host: str = "127.0.0.1"
-    port: int = Field(default=8000, ge=0, le=65535)
-
-    public_url: str = ""
-    """The URL by which people reach the gateway; empty means the address it listens on."""
-
     registration: Literal["open", "closed"] = "open"
 
     secret_keys: Annotated[list[SecretStr], NoDecode] = []

@@ -9,15 +9,13 @@ import strawberry
 import models
 import workers
 from schema.access import Role
-from schema.application_inputs import CreateApplicationInput, DeployInput, ScaleInput, UpdateApplicationInput, changed, created
+from schema.application_inputs import MASK, CreateApplicationInput, DeployInput, ScaleInput, UpdateApplicationInput, changed, created
 from schema.context import Context
 from schema.deployments import Deployment
 from schema.fields import computed, entity, one, page
 from schema.operation import Resource
 from schema.page import Page
 from schema.projects import Project
-
-MASK = "***"
 
 
 @strawberry.type

@@ -1,6 +1,7 @@
 """The stage `building`: an image from the checkout."""
 
 import asyncio
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ from models import LogLevel, StageName
 from workers import docker, git
 from workers.build_progress import BuildProgress, count_steps
 from workers.clone import checkout_of, obtain
+from workers.journal import LeaseLost
 from workers.pipeline import Run, StageFailed, Stored, stage
 
 DEADLINE = 3600.0
@@ -72,5 +74,11 @@ async def build(run: Run) -> Stored:
         )
     except docker.DockerError as error:
         raise StageFailed(error.code, f"The build failed: {error}", error.tail) from error
+    try:
+        await run.still_held()
+    except LeaseLost:  # cancelled or taken over meanwhile: nobody will ever ask for this image
+        with contextlib.suppress(docker.DockerError):
+            await docker.remove_image(client, image)
+        raise
     run.journal.advance(FIRST + SHARE)
     return {"image": image, "image_id": image_id}

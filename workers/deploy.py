@@ -9,6 +9,7 @@ from models import DeploymentKind, LogLevel, StageName
 from workers import docker, rollout
 from workers.clone import clear
 from workers.engine import EngineUnavailable
+from workers.journal import LeaseLost
 from workers.pipeline import Run, StageFailed, Stored, stage
 from workers.service_spec import EnvVar, HealthCheck, Mount, Port, ServiceSpec, UnsafeValue
 
@@ -131,6 +132,23 @@ async def _told(run: Run, spec: ServiceSpec) -> bool:
     return bool(current.get("PreviousSpec"))
 
 
+async def _application(run: Run) -> models.Application:
+    """The application as it is now. Raises `LeaseLost` when it was deleted."""
+    application = await models.Application.get_or_none(id=run.deployment.application_id, deleted_at__isnull=True)
+    if application is None:
+        raise LeaseLost
+    return application
+
+
+async def _still_wanted(run: Run, spec: ServiceSpec) -> None:
+    """Take the service back when the application was deleted in this very moment: whoever removed the rest of it has not seen it."""
+    try:
+        await _application(run)
+    except LeaseLost:
+        await docker.remove_service(run.runtime.docker, spec.name)
+        raise
+
+
 def _carries(current: dict[str, Any], run: Run) -> bool:
     """Whether the service is this deployment's already."""
     return (current["Spec"].get("Labels") or {}).get("dokploy.deployment") == str(run.deployment.id)
@@ -155,12 +173,12 @@ async def deploy(run: Run) -> Stored:
     try:
         image, image_id = await _image(run)
         run.journal.advance(82)
-        application = await models.Application.get(id=run.deployment.application_id)
-        spec = spec_of(run, image, application.replicas)
+        spec = spec_of(run, image, (await _application(run)).replicas)
         await _surroundings(run, spec)
         _explain_order(run, spec)
         await run.still_held()
         before = await _told(run, spec)
+        await _still_wanted(run, spec)
         run.journal.advance(85)
         await rollout.watch(run, spec, first=not before)
     except docker.DockerError as error:

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from types import TracebackType
@@ -118,14 +117,6 @@ class Engine:
                 raise
         lines = Lines()
         return (lines.feed("".join(chunks).encode("utf-8", "replace")) + lines.flush())[-tail:]
-
-    async def disk_free(self) -> int | None:
-        """Bytes free where the Engine keeps images and volumes; None when that is not on this machine."""
-        root = (await self.info()).get("DockerRootDir") or ""
-        try:
-            return (await asyncio.to_thread(shutil.disk_usage, root)).free
-        except OSError:
-            return None
 
     async def _found(self, read: Callable[[aiodocker.Docker], Awaitable[Any]]) -> dict[str, Any] | None:
         async with self._reading() as docker:

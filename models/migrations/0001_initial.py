@@ -1,7 +1,11 @@
-from tortoise import migrations
-from tortoise.migrations import operations as ops
 import functools
 from json import dumps, loads
+
+from tortoise import fields, migrations
+from tortoise.fields.base import OnDelete
+from tortoise.migrations import operations as ops
+from uuid_utils.compat import uuid7
+
 from models.enums import (
     ApplicationStatus,
     DeploymentKind,
@@ -15,9 +19,6 @@ from models.enums import (
     TeamRole,
 )
 from models.secrets import EncryptedJSONField
-from tortoise.fields.base import OnDelete
-from uuid_utils.compat import uuid7
-from tortoise import fields
 
 
 class Migration(migrations.Migration):

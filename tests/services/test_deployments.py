@@ -160,8 +160,8 @@ async def test_deleting_the_application_cancels_what_is_under_way(api: Api) -> N
 
 
 async def test_logs_are_polled_by_sequence_number(api: Api) -> None:
-    from models.events import Entry, append
     from models.database import database
+    from models.events import Entry, append
 
     made = await api.application(gitSource=GIT)
     id = (await api.owner.made(f"/applications/{made['id']}/deploy", {}))["deploymentId"]

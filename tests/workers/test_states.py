@@ -13,7 +13,7 @@ ID = UUID("01900000-0000-7000-8000-000000000000")
 
 
 def test_every_state_is_pending_active_or_terminal() -> None:
-    assert LIVING | TERMINAL == set(DeploymentStatus)
+    assert set(DeploymentStatus) == LIVING | TERMINAL
     assert not LIVING & TERMINAL
 
 
