@@ -3,11 +3,15 @@
 import asyncio
 import json
 import runpy
+import sys
+from importlib.metadata import version
 from pathlib import Path
+from typing import Annotated
 
-from cyclopts import App
+from cyclopts import App, Parameter
+from pydantic import ValidationError
 
-app = App(name="dokploy", help="From a git repository to running containers.")
+app = App(name="dokploy", help="From a git repository to running containers.", version=version("dokploy"))
 
 
 @app.command
@@ -53,9 +57,12 @@ def worker() -> None:
 @app.command
 def migrate() -> None:
     """Bring the database's schema up to date."""
-    from models.database import migrate
+    from models.database import AWAY, migrate
 
-    asyncio.run(migrate())
+    try:
+        asyncio.run(migrate())
+    except AWAY as error:
+        sys.exit(f"dokploy: the database of DOKPLOY_DATABASE_URL cannot be reached: {error}")
 
 
 @app.command
@@ -100,7 +107,7 @@ def demo(*, keep: bool = False, data: Path = Path(".dokploy/demo")) -> int:
 
 
 @app.command
-def test(*arguments: str, full: bool = False) -> int:
+def test(*arguments: Annotated[str, Parameter(allow_leading_hyphen=True)], full: bool = False) -> int:
     """Run the whole test suite in its tiers.
 
     Parameters
@@ -120,8 +127,12 @@ def _print(text: str) -> None:
 
 
 def main() -> None:
-    """Run the command that was asked for."""
-    app()
+    """Run the command that was asked for; a setting that makes no sense is said in one line."""
+    try:
+        app()
+    except ValidationError as error:
+        problems = "; ".join(f"DOKPLOY_{'_'.join(map(str, each['loc'])).upper()}: {each['msg']}" for each in error.errors())
+        sys.exit(f"dokploy: {problems}")
 
 
 if __name__ == "__main__":

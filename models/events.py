@@ -11,13 +11,13 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from tortoise.backends.base.client import BaseDBAsyncClient
 
-from models.enums import DeploymentStatus, EventKind, LogLevel
+from models.enums import EventKind, LogLevel
+from models.lifecycle import IS_ACTIVE, TERMINAL
 from models.rows import Event
 from models.settings import settings
 
 log = structlog.get_logger()
 
-TERMINAL = frozenset({DeploymentStatus.success, DeploymentStatus.failed, DeploymentStatus.cancelled})
 CHANNEL = "dokploy:events"
 PATIENCE = 1.0
 """Seconds after which a waiting reader looks again even when nobody woke it."""
@@ -31,6 +31,8 @@ class Entry:
     kind: EventKind
     message: str
     level: LogLevel = LogLevel.info
+    progress: int = 0
+    """The deployment's percentage when it happened; 0 leaves it as it is."""
 
 
 async def append(
@@ -38,11 +40,10 @@ async def append(
     deployment: UUID,
     entries: Sequence[Entry],
     *,
-    progress: int = 0,
     guard: str = "true",
     values: Sequence[Any] = (),
 ) -> bool:
-    """Append entries to a deployment that still satisfies `guard` (SQL over `deployment`, its parameters from $7).
+    """Append entries to a deployment that still satisfies `guard` (SQL over `deployment`, its parameters from $8).
 
     One statement numbers and stores them, so sequence numbers have no gap; it raises the deployment's progress, too.
     Returns whether the guard held. Wake the readers after the commit.
@@ -50,13 +51,13 @@ async def append(
     rows = await connection.execute_query_dict(
         f"""
         with numbered as (
-            update deployment set last_seq = last_seq + $2, progress = greatest(progress, $6) where id = $1 and ({guard})
+            update deployment set last_seq = last_seq + $2, progress = greatest(progress, $7) where id = $1 and ({guard})
             returning last_seq - $2 as base, status, progress
         )
         insert into event (deployment_id, seq, at, kind, status, stage, progress, level, message)
         select $1, base + e.n, clock_timestamp(), e.kind, status,
-               case when status in ('cloning', 'building', 'deploying') then status end, progress, e.level, e.message
-        from numbered, unnest($3::text[], $4::text[], $5::text[]) with ordinality as e (kind, level, message, n)
+               case when {IS_ACTIVE} then status end, coalesce(nullif(e.progress, 0), numbered.progress), e.level, e.message
+        from numbered, unnest($3::text[], $4::text[], $5::text[], $6::int[]) with ordinality as e (kind, level, message, progress, n)
         returning seq
         """,  # noqa: S608
         [
@@ -65,7 +66,8 @@ async def append(
             [entry.kind.value for entry in entries],
             [entry.level.value for entry in entries],
             [entry.message for entry in entries],
-            progress,
+            [entry.progress for entry in entries],
+            max(entry.progress for entry in entries),
             *values,
         ],
     )

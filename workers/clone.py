@@ -1,6 +1,7 @@
 """The stage `cloning`: the repository at the wanted commit, in the work directory."""
 
 import asyncio
+import re
 import shutil
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from workers.git_argv import Source
 from workers.git_errors import GitError
 from workers.pipeline import Run, StageFailed, Stored, stage
 
+_PERCENTAGE = re.compile(r":\s+\d{1,2}% \(")
+"""Git counts on one line, over and over; only the end of it is worth a line of the log."""
 DEADLINE = 600.0
 """Seconds."""
 
@@ -33,6 +36,11 @@ async def obtain(run: Run, commit_sha: str | None) -> git.Commit:
     Raises `StageFailed` with the git error's code.
     """
     source = run.config["git_source"]
+
+    def heard(stream: str, line: str) -> None:
+        if not _PERCENTAGE.search(line):
+            run.journal.say(line.rstrip())
+
     await asyncio.to_thread(clear, run)
     await asyncio.to_thread(shutil.rmtree, run.directory, ignore_errors=True)
     run.directory.mkdir(mode=0o700, parents=True)
@@ -42,7 +50,7 @@ async def obtain(run: Run, commit_sha: str | None) -> git.Commit:
             checkout_of(run),
             allowed_hosts=settings().git_allowed_hosts,
             deadline=DEADLINE,
-            on_line=lambda stream, line: run.journal.say(line),
+            on_line=heard,
         )
     except GitError as error:
         raise StageFailed(error.code, str(error), error.tail) from error

@@ -43,13 +43,12 @@ class Redactor:
 class Journal:
     """The log and the progress of one stage, written only as long as this worker holds the deployment."""
 
-    def __init__(self, deployment: UUID, epoch: int, worker: str, secrets: Iterable[str]) -> None:
+    def __init__(self, deployment: UUID, epoch: int, worker: str, secrets: Iterable[str], progress: int = 0) -> None:
         self._fence = (deployment, epoch, worker)
         self.redact = Redactor(secrets)
         self._entries: list[Entry] = []
         self._lines = 0
-        self._progress = 0
-        self._told = 0
+        self._progress = self._told = progress
         self.last: list[str] = []
 
     def say(self, message: str, level: LogLevel = LogLevel.info) -> None:
@@ -60,7 +59,7 @@ class Journal:
         if self._lines == MOST_LINES:
             text, level = f"… the log is cut here after {MOST_LINES} lines", LogLevel.warning
         if self._lines <= MOST_LINES:
-            self._entries.append(Entry(EventKind.log, text, level))
+            self._entries.append(Entry(EventKind.log, text, level, self._progress))
 
     def advance(self, percent: int) -> None:
         """Raise the deployment's progress, 0–100; it never goes back."""
@@ -71,13 +70,11 @@ class Journal:
         entries, self._entries = self._entries, []
         if self._progress > self._told:
             self._told = self._progress
-            entries.append(Entry(EventKind.progress, ""))
+            entries.append(Entry(EventKind.progress, "", progress=self._progress))
         if not entries:
             return
         deployment, epoch, worker = self._fence
-        held = await append(
-            database(), deployment, entries, progress=self._told, guard="epoch = $7 and worker = $8", values=[epoch, worker]
-        )
+        held = await append(database(), deployment, entries, guard="epoch = $8 and worker = $9", values=[epoch, worker])
         if not held:
             raise LeaseLost
         await wake(deployment)

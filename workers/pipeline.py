@@ -126,7 +126,7 @@ async def _entered(runtime: Runtime, name: StageName, id: UUID) -> Run | None:
     if await apply(Change(event, id, worker=runtime.name, stage=name, message=message)) is None:
         return None
     deployment = await models.Deployment.get(id=id)
-    journal = Journal(id, deployment.epoch, runtime.name, secrets_of(deployment.snapshot))
+    journal = Journal(id, deployment.epoch, runtime.name, secrets_of(deployment.snapshot), deployment.progress)
     return Run(runtime, deployment, name, journal)
 
 

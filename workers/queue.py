@@ -5,7 +5,7 @@ from uuid import UUID
 
 from models import DeploymentStatus
 from models.database import database
-from workers.states import LIVING
+from models.lifecycle import IS_LIVING, LIVING
 
 DEFAULT_SECONDS = 60
 
@@ -23,15 +23,14 @@ async def place(id: UUID, application_id: UUID, status: DeploymentStatus) -> Pla
     if status not in LIVING:
         return Place(None, None)
     rows = await database().execute_query_dict(
-        """
-        select (select count(*) from deployment o where o.application_id = $2 and o.id < $1
-                and o.status in ('pending', 'cloning', 'building', 'deploying')) as ahead,
+        f"""
+        select (select count(*) from deployment o where o.application_id = $2 and o.id < $1 and o.{IS_LIVING}) as ahead,
                (select percentile_cont(0.5) within group (order by duration) from (
                     select duration from deployment where application_id = $2 and status = 'success'
                     order by id desc limit 10) own) as own,
                (select percentile_cont(0.5) within group (order by duration) from (
                     select duration from deployment where status = 'success' order by id desc limit 100) everybody) as others
-        """,
+        """,  # noqa: S608 (a constant of our own)
         [id, application_id],
     )
     row = rows[0]

@@ -10,6 +10,7 @@ from redis.exceptions import RedisError
 
 from models import DeploymentKind, DeploymentStatus, StageName
 from models.database import database, own_connection
+from models.lifecycle import IS_ACTIVE
 from workers import broker, rings
 from workers.states import MOST_ATTEMPTS, Change, Event, apply
 
@@ -21,17 +22,17 @@ PATIENCE = 10
 """Seconds after which what was rung and not taken is rung again."""
 _LEADER = 0x6C656164
 
-_EXPIRED = """
+_EXPIRED = f"""
     select id, application_id, kind, status, epoch, attempt from deployment
-    where status in ('cloning', 'building', 'deploying') and worker is not null and lease_until < now()
-"""
+    where {IS_ACTIVE} and worker is not null and lease_until < now()
+"""  # noqa: S608 (a constant of our own)
 _UNCLAIMED = f"""
     select d.id, d.kind, d.status from deployment d
     where (d.rung_at is null or d.rung_at < now() - interval '{PATIENCE} seconds')
-      and ((d.status in ('cloning', 'building', 'deploying') and d.worker is null)
+      and ((d.{IS_ACTIVE} and d.worker is null)
         or (d.status = 'pending' and not exists (
             select from deployment o where o.application_id = d.application_id and o.id <> d.id
-            and (o.status in ('cloning', 'building', 'deploying') or (o.status = 'pending' and o.id < d.id)))))
+            and (o.{IS_ACTIVE} or (o.status = 'pending' and o.id < d.id)))))
     order by d.id limit 200
 """  # noqa: S608 (numbers of our own)
 _UNSETTLED = "select id from application where wished > granted order by id limit 200"

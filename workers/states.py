@@ -15,16 +15,14 @@ from tortoise.backends.base.client import BaseDBAsyncClient
 from tortoise.transactions import in_transaction
 
 from models import DeploymentKind, DeploymentStatus, EventKind, LogLevel, StageName
-from models.events import TERMINAL, Entry, append, wake
+from models.events import Entry, append, wake
+from models.lifecycle import ACTIVE, IS_ACTIVE, LIVING, PENDING, TERMINAL
 
 LEASE = 30
 """Seconds that a worker owns a stage without renewing."""
 MOST_ATTEMPTS = 3
 
 _S = DeploymentStatus
-PENDING = frozenset({_S.pending})
-ACTIVE = frozenset({_S.cloning, _S.building, _S.deploying})
-LIVING = PENDING | ACTIVE
 
 TASK_GRAPHS: Mapping[DeploymentKind, tuple[StageName, ...]] = {
     DeploymentKind.git: (StageName.cloning, StageName.building, StageName.deploying),
@@ -67,9 +65,9 @@ _ENDED = (
     f"{_FREE}, finished_at = now(), "
     "duration = round(extract(epoch from now() - coalesce(d.started_at, now()))), started_at = coalesce(d.started_at, now())"
 )
-_FIRST_IN_LINE = """not exists (
+_FIRST_IN_LINE = f"""not exists (
     select from deployment o where o.application_id = d.application_id and o.id <> d.id
-    and (o.status in ('cloning', 'building', 'deploying') or (o.status = 'pending' and o.id < d.id)))"""
+    and (o.{IS_ACTIVE} or (o.status = 'pending' and o.id < d.id)))"""
 
 TABLE: Mapping[Event, Transition] = {
     Event.start: Transition(

@@ -10,9 +10,10 @@ from tortoise.transactions import in_transaction
 from models import Application, ApplicationStatus, Deployment, DeploymentKind, DeploymentStatus, EventKind, PublishedPort, Stage
 from models.database import database
 from models.events import Entry, append
+from models.lifecycle import LIVING
 from workers import rings
 from workers.facts import Contradiction, Impossible
-from workers.states import LIVING, TASK_GRAPHS, Change, Event, apply
+from workers.states import TASK_GRAPHS, Change, Event, apply
 
 RUNTIME_FIELDS = frozenset({"image", "env_vars", "ports", "volumes", "health_check", "resources"})
 """What a running application is made of; a change of the source only shows with the next deployment."""

@@ -47,5 +47,5 @@ async def _url(process: asyncio.subprocess.Process, log: Path) -> str:
     async for line in process.stdout:
         text = line.decode().strip()
         if text.startswith(_READY):
-            return text.removeprefix(_READY).removesuffix("/api")
+            return text.removeprefix(_READY).partition(" ")[0]
     raise NotUp(f"The installation did not come up:\n{last_lines(log)}")

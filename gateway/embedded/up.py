@@ -64,7 +64,7 @@ async def _run(data: Path, host: str, port: int, cli: Sequence[str], report: Rep
         await stack.start("worker", worker_argv(cli), grace=WORKER_GRACE)
         await gateway.ready(lambda: probes.http_answers(reachable(host, port), "/api/health"), seconds=READY_SECONDS)
         with contextlib.suppress(OSError):
-            sys.stdout.write(f"dokploy is up: http://{url_host(host)}:{port}/api\n")
+            sys.stdout.write(f"dokploy is up: http://{url_host(host)}:{port} (docs at /api/docs, GraphiQL at /api/graphql)\n")
             sys.stdout.flush()
         await asyncio.Event().wait()
 

@@ -22,7 +22,7 @@ from tortoise.exceptions import IntegrityError
 import models
 from models import DeploymentKind, DeploymentStatus, StageName
 from models.database import database
-from models.events import TERMINAL
+from models.lifecycle import TERMINAL
 from tests.services.conftest import Api
 from workers import wishes
 from workers.states import MOST_ATTEMPTS, TASK_GRAPHS, Change, Event, apply

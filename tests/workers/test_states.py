@@ -5,9 +5,9 @@ from uuid import UUID
 import pytest
 
 from models import DeploymentKind, DeploymentStatus, StageName
-from models.events import TERMINAL
+from models.lifecycle import ACTIVE, LIVING, TERMINAL
 from workers.rings import ACTORS, chain
-from workers.states import ACTIVE, LIVING, TABLE, TASK_GRAPHS, Change, Event, numbered, sql
+from workers.states import TABLE, TASK_GRAPHS, Change, Event, numbered, sql
 
 ID = UUID("01900000-0000-7000-8000-000000000000")
 

@@ -133,7 +133,7 @@ def test_up_from_start_to_signal(data: Path) -> None:
     assert process.stdout
     line = process.stdout.readline()
     process.stdout.close()
-    assert re.fullmatch(r"dokploy is up: http://127\.0\.0\.1:\d+/api\n", line)
+    assert re.fullmatch(r"dokploy is up: http://127\.0\.0\.1:\d+ \(docs at /api/docs, GraphiQL at /api/graphql\)\n", line)
     again = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=20)
     assert again.returncode == 1
     assert again.stderr == f"dokploy: dokploy is already running on {data} (process {process.pid})\n"
