@@ -1,6 +1,7 @@
 """Events of deployments: rows with a sequence number per deployment; Redis only wakes whoever waits (PIPELINE 7)."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -13,7 +14,7 @@ from tortoise.backends.base.client import BaseDBAsyncClient
 
 from models.enums import EventKind, LogLevel
 from models.lifecycle import IS_ACTIVE, TERMINAL
-from models.rows import Event
+from models.rows import Deployment, Event
 from models.settings import settings
 
 log = structlog.get_logger()
@@ -79,6 +80,14 @@ async def after(deployment: UUID, seq: int, limit: int = _BATCH) -> list[Event]:
     return await Event.filter(deployment_id=deployment, seq__gt=seq).order_by("seq").limit(limit)
 
 
+async def _ended_at(deployment: UUID) -> int | None:
+    """The sequence number of a deployment's last event when it has ended, 0 when it is gone; None while it lives."""
+    row = await Deployment.get_or_none(id=deployment).only("id", "status", "last_seq")
+    if row is None:
+        return 0
+    return row.last_seq if row.status in TERMINAL else None
+
+
 class Bell:
     """Wakes the readers of this process: one subscription to Redis for all of them; without Redis they look once a second."""
 
@@ -114,24 +123,26 @@ class Bell:
             waiting.set()
 
     async def follow(self, deployment: UUID, seq: int) -> AsyncIterator[Event]:
-        """The events after `seq` as they come, up to and including the terminal one."""
+        """The events after `seq` as they come, up to and including the terminal one; none when it lies before."""
         woken = asyncio.Event()
         key = str(deployment)
         self._waiting.setdefault(key, set()).add(woken)
         try:
             while True:
                 woken.clear()
+                ended = await _ended_at(deployment)
                 found = await after(deployment, seq)
                 for event in found:
                     seq = event.seq
                     yield event
                     if event.kind is EventKind.status and event.status in TERMINAL:
                         return
-                if not found:
-                    try:
-                        await asyncio.wait_for(woken.wait(), PATIENCE)
-                    except TimeoutError:
-                        continue
+                if found:
+                    continue
+                if ended is not None and ended <= seq:
+                    return
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(woken.wait(), PATIENCE)
         finally:
             waiting = self._waiting[key]
             waiting.discard(woken)

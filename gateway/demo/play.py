@@ -73,7 +73,7 @@ async def _play(exit_stack: AsyncExitStack, url: str, git_url: str, repository: 
             "gitSource": {"repoUrl": git_url, "branch": "main"},
         },
     )
-    exit_stack.push_async_callback(_forget, client, application["id"])
+    exit_stack.push_async_callback(_forget, client, application["id"], project["id"])
     ports = (await client.get(f"/applications/{application['id']}"))["ports"]
     page = f"http://127.0.0.1:{ports[0]['publishedPort']}/"
 
@@ -145,15 +145,24 @@ def _readable(page: str) -> str:
     return "\n".join(f"    {line.strip()}" for line in body.splitlines() if line.strip())
 
 
-async def _forget(client: Client, application: str) -> None:
-    """Delete the application, and wait until nothing of it runs."""
-    service = (await client.get(f"/applications/{application}"))["serviceName"]
+async def _forget(client: Client, application: str, project: str) -> None:
+    """Delete the application, and wait until nothing of it is left in the engine."""
     await client.delete(f"/applications/{application}?deleteVolumes=true")
-    docker = shutil.which("docker") or "docker"
+    mine, shared = f"label=dokploy.application={application}", f"label=dokploy.project={project}"
     for _ in range(100):
-        found = await asyncio.create_subprocess_exec(
-            docker, "service", "inspect", service, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
-        )
-        if await found.wait():
+        left = [
+            await _listed("ps", "--all", "--quiet", "--filter", mine),
+            await _listed("images", "--quiet", "--filter", mine),
+            await _listed("network", "ls", "--quiet", "--filter", shared),
+        ]
+        if not any(left):
             return
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.3)
+
+
+async def _listed(*arguments: str) -> str:
+    """What a listing of the docker client prints."""
+    docker = shutil.which("docker") or "docker"
+    process = await asyncio.create_subprocess_exec(docker, *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL)
+    output, _ = await process.communicate()
+    return output.decode().strip()

@@ -160,7 +160,6 @@ async def test_resuming_gives_exactly_the_rest(house: House, followed: Followed)
     assert rest.events == followed.events[middle:]
 
 
-@pytest.mark.xfail(raises=TimeoutError, strict=True, reason="models.events.Bell.follow waits for ever for what follows the last event")
 async def test_resuming_from_the_last_event_completes_at_once(house: House, followed: Followed) -> None:
     rest = await house.follow(deployment=followed.deployment, afterSeq=len(followed.events), within=RESUMED_SECONDS)
     assert rest.end == {"complete": True}

@@ -187,6 +187,7 @@ async def test_followers_get_every_event_once_and_in_order(api: Api) -> None:
     assert whole == again == list(range(1, len(whole) + 1))
     assert rest == whole[2:]
     assert await asyncio.wait_for(follow(len(whole) - 1), 5) == [len(whole)], "also when it is all over"
+    assert await asyncio.wait_for(follow(len(whole)), 5) == [], "and when nothing is left to tell"
 
 
 async def test_events_are_served_as_server_sent_events(api: Api) -> None:
