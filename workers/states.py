@@ -145,6 +145,8 @@ async def apply(change: Change) -> dict[str, Any] | None:
     Returns the deployment's columns after it, None when its guard did not hold.
     """
     async with in_transaction() as connection:
+        if change.event is not Event.renew:
+            await connection.execute_query(_LOCK, [change.deployment])
         statement, parameters = sql(change)
         rows = await connection.execute_query_dict(statement, parameters)
         if not rows:
@@ -185,6 +187,9 @@ async def _stages(connection: BaseDBAsyncClient, change: Change, row: Mapping[st
             [change.deployment],
         )
 
+
+_LOCK = "select from application where id = (select application_id from deployment where id = $1) for update"
+"""Taken first, as everybody does who touches an application and its deployments: in one order there is no deadlock."""
 
 _RUNS = "case when replicas = 0 then 'stopped' else 'running' end"
 _LIVE = "exists (select from deployment s where s.application_id = application.id and s.status = 'success')"

@@ -159,6 +159,17 @@ async def test_deleting_the_application_cancels_what_is_under_way(api: Api) -> N
     assert (await api.owner.get(f"/deployments/{ids[0]}")).status_code == 404
 
 
+async def test_deleting_while_stages_change_hands_never_deadlocks(api: Api) -> None:
+    for _ in range(15):
+        made = await api.application(gitSource=GIT)
+        rows = [UUID((await api.owner.made(f"/applications/{made['id']}/deploy", {}))["deploymentId"]) for _ in range(3)]
+        await apply(Change(Event.start, rows[0], worker="w", stage=StageName.cloning))
+        handed = apply(Change(Event.hand_over, rows[0], 1, "w", StageName.building))
+        deleted, _ = await asyncio.gather(api.owner.delete(f"/applications/{made['id']}"), handed)
+        assert deleted.status_code == 204
+        assert {row.status for row in await models.Deployment.filter(id__in=rows)} == {DeploymentStatus.cancelled}
+
+
 async def test_logs_are_polled_by_sequence_number(api: Api) -> None:
     from models.database import database
     from models.events import Entry, append
