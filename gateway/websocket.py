@@ -98,11 +98,25 @@ class Conversation:
         return context
 
     async def _watch_session(self) -> None:
-        """Close the socket when the session ends: logout, password and role changes bite on open sockets too."""
+        """Close the socket when the session ends."""
         while self.context is not None and self.context.session_id is not None:
             await asyncio.sleep(SESSION_CHECK)
-            if not await tokens.lives(self.context.session_id):
-                await self._close(4403, "INVALID_TOKEN")
+            try:
+                await self._present()
+            except ApiError as error:
+                await self._close(4403, error.code)
+                return
+
+    async def _present(self) -> Context:
+        """The caller as they are now, in a context of its own: roles learned earlier do not outlive one operation.
+
+        Raises `InvalidToken` when the session has ended.
+        """
+        known = self.context or Context()
+        if known.session_id is None:
+            return Context(request_id=known.request_id)
+        session = await tokens.living(known.session_id)
+        return Context(session.user, session.id, known.request_id)
 
     async def _handle(self, frame: Frame) -> None:
         match frame:
@@ -132,10 +146,9 @@ class Conversation:
         self.running[id] = asyncio.create_task(self._serve(id, request))
 
     async def _serve(self, id: str, request: Asking) -> None:
-        # A context of its own: what is learned about the caller's roles may not outlive one operation.
-        caller = self.context or Context()
-        context = Context(caller.user, caller.session_id, caller.request_id)
+        context = self.context or Context()
         try:
+            context = await self._present()
             async for payload in self.runner.results(request, context):
                 await self._send(id=id, type="next", payload=payload)
             await self._send(id=id, type="complete")

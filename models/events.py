@@ -154,7 +154,7 @@ bell = Bell()
 
 
 def redis() -> Redis:
-    """A client of the configured Redis whose calls give up after two seconds."""
+    """A client of the configured Redis; whoever needs an answer in time puts a limit around it."""
     return Redis.from_url(settings().redis_url, socket_timeout=None, socket_connect_timeout=2)
 
 

@@ -226,7 +226,9 @@ async def changed(application: models.Application, input: UpdateApplicationInput
     values: dict[str, Any] = {name: _plain(value.value) for name, value in given.items() if value is not None}
     try:
         async with in_transaction():
-            row = await models.Application.select_for_update().get(id=application.id)
+            row = await models.Application.filter(id=application.id, deleted_at__isnull=True).select_for_update().first()
+            if row is None:
+                raise NotFound
             if "env_vars" in values:
                 values["env_vars"] = _kept_secrets(row.env_vars, values["env_vars"])
             if "ports" in values:

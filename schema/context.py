@@ -38,6 +38,10 @@ class Context:
         """Whether the caller is the installation's owner or one of its admins, and so sees everything."""
         return self.user is not None and self.user.role in OPERATORS
 
+    def again(self) -> "Context":
+        """The same caller with nothing learned yet: for whoever looks again after a while."""
+        return Context(self.user, self.session_id, self.request_id)
+
     async def roles(self, realm: Realm) -> dict[UUID, Role]:
         """The caller's role in each project, or team, that they may see; for an operator nothing is listed."""
         if self.user is None or self.operator:

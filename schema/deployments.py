@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from datetime import datetime
+from time import monotonic
 from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
@@ -13,7 +14,7 @@ import workers
 from models import events as journal
 from schema.access import Role
 from schema.context import Context
-from schema.fields import computed, entity, one
+from schema.fields import computed, entity, entity_of, one
 from schema.operation import Resource
 from schema.rules import Between
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from schema.applications import Application
 
 
+RECHECK = 4.0
+"""Seconds after which a follower's right to see is looked at again (DECISIONS 16)."""
 LONGEST_OUTPUT = 1000
 """Lines of `buildOutput`."""
 
@@ -213,7 +216,11 @@ async def events(
     ctx: Context, deployment: models.Deployment, after_seq: Annotated[int, Between(0, 2**31 - 1)] = 0
 ) -> AsyncIterator[DeploymentEvent]:
     """Follow a deployment: every event after `afterSeq`, up to its last."""
+    seen = monotonic()
     async for event in journal.bell.follow(deployment.id, after_seq):
+        if monotonic() - seen > RECHECK:
+            await ctx.again().fetch(entity_of(Deployment), str(deployment.id), Role.viewer)
+            seen = monotonic()
         yield DeploymentEvent(
             seq=event.seq,
             timestamp=event.at,

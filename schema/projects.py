@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
+from uuid import UUID
 
 import strawberry
 from tortoise.exceptions import IntegrityError
@@ -10,7 +11,7 @@ from tortoise.transactions import in_transaction
 import models
 from schema.access import Role
 from schema.context import Context
-from schema.errors import Conflict, Forbidden
+from schema.errors import Conflict, Forbidden, NotFound
 from schema.fields import computed, count, entity, entity_of, group, one, page
 from schema.inputs import Input
 from schema.operation import Resource
@@ -118,24 +119,33 @@ class UpdateProjectInput(Input):
 @projects.patch("/{id}", needs=Role.developer, view=DETAIL, links=LINKS)
 async def update(ctx: Context, project: models.Project, input: UpdateProjectInput) -> models.Project:
     """Update a project; moving it to another team takes an admin on both sides."""
+    changed: dict[str, object] = {}
     if input.name is not None:
-        project.name = input.name.value
+        changed["name"] = input.name.value
     if input.description is not None:
-        project.description = input.description.value or ""
+        changed["description"] = input.description.value or ""
     if input.team_id is not None and input.team_id.value != (str(project.team_id) if project.team_id else None):
-        await ctx.fetch(entity_of(Project), str(project.id), Role.admin)
-        if input.team_id.value is None and not ctx.operator:
-            raise Forbidden("Only an owner or admin may take a project out of its team.")
-        if input.team_id.value is not None:
-            team = await ctx.reference(Team, input.team_id.value, Role.admin, field="teamId")
-            project.team_id = team.id
-        else:
-            project.team_id = None
+        changed["team_id"] = await _moved(ctx, project, input.team_id.value)
     try:
-        await project.save()
+        async with in_transaction():
+            row = await models.Project.filter(id=project.id, deleted_at__isnull=True).select_for_update().first()
+            if row is None:
+                raise NotFound
+            await row.update_from_dict(changed).save(update_fields=[*changed, "updated_at"])
     except IntegrityError as error:
         raise Conflict("A project of this name exists.", reason="NAME_TAKEN") from error
-    return project
+    return row
+
+
+async def _moved(ctx: Context, project: models.Project, team_id: str | None) -> UUID | None:
+    """The team that a project moves to, None for out of its team; it takes an admin here and there."""
+    await ctx.fetch(entity_of(Project), str(project.id), Role.admin)
+    if team_id is not None:
+        team: models.Team = await ctx.reference(Team, team_id, Role.admin, field="teamId")
+        return team.id
+    if not ctx.operator:
+        raise Forbidden("Only an owner or admin may take a project out of its team.")
+    return None
 
 
 @projects.delete("/{id}", needs=Role.admin)

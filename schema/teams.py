@@ -30,9 +30,11 @@ class TeamMembership:
 
 
 async def memberships(context: Context, users: list[tuple[UUID]]) -> list[list[TeamMembership]]:
-    """The teams of each user, by name."""
+    """The teams of each user, by name, as far as the caller belongs to them too."""
     found: dict[UUID, list[TeamMembership]] = {user: [] for (user,) in users}
-    rows = await models.Membership.filter(user_id__in=list(found)).select_related("team").order_by("team__name")
-    for row in rows:
+    rows = models.Membership.filter(user_id__in=list(found)).select_related("team").order_by("team__name")
+    if not context.operator:
+        rows = rows.filter(team_id__in=list(await context.roles(Realm.team)))
+    for row in await rows:
         found[row.user_id].append(TeamMembership(id=strawberry.ID(str(row.team_id)), name=row.team.name, role=row.role))
     return [found[user] for (user,) in users]

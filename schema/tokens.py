@@ -50,12 +50,18 @@ async def session_of(token: str) -> models.Session:
         key, user = UUID(claims["jti"]), UUID(claims["sub"])
     except (jwt.InvalidTokenError, ValueError) as error:
         raise InvalidToken from error
-    session = await models.Session.filter(id=key, user_id=user, expires_at__gt=datetime.now(UTC)).select_related("user").first()
-    if session is None:
+    session = await living(key)
+    if session.user_id != user:
         raise InvalidToken
     return session
 
 
-async def lives(session_id: UUID) -> bool:
-    """Whether a session has neither ended nor expired."""
-    return await models.Session.filter(id=session_id, expires_at__gt=datetime.now(UTC)).exists()
+async def living(session_id: UUID) -> models.Session:
+    """A session that has neither ended nor expired, its user as they are now fetched with it.
+
+    Raises `InvalidToken`.
+    """
+    session = await models.Session.filter(id=session_id, expires_at__gt=datetime.now(UTC)).select_related("user").first()
+    if session is None:
+        raise InvalidToken
+    return session

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from typing import Annotated
+from uuid import UUID
 
 import strawberry
 from tortoise.exceptions import IntegrityError
@@ -27,13 +28,19 @@ def _roles(role: models.GlobalRole) -> list[models.GlobalRole]:
     return [role]
 
 
+async def _private(context: Context, rows: list[tuple[UUID, str]]) -> list[str | None]:
+    """An e-mail address is shown to its owner and to operators only."""
+    mine = context.user.id if context.user else None
+    return [email if context.operator or id == mine else None for id, email in rows]
+
+
 @entity(models.User, scope="id")
 class User:
-    """Somebody who can log in."""
+    """Somebody who can log in, as others see them: the e-mail address is null unless it is one's own, teams are those in common."""
 
     id: strawberry.ID
     username: str
-    email: str
+    email: str | None = computed(_private, "id", "email", batch=True)
     roles: list[models.GlobalRole] = computed(_roles, "role")
     teams: list[TeamMembership] = computed(memberships, "id", batch=True)
     created_at: datetime
@@ -59,21 +66,29 @@ class UpdateMeInput(Input):
     current_password: strawberry.Maybe[str] = None
 
 
+async def _know_password(user_id: UUID, current: strawberry.Some[str] | None) -> None:
+    """Refuse whoever does not give the current password."""
+    if current is None:
+        refuse("currentPassword", "required", "is required to change the password")
+    stored = await models.User.get(id=user_id)
+    if not await passwords.verify(stored.password_hash, current.value):
+        raise Forbidden("The current password is wrong.")
+
+
 @users.patch("/me", needs=Role.member, view=PROFILE)
 async def update_me(ctx: Context, input: UpdateMeInput) -> models.User:
     """Change the current user's e-mail or password; a new password ends all other sessions."""
-    user = ctx.caller
+    changed: dict[str, str] = {}
     if input.email is not None:
-        user.email = input.email.value.lower()
+        changed["email"] = input.email.value.lower()
     if input.password is not None:
-        if input.current_password is None:
-            refuse("currentPassword", "required", "is required to change the password")
-        if not await passwords.verify(user.password_hash, input.current_password.value):
-            raise Forbidden("The current password is wrong.")
-        user.password_hash = await passwords.hashed(input.password.value)
+        await _know_password(ctx.caller.id, input.current_password)
+        changed["password_hash"] = await passwords.hashed(input.password.value)
     try:
         async with in_transaction():
-            await user.save()
+            user = await models.User.select_for_update().get(id=ctx.caller.id)
+            if changed:
+                await user.update_from_dict(changed).save(update_fields=[*changed, "updated_at"])
             if input.password is not None:
                 await models.Session.filter(user_id=user.id).exclude(id=ctx.session_id).delete()
     except IntegrityError as error:

@@ -41,15 +41,25 @@ class Process(AsyncIO):
         self.busy: set[asyncio.Task[None]] = set()
         self._resources = contextlib.AsyncExitStack()
         self._reconciler: asyncio.Task[None] | None = None
+        self._workers = 0
 
     def before_worker_boot(self, broker: Any, worker: Any) -> None:
-        """Start the loop and connect, before the first message is taken."""
-        super().before_worker_boot(broker, worker)  # type: ignore[no-untyped-call]
-        self._on_loop(self._open)
+        """Start the loop and connect, before the first message is taken; the second worker shares them."""
+        self._workers += 1
+        if self._workers == 1:
+            super().before_worker_boot(broker, worker)  # type: ignore[no-untyped-call]
+            self._on_loop(self._open)
 
     def before_worker_shutdown(self, broker: Any, worker: Any) -> None:
         """Hand back what is running, then disconnect."""
-        self._on_loop(self._close)
+        if self.runtime is not None and not self.runtime.stopping:
+            self._on_loop(self._close)
+
+    def after_worker_shutdown(self, broker: Any, worker: Any) -> None:
+        """Stop the loop after the last worker."""
+        self._workers -= 1
+        if self._workers == 0:
+            super().after_worker_shutdown(broker, worker)  # type: ignore[no-untyped-call]
 
     def _on_loop(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         thread = get_event_loop_thread()
@@ -100,7 +110,7 @@ def _declare(process: Process, queue: dramatiq.Broker) -> None:
         async def take(id: str) -> None:
             await process.run(work, id)
 
-        dramatiq.actor(actor_name=name, queue_name=broker.QUEUE, broker=queue)(take)
+        dramatiq.actor(actor_name=name, queue_name=broker.WISHES if name == rings.SETTLE else broker.QUEUE, broker=queue)(take)
 
     for declared in STAGES:
         actor(declared.actor, lambda runtime, id, declared=declared: perform(runtime, declared, id))  # type: ignore[misc]
@@ -116,11 +126,19 @@ def main() -> None:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    worker = dramatiq.Worker(queue, worker_threads=settings().worker_threads, worker_timeout=IDLE_POLL)
+    workers = [
+        dramatiq.Worker(queue, queues={broker.QUEUE}, worker_threads=settings().worker_threads, worker_timeout=IDLE_POLL),
+        dramatiq.Worker(queue, queues={broker.WISHES}, worker_threads=1, worker_timeout=IDLE_POLL),
+    ]
+    for worker in workers:
+        # No more than it has threads for: what a busy worker has taken ahead of time, an idle one cannot take.
+        worker.queue_prefetch = worker.worker_threads
     queue.emit_after("process_boot")
-    worker.start()
+    for worker in workers:
+        worker.start()
     stop.wait()
-    worker.stop(timeout=GRACE * 1000)
+    for worker in workers:
+        worker.stop(timeout=GRACE * 1000)
     queue.close()
 
 

@@ -11,6 +11,8 @@ from dramatiq.middleware import Middleware, Pipelines
 from models.settings import settings
 
 QUEUE = "stages"
+WISHES = "wishes"
+"""A queue of its own: scaling and deleting do not wait for builds."""
 HEARTBEAT_TIMEOUT = 15_000
 """Milliseconds after which a dead worker's messages go to others; 518 s with Dramatiq's default, 15 s with this."""
 MAINTENANCE_CHANCE = 1_000_000
@@ -43,19 +45,20 @@ def make_broker(middleware: list[Middleware]) -> RedisBroker:
 def doorbell() -> RedisBroker:
     """The broker of a process that only rings."""
     broker = make_broker([])
-    broker.declare_queue(QUEUE)
+    for queue in (QUEUE, WISHES):
+        broker.declare_queue(queue)
     return broker
 
 
-def message(actor: str, id: str) -> dramatiq.Message[None]:
+def message(actor: str, id: str, queue: str = QUEUE) -> dramatiq.Message[None]:
     """The message that rings one actor for one row."""
-    return dramatiq.Message(queue_name=QUEUE, actor_name=actor, args=(id,), kwargs={}, options={"pipe_ignore": True})
+    return dramatiq.Message(queue_name=queue, actor_name=actor, args=(id,), kwargs={}, options={"pipe_ignore": True})
 
 
-def ring(actors: tuple[str, ...], id: str) -> None:
+def ring(actors: tuple[str, ...], id: str, queue: str = QUEUE) -> None:
     """Ring a chain of actors for one row. Blocks on Redis for at most a few seconds; never call it on an event loop."""
     broker = doorbell()
-    dramatiq.pipeline([message(actor, id) for actor in actors], broker=broker).run()
+    dramatiq.pipeline([message(actor, id, queue) for actor in actors], broker=broker).run()
 
 
 def waiting() -> int:

@@ -12,6 +12,7 @@ from workers.engine import EngineUnavailable
 from workers.journal import LeaseLost
 from workers.pipeline import Run, StageFailed, Stored, stage
 from workers.service_spec import EnvVar, HealthCheck, Mount, Port, ServiceSpec, UnsafeValue
+from workers.wishes import last_success, recorded_of
 
 DEADLINE = 7200.0
 """Seconds; the rollout has a deadline of its own."""
@@ -59,14 +60,23 @@ def spec_of(run: Run, image: str, replicas: int) -> ServiceSpec:
     )
 
 
-async def _image(run: Run) -> tuple[str, str]:
+async def _recorded(run: Run) -> dict[str, Any]:
+    """What is known of the image: of a change of the configuration, that of the version that is live now."""
+    if run.deployment.kind is not DeploymentKind.config:
+        return {"image": run.deployment.image}
+    live = await last_success(run.deployment.application_id)
+    if live is None:
+        raise StageFailed("NOTHING_TO_CONFIGURE", "No version of the application has run yet: deploy it first.")
+    return {name: value for name, value in recorded_of(live).items() if name != "snapshot"}
+
+
+async def _image(run: Run, recorded: dict[str, Any]) -> tuple[str, str]:
     """The image to run and its id: what was built, or recorded, or pulled now and given a name that nobody moves."""
-    engine, deployment = run.runtime.engine, run.deployment
-    if deployment.kind is DeploymentKind.image:
+    if run.deployment.kind is DeploymentKind.image:
         name = await _adopted(run) or await _pulled(run, str(run.config["image"]))
     else:
-        name = str(deployment.image)
-    found = await engine.image(name)
+        name = str(recorded["image"])
+    found = await run.runtime.engine.image(name)
     if found is None:
         raise StageFailed("IMAGE_NOT_FOUND", f"The recorded image {name} is gone from this host.")
     return name, found["Id"]
@@ -170,8 +180,9 @@ def _explain_order(run: Run, spec: ServiceSpec) -> None:
 async def deploy(run: Run) -> Stored:
     """Bring the service to the image and configuration of this deployment."""
     await asyncio.to_thread(clear, run)
+    recorded = await _recorded(run)
     try:
-        image, image_id = await _image(run)
+        image, image_id = await _image(run, recorded)
         run.journal.advance(82)
         spec = spec_of(run, image, (await _application(run)).replicas)
         await _surroundings(run, spec)
@@ -188,13 +199,13 @@ async def deploy(run: Run) -> Stored:
     except UnsafeValue as error:
         raise StageFailed("INVALID_CONFIGURATION", str(error)) from error
     run.journal.say(f"{spec.replicas} of {spec.replicas} replicas run {image}")
-    await _remember(run, spec)
-    return {"image": image, "image_id": image_id}
+    await _remember(run, spec, recorded.get("commit_sha") or run.deployment.commit_sha)
+    return {**recorded, "image": image, "image_id": image_id}
 
 
-async def _remember(run: Run, spec: ServiceSpec) -> None:
+async def _remember(run: Run, spec: ServiceSpec, commit_sha: str | None) -> None:
     """Show on the application what it runs now."""
     values: dict[str, Any] = {"health_status": models.HealthStatus.healthy if spec.replicas else models.HealthStatus.unknown}
     if run.config["git_source"] is not None:
-        values |= {"image": spec.image, "last_commit_sha": run.deployment.commit_sha, "last_sync": run.deployment.started_at}
+        values |= {"image": spec.image, "last_commit_sha": commit_sha, "last_sync": run.deployment.started_at}
     await models.Application.filter(id=run.deployment.application_id).update(**values)

@@ -2,18 +2,28 @@
 
 import asyncio
 import base64
+import contextlib
 from collections.abc import Iterable
 from urllib.parse import quote
 from uuid import UUID
 
+import structlog
+
 from models import EventKind, LogLevel
-from models.database import database
+from models.database import AWAY, database
 from models.events import Entry, append, wake
+
+log = structlog.get_logger()
 
 INTERVAL = 0.15
 """Seconds between two batches."""
+AWAY_PAUSE = 0.5
+"""Seconds until an absent database is tried again."""
+BATCH = 500
+"""Lines stored by one statement."""
 MOST_LINES = 20_000
-"""Lines kept per stage; what comes after is counted, not kept."""
+MOST_CHARACTERS = 4_000_000
+"""What is kept of a stage's log; the rest is read and thrown away."""
 SHORTEST_SECRET = 4
 REDACTED = "[redacted]"
 
@@ -47,40 +57,61 @@ class Journal:
         self._fence = (deployment, epoch, worker)
         self.redact = Redactor(secrets)
         self._entries: list[Entry] = []
-        self._lines = 0
+        self._storing = asyncio.Lock()
+        self._lines = self._characters = 0
         self._progress = self._told = progress
+        self._cut = False
         self.last: list[str] = []
 
     def say(self, message: str, level: LogLevel = LogLevel.info) -> None:
         """Add a line; returns at once."""
-        self._lines += 1
         text = self.redact(message)
         self.last = [*self.last[-29:], text]
-        if self._lines == MOST_LINES:
-            text, level = f"… the log is cut here after {MOST_LINES} lines", LogLevel.warning
-        if self._lines <= MOST_LINES:
-            self._entries.append(Entry(EventKind.log, text, level, self._progress))
+        if self._cut:
+            return
+        self._lines += 1
+        self._characters += len(text)
+        self._cut = self._lines > MOST_LINES or self._characters > MOST_CHARACTERS
+        if self._cut:
+            text, level = "… the log of this stage is cut here", LogLevel.warning
+        self._entries.append(Entry(EventKind.log, text, level, self._progress))
 
     def advance(self, percent: int) -> None:
         """Raise the deployment's progress, 0–100; it never goes back."""
         self._progress = max(self._progress, min(percent, 99))
 
     async def flush(self) -> None:
-        """Store what has gathered. Raises `LeaseLost` when this worker no longer holds the deployment."""
-        entries, self._entries = self._entries, []
-        if self._progress > self._told:
-            self._told = self._progress
-            entries.append(Entry(EventKind.progress, "", progress=self._progress))
-        if not entries:
-            return
-        deployment, epoch, worker = self._fence
-        held = await append(database(), deployment, entries, guard="epoch = $8 and worker = $9", values=[epoch, worker])
-        if not held:
-            raise LeaseLost
+        """Store what has gathered; one caller at a time, and what could not be stored stays for the next.
+
+        Raises `LeaseLost` when this worker no longer holds the deployment, and whatever the database raises.
+        """
+        async with self._storing:
+            entries = self._entries[:BATCH]
+            if self._progress > self._told and len(entries) == len(self._entries):
+                entries = [*entries, Entry(EventKind.progress, "", progress=self._progress)]
+            if not entries:
+                return
+            deployment, epoch, worker = self._fence
+            held = await append(database(), deployment, entries, guard="epoch = $8 and worker = $9", values=[epoch, worker])
+            if not held:
+                raise LeaseLost
+            self._told = max(self._told, *(entry.progress for entry in entries))
+            del self._entries[: sum(entry.kind is EventKind.log for entry in entries)]
         await wake(deployment)
 
-    async def run(self) -> None:
-        """Store batches until cancelled. Raises `LeaseLost`."""
-        while True:
-            await asyncio.sleep(INTERVAL)
+    async def drain(self) -> None:
+        """Store everything. Raises as `flush` does."""
+        await self.flush()
+        while self._entries:
             await self.flush()
+
+    async def run(self, ended: asyncio.Event) -> None:
+        """Store batches until the stage has ended; an absent database is waited for. Raises `LeaseLost`."""
+        while not ended.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(ended.wait(), INTERVAL)
+            try:
+                await self.flush()
+            except AWAY as error:
+                log.warning("journal.database_away", error=str(error))
+                await asyncio.sleep(AWAY_PAUSE)

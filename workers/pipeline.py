@@ -19,9 +19,9 @@ import models
 from models import DeploymentStatus, LogLevel, StageName
 from models.database import AWAY
 from workers import rings
-from workers.journal import Journal, LeaseLost
+from workers.journal import AWAY_PAUSE, Journal, LeaseLost
 from workers.runtime import Runtime
-from workers.states import TASK_GRAPHS, Change, Event, apply
+from workers.states import LEASE, TASK_GRAPHS, Change, Event, apply
 
 log = structlog.get_logger()
 
@@ -141,20 +141,24 @@ async def perform(runtime: Runtime, declared: Stage, id: UUID) -> None:
     if run is None:
         return
     started = asyncio.get_running_loop().time()
+    ended = asyncio.Event()
     work = asyncio.create_task(_within(declared, run))
-    keepers = [asyncio.create_task(_renew(run)), asyncio.create_task(run.journal.run())]
+    renewal, journal = asyncio.create_task(_renew(run)), asyncio.create_task(run.journal.run(ended))
     try:
-        await asyncio.wait([work, *keepers], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([work, renewal, journal], return_when=asyncio.FIRST_COMPLETED)
         if not work.done():
             work.cancel()
         await asyncio.wait([work])
     except asyncio.CancelledError:
-        await _stopped(work)
-        await _persist(run, run.change(Event.hand_back, message="The worker stops; another one goes on"))
-        return
+        if not work.done():
+            await _stopped(work)
+            await _persist(run, run.change(Event.hand_back, message="The worker stops; another one goes on"))
+            return
     finally:
-        await _stopped(*keepers)
-    await _conclude(run, declared, work)
+        ended.set()
+        await _stopped(renewal)
+        await _reported(journal)
+    await asyncio.shield(_conclude(run, declared, work))
     log.info(
         "pipeline.stage_over", deployment=str(id), stage=declared.name.value, seconds=round(asyncio.get_running_loop().time() - started, 2)
     )
@@ -166,6 +170,13 @@ async def _stopped(*tasks: "asyncio.Task[Any]") -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
+async def _reported(journal: "asyncio.Task[None]") -> None:
+    """Wait for the journal's end; what it met beside a lost lease is for the worker's own log."""
+    (outcome,) = await asyncio.gather(journal, return_exceptions=True)
+    if isinstance(outcome, Exception) and not isinstance(outcome, LeaseLost):
+        log.error("pipeline.journal", exc_info=outcome)
+
+
 async def _within(declared: Stage, run: Run) -> Stored:
     try:
         async with asyncio.timeout(declared.deadline):
@@ -175,9 +186,21 @@ async def _within(declared: Stage, run: Run) -> Stored:
 
 
 async def _renew(run: Run) -> None:
+    """Keep the lease until it is lost; while the database is away, as long as the lease still lasts."""
+    loop = asyncio.get_running_loop()
+    until, pause = loop.time() + LEASE, RENEWAL
     while True:
-        await asyncio.sleep(RENEWAL)
-        await run.still_held()
+        await asyncio.sleep(pause)
+        asked = loop.time()
+        try:
+            await run.still_held()
+        except AWAY as error:
+            log.warning("pipeline.database_away", error=str(error))
+            if asked > until:
+                raise LeaseLost from error
+            pause = AWAY_PAUSE
+        else:
+            until, pause = asked + LEASE, RENEWAL
 
 
 async def _conclude(run: Run, declared: Stage, work: "asyncio.Task[Stored]") -> None:
@@ -218,7 +241,7 @@ async def _persist(run: Run, change: Change) -> None:
     while True:
         try:
             try:
-                await run.journal.flush()
+                await run.journal.drain()
             except LeaseLost:
                 await _clean(run)
                 return
@@ -228,7 +251,7 @@ async def _persist(run: Run, change: Change) -> None:
             log.warning("pipeline.database_away", error=str(error))
             if asyncio.get_running_loop().time() > give_up:
                 return
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(AWAY_PAUSE)
 
 
 async def _ended(run: Run) -> None:

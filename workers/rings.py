@@ -30,7 +30,7 @@ def chain(kind: DeploymentKind, status: DeploymentStatus) -> tuple[str, ...]:
 async def ring(actors: tuple[str, ...], id: UUID) -> None:
     """Ring, or leave it to the reconciler when Redis is away."""
     try:
-        await asyncio.to_thread(broker.ring, actors, str(id))
+        await asyncio.to_thread(broker.ring, actors, str(id), broker.WISHES if SETTLE in actors else broker.QUEUE)
     except (RedisError, BrokerConnectionError, OSError) as error:
         log.warning("rings.redis_away", id=str(id), error=str(error))
 

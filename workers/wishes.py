@@ -40,8 +40,8 @@ def _ring(deployment: Deployment) -> None:
     rings.ring_soon(rings.chain(deployment.kind, DeploymentStatus.pending), deployment.id)
 
 
-async def _locked(application: Application) -> Application:
-    row = await Application.filter(id=application.id, deleted_at__isnull=True).select_for_update().first()
+async def _locked(id: UUID) -> Application:
+    row = await Application.filter(id=id, deleted_at__isnull=True).select_for_update().first()
     if row is None:
         raise Contradiction("The application has just been deleted.", "DELETED")
     return row
@@ -55,7 +55,7 @@ async def start_deployment(
     Raises `Impossible` when it has neither, or a branch or commit is given for an image.
     """
     async with in_transaction():
-        row = await _locked(application)
+        row = await _locked(application.id)
         source = row.git_source
         if source is None and row.image is None:
             raise Impossible("The application has neither an image nor a git source.", "NOTHING_TO_DEPLOY")
@@ -83,19 +83,20 @@ async def roll_back(deployment: Deployment) -> Deployment:
     Raises `Contradiction` when the deployment failed, has not ended, or there is nothing before it.
     """
     async with in_transaction():
-        row = await _locked(await Application.get(id=deployment.application_id))
+        row = await _locked(deployment.application_id)
         if deployment.status is not DeploymentStatus.success:
             raise Contradiction("Only a successful deployment can be rolled back, or back to.", "NOT_SUCCESSFUL")
         live = await last_success(row.id)
         target = await last_success(row.id, before=deployment) if live and live.id == deployment.id else deployment
         if target is None:
             raise Contradiction("There is no earlier success to go back to.", "NOTHING_BEFORE")
-        created = await _create(row, DeploymentKind.rollback, previous_deployment_id=target.id, **_recorded(target))
+        created = await _create(row, DeploymentKind.rollback, previous_deployment_id=target.id, **recorded_of(target))
     _ring(created)
     return created
 
 
-def _recorded(target: Deployment) -> dict[str, Any]:
+def recorded_of(target: Deployment) -> dict[str, Any]:
+    """What a deployment ran, and where that came from."""
     names = ("snapshot", "branch", "commit_sha", "commit_message", "author", "image", "image_id")
     return {name: getattr(target, name) for name in names}
 
@@ -103,19 +104,22 @@ def _recorded(target: Deployment) -> dict[str, Any]:
 async def plan_change(application: Application, changed: AbstractSet[str]) -> Deployment | None:
     """What a PATCH means for what runs: replicas are a wish, the rest a deployment of kind `config`.
 
+    It runs the image that is live when its turn comes, so that it never takes back what is just being deployed.
     Runs inside the caller's transaction; ring with `ring_change` after the commit.
     """
     if "replicas" in changed:
         await _wish(application)
+    if not changed & RUNTIME_FIELDS:
+        return None
     live = await last_success(application.id)
-    if live is None or not changed & RUNTIME_FIELDS:
+    if live is None and not await Deployment.filter(application_id=application.id, status__in=list(LIVING)).exists():
         return None
     if "image" in changed and application.git_source is None and application.image is not None:
         return await _create(application, DeploymentKind.image, image=application.image)
     if changed & RUNTIME_FIELDS == {"image"}:
         return None
-    recorded = _recorded(live) | {"snapshot": frozen(application)}
-    return await _create(application, DeploymentKind.config, **recorded)
+    recorded = recorded_of(live) if live is not None else {}
+    return await _create(application, DeploymentKind.config, **(recorded | {"snapshot": frozen(application)}))
 
 
 async def ring_change(application: Application, deployment: Deployment | None) -> None:
@@ -136,7 +140,7 @@ async def _wish(application: Application, *, restart: bool = False) -> None:
 async def scale(application: Application, replicas: int) -> int:
     """Wish for a number of replicas. Returns the number before."""
     async with in_transaction():
-        row = await _locked(application)
+        row = await _locked(application.id)
         previous, row.replicas = row.replicas, replicas
         await _wish(row)
     rings.ring_soon((rings.SETTLE,), row.id)
@@ -146,7 +150,7 @@ async def scale(application: Application, replicas: int) -> int:
 async def restart(application: Application) -> Application:
     """Wish for new containers. Raises `Contradiction` when the application does not run."""
     async with in_transaction():
-        row = await _locked(application)
+        row = await _locked(application.id)
         if row.replicas == 0 or await last_success(row.id) is None:
             raise Contradiction("The application is not running.", "NOT_RUNNING")
         await _wish(row, restart=True)
@@ -157,7 +161,7 @@ async def restart(application: Application) -> Application:
 async def remove(application: Application, *, delete_volumes: bool) -> None:
     """Wish an application away: it is gone from the API at once, what runs of it goes in the background (DECISIONS 22)."""
     async with in_transaction():
-        row = await _locked(application)
+        row = await _locked(application.id)
         row.deleted_at, row.delete_volumes, row.status = datetime.now(UTC), delete_volumes, ApplicationStatus.stopped
         await _wish(row)
         await PublishedPort.filter(application_id=row.id).delete()

@@ -1,17 +1,19 @@
 """Fetching by rows: each declared source of a field as a graphql-core resolver over Tortoise rows and batch loaders."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 from graphql import GraphQLResolveInfo, GraphQLSchema, get_named_type, is_object_type
 from strawberry.dataloader import DataLoader
+from tortoise import fields
 from tortoise.expressions import Q
 from tortoise.queryset import QuerySet
 
 from schema.context import Context
 from schema.fields import Computed, Count, Entity, Listing, One, WrongDeclaration, columns_of, entity_of
-from schema.inputs import refuse
+from schema.inputs import clean, refuse
 from schema.page import Cursor, Direction, Page, Slice, SortOrder, Window, decode_cursor, paged, relay_window
 
 Resolver = Callable[..., Awaitable[Any]]
@@ -123,21 +125,36 @@ def _related(source: Listing, entity: Entity) -> Resolver:
 
 
 def _beyond(column: str, descending: bool, cursor: Cursor, value: Any) -> Q:
-    """The rows that come after a cursor; NULLs come last in both directions."""
+    """The rows that come after a cursor. NULL counts as the greatest value, as Postgres sorts it in both directions."""
     further = "lt" if descending else "gt"
     same: dict[str, Any] = {f"id__{further}": UUID(cursor.id)}
     beyond: dict[str, Any] = {f"{column}__{further}": value}
-    equal: dict[str, Any] = {f"{column}__isnull": True} if value is None else {column: value}
-    tied = Q(**equal) & Q(**same)
-    return tied if value is None else Q(**beyond) | tied
+    null: dict[str, Any] = {f"{column}__isnull": True}
+    given: dict[str, Any] = {f"{column}__isnull": False}
+    equal: dict[str, Any] = {column: value}
+    if value is None:
+        tied = Q(**null) & Q(**same)
+        return tied | Q(**given) if descending else tied
+    after = Q(**beyond) | (Q(**equal) & Q(**same))
+    return after if descending else after | Q(**null)
 
 
 def _key(entity: Entity, column: str, text: str | None, window: Window) -> Any:
     """The value of a cursor's sort key."""
+    if text is None:
+        return None
+    kind = entity.model._meta.fields_map[column]
     try:
-        return None if text is None else entity.model._meta.fields_map[column].to_python_value(text)
-    except (ValueError, TypeError):
+        if not clean(text):
+            raise ValueError
+        if isinstance(kind, fields.DatetimeField):
+            return datetime.fromisoformat(text).astimezone(UTC)
+        value = kind.to_python_value(text)
+        if isinstance(value, int) and abs(value) >= 2**31:
+            raise ValueError
+    except (ValueError, TypeError, OverflowError):
         refuse(window.argument, "cursor", "is not a cursor of this list", window.cursor)
+    return value
 
 
 def _text(value: Any) -> str | None:

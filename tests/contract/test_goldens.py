@@ -12,7 +12,7 @@ from gateway.openapi import document
 from schema.surface import surface
 from tests.contract.surface import written
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = Path(__file__).parent
 
 WRITERS: dict[str, Callable[[], str]] = {
     "surface.txt": lambda: written(surface()),

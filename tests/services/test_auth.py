@@ -11,6 +11,8 @@ import pytest
 import models
 from models.secrets import token_key
 from models.settings import settings
+from schema.context import Context
+from schema.users import UpdateMeInput, update_me
 from tests.services.asking import Transport, ask
 from tests.services.conftest import PASSWORD, Api
 
@@ -49,6 +51,7 @@ async def test_login_takes_the_user_name_or_the_email_address(api: Api, name: st
     body = answer.json()
     assert body["expiresIn"] == 604800
     assert set(body["user"]) == {"id", "username", "email", "roles"}
+    assert body["user"]["email"] == "owner@example.com"
 
 
 @BOTH
@@ -97,6 +100,18 @@ async def test_a_password_changes_only_with_the_current_one(api: Api, over: Tran
     assert outcome.fields == {"currentPassword": "required"}
     input = {"password": "another long one", "currentPassword": "wrong"}
     assert (await ask(over, api.owner, "users.update_me", input=input)).code == "FORBIDDEN"
+
+
+async def test_an_email_change_over_an_old_context_keeps_the_new_password(api: Api) -> None:
+    stale = Context(user=await models.User.get(username="owner"))
+    await api.owner.patch("/users/me", {"password": "another long one", "currentPassword": PASSWORD})
+    await models.User.filter(username="owner").update(role=models.GlobalRole.member)
+    assert update_me.handler is not None
+    await update_me.handler(stale, UpdateMeInput.model_validate({"email": "new@example.com"}))
+    row = await models.User.get(username="owner")
+    assert (row.email, row.role) == ("new@example.com", models.GlobalRole.member)
+    answer = await api.anonymous.post("/auth/login", {"username": "owner", "password": "another long one"})
+    assert answer.status_code == 200
 
 
 def claims(**changed: object) -> dict[str, object]:

@@ -13,6 +13,7 @@ from models import DeploymentKind, DeploymentStatus, StageName
 from models.events import bell
 from tests.services.asking import Transport, ask
 from tests.services.conftest import Api
+from workers import wishes
 from workers.states import TASK_GRAPHS, Change, Event, apply
 
 BOTH = pytest.mark.parametrize("over", ["rest", "graphql"])
@@ -168,6 +169,46 @@ async def test_deleting_while_stages_change_hands_never_deadlocks(api: Api) -> N
         deleted, _ = await asyncio.gather(api.owner.delete(f"/applications/{made['id']}"), handed)
         assert deleted.status_code == 204
         assert {row.status for row in await models.Deployment.filter(id__in=rows)} == {DeploymentStatus.cancelled}
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize("sort", ["finishedAt", "duration", "createdAt"])
+async def test_deployments_that_have_not_ended_are_not_lost_in_a_sorted_list(api: Api, sort: str, order: str) -> None:
+    for _ in range(3):
+        made = await api.application(gitSource=GIT)
+        await deployed(api, made)
+        await api.owner.made(f"/applications/{made['id']}/deploy", {})
+    path, seen, back = f"/deployments?sort={sort}&order={order}&limit=2", [], ""
+    while path:
+        body = (await api.owner.get(path)).json()
+        seen += [each["id"] for each in body["data"]]
+        back = body["pagination"]["prevCursor"] or back
+        following = body["pagination"]["nextCursor"]
+        path = f"/deployments?sort={sort}&order={order}&limit=2&cursor={following}" if following else ""
+    assert len(seen) == len(set(seen)) == 6
+    page = (await api.owner.get(f"/deployments?sort={sort}&order={order}&limit=2&cursor={back}")).json()
+    assert [each["id"] for each in page["data"]] == seen[2:4]
+
+
+async def test_a_change_during_a_deployment_does_not_take_the_new_version_back(api: Api) -> None:
+    made = await api.application(gitSource=GIT)
+    await deployed(api, made)
+    coming = (await api.owner.made(f"/applications/{made['id']}/deploy", {}))["deploymentId"]
+    await api.owner.patch(f"/applications/{made['id']}", {"envVars": [{"key": "A", "value": "2"}]})
+    change = await models.Deployment.filter(kind=DeploymentKind.config).get()
+    await played(coming)
+    assert (await models.Deployment.get(id=change.id)).status is DeploymentStatus.pending
+    live = await wishes.last_success(UUID(made["id"]))
+    assert live is not None
+    assert str(live.id) == coming, "what the change will run when its turn comes"
+
+
+async def test_a_change_before_the_first_success_is_not_forgotten(api: Api) -> None:
+    made = await api.application(gitSource=GIT)
+    await api.owner.made(f"/applications/{made['id']}/deploy", {})
+    await api.owner.patch(f"/applications/{made['id']}", {"envVars": [{"key": "A", "value": "2"}]})
+    change = await models.Deployment.filter(kind=DeploymentKind.config).get()
+    assert change.snapshot["env_vars"][0]["value"] == "2"
 
 
 async def test_logs_are_polled_by_sequence_number(api: Api) -> None:

@@ -123,6 +123,22 @@ async def test_an_application_needs_a_developer_of_its_project(cast: Cast, over:
         assert outcome.code == code
 
 
+async def test_of_others_one_sees_the_name_and_the_teams_in_common(cast: Cast) -> None:
+    owner, secret = cast.actors["project owner"], await models.Team.create(name="Secret")
+    for team in (secret.id, cast.project["teamId"]):
+        await models.Membership.create(team_id=team, user_id=owner.id, role=models.TeamRole.admin)
+    query = "query ($id: ID!) { project(id: $id) { owner { username email teams { name } } } }"
+
+    async def shown(actor: str) -> Any:
+        return (await cast.actors[actor].graphql(query, id=cast.project["id"]))["data"]["project"]["owner"]
+
+    assert await shown("team viewer") == {"username": owner.username, "email": None, "teams": [{"name": "Crew"}]}
+    own = await shown("project owner")
+    assert own["email"] == f"{owner.username}@example.com"
+    assert {team["name"] for team in own["teams"]} == {"Crew", "Secret"}
+    assert (await shown("global admin"))["email"] == own["email"]
+
+
 async def test_a_removed_member_sees_nothing_at_once(cast: Cast) -> None:
     viewer = cast.actors["team viewer"]
     assert (await viewer.get(f"/projects/{cast.project['id']}")).status_code == 200

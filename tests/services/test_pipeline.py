@@ -14,7 +14,7 @@ from models import DeploymentKind, DeploymentStatus, StageName, StageStatus
 from models.database import database
 from models.settings import settings
 from tests.services.conftest import Api
-from workers import broker, pipeline, reconcile, rings, wishes
+from workers import broker, journal, pipeline, reconcile, rings, wishes
 from workers.pipeline import Run, Stage, StageFailed, Stored, perform
 from workers.runtime import Runtime
 from workers.states import Change, Event, apply
@@ -38,8 +38,8 @@ def rung() -> list[tuple[str, str]]:
     """What waits in the queue, as (actor, id)."""
     import json
 
-    messages = queue().hgetall(f"dramatiq:{broker.QUEUE}.msgs")
-    found = [json.loads(body) for body in cast("dict[bytes, bytes]", messages).values()]
+    messages = [queue().hgetall(f"dramatiq:{name}.msgs") for name in (broker.QUEUE, broker.WISHES)]
+    found = [json.loads(body) for each in messages for body in cast("dict[bytes, bytes]", each).values()]
     return sorted((message["actor_name"], message["args"][0]) for message in found)
 
 
@@ -252,6 +252,44 @@ async def test_a_wish_is_taken_while_redis_is_away(api: Api, runtime: Runtime, m
     await settled()
     assert (await models.Deployment.get(id=row.id)).status is DeploymentStatus.pending
     broker.doorbell.cache_clear()
+
+
+async def test_a_dropped_connection_costs_no_line_and_no_stage(api: Api, runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
+    row, hiccups, stored = await deployment(api), [ConnectionError("gone")] * 2, journal.append
+
+    async def flaky(*arguments: Any, **options: Any) -> bool:
+        await asyncio.sleep(0.05)
+        if hiccups:
+            raise hiccups.pop()
+        return await stored(*arguments, **options)
+
+    monkeypatch.setattr(journal, "append", flaky)
+    monkeypatch.setattr(journal, "AWAY_PAUSE", 0.01)
+
+    async def work(run: Run) -> Stored:
+        for number in range(8):
+            run.journal.say(f"line {number}")
+            await asyncio.sleep(0.06)
+        return {}
+
+    await perform(runtime, declared(work), row.id)
+    assert hiccups == []
+    assert await messages(row.id) == [f"line {number}" for number in range(8)]
+    assert (await models.Deployment.get(id=row.id)).status is DeploymentStatus.building
+
+
+async def test_a_log_without_end_is_cut(api: Api, runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal, "MOST_LINES", 700)
+    row = await deployment(api)
+
+    async def work(run: Run) -> Stored:
+        for number in range(5000):
+            run.journal.say(str(number))
+        return {}
+
+    await perform(runtime, declared(work), row.id)
+    said = await messages(row.id)
+    assert said[-2:] == ["699", "… the log of this stage is cut here"]
 
 
 async def test_secrets_never_reach_the_log(api: Api, runtime: Runtime) -> None:

@@ -1,8 +1,14 @@
 """The chapter Projects."""
 
+import base64
+import json
+from datetime import UTC, datetime
+from typing import Any
+
 import pytest
 
 import models
+from schema.context import Context
 from tests.services.asking import Transport, ask
 from tests.services.conftest import Api
 
@@ -142,6 +148,38 @@ async def test_a_wrong_parameter_is_named(api: Api, query: str, field: str) -> N
     answer = await api.owner.get(f"/projects?{query}")
     assert answer.status_code == 400
     assert [each["field"] for each in answer.json()["error"]["details"]["errors"]] == [field]
+
+
+async def test_a_project_deleted_meanwhile_is_not_brought_back(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = await api.project()
+    fetched = Context.fetch
+
+    async def deleted_after(*arguments: Any) -> Any:
+        row = await fetched(*arguments)
+        await models.Project.filter(id=row.id).update(deleted_at=datetime.now(UTC))
+        return row
+
+    monkeypatch.setattr(Context, "fetch", deleted_after)
+    assert (await api.owner.patch(f"/projects/{project['id']}", {"name": "Back"})).status_code == 404
+    assert (await models.Project.get(id=project["id"])).deleted_at is not None
+
+
+@pytest.mark.parametrize(
+    ("sort", "key"),
+    [
+        ("-created_at", "0001-01-01T00:00:00+14:00"),
+        ("-created_at", "9999-12-31T23:59:59-14:00"),
+        ("-created_at", "yesterday"),
+        ("name", "a\x00b"),
+        ("name", "\ud800"),
+    ],
+)
+async def test_a_forged_cursor_is_refused(api: Api, sort: str, key: str) -> None:
+    cursor = {"of": "project", "sort": sort, "key": key, "id": "01900000-0000-7000-8000-000000000000", "way": "f"}
+    text = base64.urlsafe_b64encode(json.dumps(cursor, separators=(",", ":")).encode()).rstrip(b"=").decode()
+    query = f"cursor={text}" + ("&sort=name" if sort == "name" else "")
+    answer = await api.owner.get(f"/projects?{query}")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "VALIDATION_ERROR")
 
 
 async def test_a_cursor_of_another_list_or_sort_is_refused(api: Api) -> None:

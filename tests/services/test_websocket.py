@@ -11,6 +11,7 @@ import uvicorn
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+import models
 from gateway import websocket
 from gateway.app import application
 from tests.services.conftest import Api
@@ -190,6 +191,18 @@ async def test_logging_out_closes_open_sockets(api: Api, server: str, monkeypatc
     async with opened(server, api.owner.token) as socket:
         assert (await api.owner.post("/auth/logout")).status_code == 204
         assert await socket.closed() == 4403
+
+
+async def test_a_role_that_is_taken_away_bites_on_open_sockets(api: Api, server: str) -> None:
+    id = await started(api)
+    async with opened(server, api.owner.token) as socket:
+        await socket.subscribe("1", "query ($id: ID!) { deployment(id: $id) { status } }", id=id)
+        assert "errors" not in (await socket.until_complete("1"))[0]
+        await models.User.filter(username="owner").update(role=models.GlobalRole.member)
+        await models.Project.all().update(owner_id=(await api.person()).id)
+        await socket.subscribe("2", "query ($id: ID!) { deployment(id: $id) { status } }", id=id)
+        found = (await socket.until_complete("2"))[0]
+        assert found["errors"][0]["extensions"]["code"] == "RESOURCE_NOT_FOUND"
 
 
 async def test_another_subprotocol_is_not_spoken(server: str) -> None:
