@@ -3,6 +3,7 @@
 import base64
 import os
 import re
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +15,8 @@ _SHA = re.compile(r"[0-9a-f]{7,64}")
 _BRANCH = re.compile(r"(?!-)[^\x00-\x20\x7f~^:?*\[\\\ud800-\udfff]{1,255}")  # git check-ref-format has the last word
 _SSH_KEY = re.compile(r"/[A-Za-z0-9/._-]+")
 _CREDENTIAL = re.compile(r"[\x21-\x7e]{1,4096}")
+_NO_HOME = "/dev/null"
+"""Never a directory: git and curl would offer what the real one has (`.netrc`, `.config/git`) to a server that a tenant chose."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +48,11 @@ def validate(source: Source) -> Source:
 
 
 def environment(endpoint: Endpoint | None = None, source: Source | None = None) -> dict[str, str]:
-    """The whole environment of git: no configuration but ours, no prompt, no other protocol, English messages."""
+    """The whole environment of git: no home, no configuration but ours, no prompt, no other protocol, English messages."""
     env = {
         "PATH": os.environ.get("PATH", os.defpath),
-        "HOME": os.environ.get("HOME", "/nonexistent"),
+        "HOME": _NO_HOME,
+        "XDG_CONFIG_HOME": _NO_HOME,
         "LC_ALL": "C",
         "GIT_CONFIG_NOSYSTEM": "1",
         "GIT_CONFIG_GLOBAL": "/dev/null",
@@ -63,7 +67,7 @@ def environment(endpoint: Endpoint | None = None, source: Source | None = None) 
         env["GIT_ALLOW_PROTOCOL"] = "https:ssh:http"
     if endpoint.scheme == "ssh":
         env["GIT_SSH_VARIANT"] = "ssh"
-        env["GIT_SSH_COMMAND"] = " ".join(ssh(endpoint, source.ssh_key if source else None))
+        env["GIT_SSH_COMMAND"] = shlex.join(ssh(endpoint, source.ssh_key if source else None))
     elif source and source.token is not None:
         basic = base64.b64encode(f"{source.username}:{source.token}".encode()).decode()
         env |= {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "http.extraHeader", "GIT_CONFIG_VALUE_0": f"Authorization: Basic {basic}"}
@@ -73,7 +77,8 @@ def environment(endpoint: Endpoint | None = None, source: Source | None = None) 
 def ssh(endpoint: Endpoint, key: Path | None) -> list[str]:
     """The ssh that git calls. git splits it by a shell, so it holds nothing but constants, an address and a host that were matched.
 
-    Without a key none is offered: the worker's own would let one tenant read the repositories of another.
+    Without a key none is offered: the worker's own would let one tenant read the repositories of another. The keys of hosts are those
+    that the worker's user knows; ssh takes that user's home from the accounts, whatever HOME says.
     """
     argv = [
         "ssh",
@@ -82,6 +87,7 @@ def ssh(endpoint: Endpoint, key: Path | None) -> list[str]:
         "-oBatchMode=yes",
         "-oConnectTimeout=15",
         "-oStrictHostKeyChecking=accept-new",
+        "-oUserKnownHostsFile=~/.ssh/known_hosts",
         "-oIdentitiesOnly=yes",
     ]
     argv += ["-oIdentityAgent=none", f"-oIdentityFile={key or 'none'}"]

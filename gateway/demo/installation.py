@@ -1,6 +1,7 @@
 """A whole installation for as long as a block lasts, as a child process: what `dokploy up` runs."""
 
 import asyncio
+import contextlib
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -37,7 +38,13 @@ async def installation(data: Path) -> AsyncIterator[str]:
     finally:
         if process.returncode is None:
             process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(STOP_SECONDS):
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                await process.wait()
+        finally:
+            # Its servers are tied to it, and end with it.
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
             await process.wait()
 
 

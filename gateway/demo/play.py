@@ -5,8 +5,10 @@ import os
 import re
 import secrets
 import shutil
+import signal
 import sys
-from contextlib import AsyncExitStack
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +18,14 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from gateway.demo.base_image import BaseImageError, ensure_base_image
-from gateway.demo.client import Client, Refused
+from gateway.demo.client import Client, Refused, Unreachable
+from gateway.demo.directory import STACK, NotTheDemos, demo_directory, remove
+from gateway.demo.git import GitError
 from gateway.demo.installation import NotUp, installation
 from gateway.demo.repository import Repository
+from gateway.embedded.directory import AlreadyRunning
 from gateway.embedded.engine import ensure_engine
+from gateway.embedded.engine_install import install_programs
 from gateway.embedded.errors import EmbeddedError
 
 SAMPLE = Path(__file__).parents[2] / "examples" / "hello"
@@ -33,27 +39,92 @@ class DemoFailed(Exception):
     """The demo did not come out as it should."""
 
 
+OURS = (DemoFailed, NotUp, Refused, Unreachable, BaseImageError, GitError, EmbeddedError)
+FAILURES = (*OURS, httpx2.HTTPError, OSError)
+"""What ends the demo in a sentence; a `TimeoutError` is an `OSError`."""
+
+
 async def demo(data: Path, *, keep: bool) -> int:
-    """Play the demo on a fresh installation under `data`. The exit status: 0 when everything came out as it should."""
-    await asyncio.to_thread(shutil.rmtree, data, ignore_errors=True)
-    await asyncio.to_thread(data.mkdir, parents=True)
+    """Play the demo on a fresh installation under `data` until it is over, or SIGINT, SIGTERM or SIGHUP comes.
+
+    The exit status: 0 when everything came out as it should, 130 after a signal, else 1. `data` must be absent, empty or the directory
+    of an earlier demo.
+    """
+    try:
+        with demo_directory(data):
+            return await _until_signalled(data, keep=keep)
+    except (NotTheDemos, AlreadyRunning, OSError) as error:
+        _say(str(error))
+        return 1
+
+
+async def _until_signalled(data: Path, *, keep: bool) -> int:
+    """Play, and take down in any case; what is left on disk is removed unless it shows what failed or is to be kept."""
+    status = 0
     try:
         async with AsyncExitStack() as exit_stack:
-            repository = await asyncio.to_thread(Repository.create, data / "hello.git", SAMPLE)
-            git_url = await exit_stack.enter_async_context(repository.serve())
-            os.environ["DOKPLOY_GIT_ALLOWED_HOSTS"] = git_url.split("/")[2]
-            if engine := await ensure_engine(data / "dockerd.log", report=console.print):
-                exit_stack.push_async_callback(engine.stop)
-            url = await exit_stack.enter_async_context(installation(data / "stack"))
-            await _play(exit_stack, url, git_url, repository, keep=keep)
-    except (DemoFailed, NotUp, Refused, BaseImageError, EmbeddedError, TimeoutError) as error:
-        console.print(f"[red]The demo failed:[/] {escape(str(error))}")
+            playing = asyncio.create_task(_bring_up_and_play(exit_stack, data, keep=keep))
+            exit_stack.enter_context(_cancelled_by_signals(playing))
+            # What is entered there is left here, where no signal interrupts it.
+            await playing
+    except FAILURES as error:
+        _say_failure(error)
         return 1
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        return 130
+    except asyncio.CancelledError:
+        if (caller := asyncio.current_task()) and caller.cancelling():
+            raise
+        status = 130
     if not keep:
-        await asyncio.to_thread(shutil.rmtree, data, ignore_errors=True)
-    return 0
+        await asyncio.to_thread(remove, data)
+    return status
+
+
+async def _bring_up_and_play(exit_stack: AsyncExitStack, data: Path, *, keep: bool) -> None:
+    if engine := await ensure_engine(data / "dockerd.log", report=_say):
+        exit_stack.push_async_callback(engine.stop)
+    await install_programs({"git": "git"}, data / "install.log", _say)
+    repository = await asyncio.to_thread(Repository.create, data / "hello.git", SAMPLE)
+    git_url = await exit_stack.enter_async_context(repository.serve())
+    os.environ["DOKPLOY_GIT_ALLOWED_HOSTS"] = git_url.split("/")[2]
+    url = await exit_stack.enter_async_context(installation(data / STACK))
+    await _play(exit_stack, url, git_url, repository, keep=keep)
+
+
+@contextmanager
+def _cancelled_by_signals(task: asyncio.Task[None]) -> Iterator[None]:
+    """Cancel `task` at the first signal; later ones change nothing, since taking down takes a bounded time anyway."""
+    loop = asyncio.get_running_loop()
+    # Under nohup the hang-up is ignored, and stays so.
+    signals = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN else [])]
+
+    def stop(which: signal.Signals) -> None:
+        if not (task.cancelling() or task.done()):
+            _say(f"Taking everything down ({which.name})")
+            task.cancel()
+
+    for each in signals:
+        loop.add_signal_handler(each, stop, each)
+    try:
+        yield
+    finally:
+        for each in signals:
+            loop.remove_signal_handler(each)
+
+
+def _say(line: str) -> None:
+    console.print(escape(line), soft_wrap=True)
+
+
+def _say_failure(error: BaseException) -> None:
+    """Say why the demo failed; when the clean-up failed as well, first the reason that came first."""
+    sentences = [str(error) or type(error).__name__]
+    earlier = error.__context__
+    while earlier:
+        if isinstance(earlier, OURS) and str(earlier) not in sentences:
+            sentences.insert(0, str(earlier))
+        earlier = earlier.__context__
+    for sentence in sentences:
+        console.print(f"[red]The demo failed:[/] {escape(sentence)}", soft_wrap=True)
 
 
 async def _play(exit_stack: AsyncExitStack, url: str, git_url: str, repository: Repository, *, keep: bool) -> None:

@@ -1,4 +1,4 @@
-"""Installing the distribution's Docker Engine on Debian and Ubuntu."""
+"""Installing the distribution's Docker Engine, and other programs we need, on Debian and Ubuntu."""
 
 import os
 import shlex
@@ -26,6 +26,14 @@ class EngineFailed(EmbeddedError):
     """The Docker Engine is installed but does not come up."""
 
 
+class InstallFailed(EmbeddedError):
+    """What is missing could not be installed."""
+
+
+class MissingProgram(EmbeddedError):
+    """A program is missing, and installing it is not ours to do."""
+
+
 def path_with_sbin() -> str:
     """The search path with the directories of system programs, where `dockerd` and `iptables` are."""
     return os.pathsep.join([os.environ.get("PATH", os.defpath), *_SBIN])
@@ -40,8 +48,8 @@ def is_debian_like(os_release: str) -> bool:
 
 def must_be_ours_to_start() -> None:
     """Raises `NoEngine` where installing and starting it is not ours to do: not root, or no Debian or Ubuntu."""
-    debian = OS_RELEASE.exists() and is_debian_like(OS_RELEASE.read_text())
-    if debian and os.geteuid() == 0:
+    debian = _debian()
+    if _ours_to_install():
         return
     if _has("dockerd"):
         raise NoEngine("the Docker Engine is installed but does not answer: start it (for example `sudo systemctl start docker`)")
@@ -66,7 +74,7 @@ def apt_argvs(wanted: list[str]) -> list[list[str]]:
 
 
 async def install_missing(log: Path, report: Report) -> None:
-    """Install the engine unless it is installed, with apt's output in `log`. Raises `EngineFailed`."""
+    """Install the engine unless it is installed, with apt's output in `log`. Raises `InstallFailed`."""
     present = {name: _has(name) for name in ("dockerd", "docker", "iptables", "git")}
     wanted = packages(present, separate_cli=False)
     if not wanted:
@@ -79,11 +87,38 @@ async def install_missing(log: Path, report: Report) -> None:
     await _apt(apt_argvs(packages(present, separate_cli=separate_cli))[1], log)
 
 
+async def install_programs(programs: Mapping[str, str], log: Path, report: Report) -> None:
+    """Install those of `programs` that are missing; each names its package. Raises `MissingProgram` and `InstallFailed`."""
+    missing = {program: package for program, package in programs.items() if not _has(program)}
+    if not missing:
+        return
+    names, wanted = " and ".join(missing), list(missing.values())
+    if not _ours_to_install():
+        how = (
+            f"run this as root to have that done, or run `sudo apt-get install {shlex.join(wanted)}`"
+            if _debian()
+            else "install " + ("it" if len(missing) == 1 else "them")
+        )
+        raise MissingProgram(f"there is no {names}: {how}")
+    update, install = apt_argvs(wanted)
+    report(f"there is no {names}: installing with `{shlex.join(update)} && {shlex.join(install)}`, output in {log}")
+    await _apt(update, log)
+    await _apt(install, log)
+
+
 async def _apt(argv: list[str], log: Path) -> None:
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "PATH": path_with_sbin()}
     command = Command(argv[0], argv, env=env, output=log, stop_signal=signal.SIGINT, grace=_GRACE, death_signal=signal.SIGINT)
     if status := await run(command):
-        raise EngineFailed(f"{shlex.join(argv)} ended with status {status}; the end of {log}:\n{last_lines(log)}")
+        raise InstallFailed(f"{shlex.join(argv)} ended with status {status}; the end of {log}:\n{last_lines(log)}")
+
+
+def _debian() -> bool:
+    return OS_RELEASE.exists() and is_debian_like(OS_RELEASE.read_text())
+
+
+def _ours_to_install() -> bool:
+    return _debian() and os.geteuid() == 0
 
 
 def _has(program: str) -> bool:

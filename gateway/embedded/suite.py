@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from gateway.embedded.engine import ensure_engine
+from gateway.embedded.engine_install import install_programs
 from gateway.embedded.errors import EmbeddedError
 from gateway.embedded.supervisor import Supervisor, say
 
@@ -33,6 +34,8 @@ TIERS: Final = (
     Tier("Docker Engine", "docker and not clients", 600),
     Tier("outside clients", "clients", 240),
 )
+NODE: Final = {"node": "nodejs", "npm": "npm"}
+"""The programs that the outside clients need, and their packages."""
 
 
 async def run_tests(arguments: Sequence[str], *, full: bool) -> int:
@@ -41,6 +44,7 @@ async def run_tests(arguments: Sequence[str], *, full: bool) -> int:
     passed = failed = 0
     try:
         await _engine(supervisor)
+        await _node()
         for name, argv in CHECKS:
             status, output = await captured((sys.executable, "-m", *argv))
             say(f"{name}: {'clean' if status == 0 else output}")
@@ -61,6 +65,14 @@ async def _engine(supervisor: Supervisor) -> None:
             supervisor.add(engine)
     except EmbeddedError as error:
         say(f"NO DOCKER ENGINE: {error}")
+
+
+async def _node() -> None:
+    """Install Node.js with npm; without them their tier fails under CI, and is skipped loudly elsewhere."""
+    try:
+        await install_programs(NODE, ROOT / ".dokploy" / "install.log", say)
+    except EmbeddedError as error:
+        say(f"NO NODE.JS: {error}")
 
 
 async def captured(argv: Sequence[str], *, echo: bool = False) -> tuple[int, str]:

@@ -29,6 +29,7 @@ FOLLOW_SECONDS = 120.0
 REFUSED_SECONDS = 30.0
 RESUMED_SECONDS = 10.0
 GONE_SECONDS = 60.0
+OLDEST_NODE = 20
 ACCOUNT = {"username": "owner", "password": "correct horse battery"}
 
 pytestmark = [pytest.mark.clients, pytest.mark.docker]
@@ -73,13 +74,23 @@ async def ran(*argv: str, within: float) -> list[str]:
     return out.decode().splitlines()
 
 
+async def _lacking() -> str | None:
+    """What this machine lacks to run the npm client, as a sentence."""
+    if not (shutil.which("node") and shutil.which("npm")):
+        return "there is no Node.js with npm on this machine"
+    (version,) = await ran("node", "--version", within=REFUSED_SECONDS)
+    if int(version.removeprefix("v").partition(".")[0]) < OLDEST_NODE:
+        return f"graphql-ws needs Node.js {OLDEST_NODE} or newer, and this machine has {version}"
+    return None
+
+
 @pytest.fixture(scope="module")
 async def npm_client() -> None:
     """The client with its packages."""
-    if not (shutil.which("node") and shutil.which("npm")):
+    if lacking := await _lacking():
         if os.environ.get("CI") == "true":
-            pytest.fail("there is no Node.js with npm on this machine")
-        pytest.skip("NO NODE.JS: the npm client did not run")
+            pytest.fail(lacking)
+        pytest.skip(f"NO NODE.JS: {lacking}; the npm client did not run")
     if not (CLIENT / "node_modules" / ".package-lock.json").exists():
         await ran("npm", "ci", "--no-audit", "--no-fund", within=INSTALL_SECONDS)
 

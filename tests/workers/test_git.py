@@ -3,6 +3,7 @@
 import asyncio
 import os
 import stat
+import subprocess
 import time
 from pathlib import Path
 
@@ -94,7 +95,8 @@ def test_environment_is_clean(monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setenv(name, "x")
     assert git_argv.environment(GITHUB) == {
         "PATH": os.environ["PATH"],
-        "HOME": os.environ["HOME"],
+        "HOME": "/dev/null",
+        "XDG_CONFIG_HOME": "/dev/null",
         "LC_ALL": "C",
         "GIT_CONFIG_NOSYSTEM": "1",
         "GIT_CONFIG_GLOBAL": "/dev/null",
@@ -110,6 +112,7 @@ def test_ssh_is_pinned_and_has_no_key_of_the_worker():
     endpoint = Endpoint("ssh", "git", "github.com", 22, "a/b", scp=True, addresses=("140.82.121.4",))
     assert git_argv.ssh(endpoint, None) == [
         *("ssh", "-F", "/dev/null", "-oBatchMode=yes", "-oConnectTimeout=15", "-oStrictHostKeyChecking=accept-new"),
+        "-oUserKnownHostsFile=~/.ssh/known_hosts",
         *("-oIdentitiesOnly=yes", "-oIdentityAgent=none", "-oIdentityFile=none"),
         *("-oHostName=140.82.121.4", "-oHostKeyAlias=github.com"),
     ]
@@ -258,6 +261,32 @@ async def test_a_token_reaches_the_server(server: Server, tmp_path: Path):
     await fetch(server, tmp_path / "work", token="t0ken")
     assert server.headers[0] == "Basic eC1hY2Nlc3MtdG9rZW46dDBrZW4="
     assert "t0ken" not in (tmp_path / "work/.git/config").read_text()
+
+
+@pytest.mark.parametrize("offered", [False, True])
+async def test_what_the_home_of_the_worker_has_is_offered_to_no_server(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, offered: bool
+):
+    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login operator password secret\n")
+    (tmp_path / ".git-credentials").write_text(f"http://operator:secret@{server.host}\n")
+    (tmp_path / "git").mkdir()
+    (tmp_path / "git" / "config").write_text("[credential]\nhelper=store\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    if offered:  # the control: with that home the same command sends what is in it
+        monkeypatch.setattr(git_argv, "_NO_HOME", str(tmp_path))
+    server.mode = "private"
+    with pytest.raises(CloneFailed, match="private or does not exist"):
+        await fetch(server, tmp_path / "work")
+    sent = {header for header in server.headers if header}
+    assert sent == ({"Basic b3BlcmF0b3I6c2VjcmV0"} if offered else set())
+
+
+def test_the_ssh_command_survives_the_shell():
+    endpoint = Endpoint("ssh", "git", "github.com", 22, "a/b", scp=True, addresses=("140.82.121.4",))
+    command = git_argv.environment(endpoint)["GIT_SSH_COMMAND"]
+    printed = subprocess.run(["sh", "-c", f'printf "%s\\n" {command}'], capture_output=True, text=True, check=True).stdout
+    assert printed.splitlines() == git_argv.ssh(endpoint, None)
 
 
 async def test_redirects_are_not_followed(server: Server, tmp_path: Path):
