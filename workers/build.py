@@ -72,13 +72,12 @@ async def build(run: Run) -> Stored:
             no_cache=run.deployment.force,
             on_line=heard,
         )
-    except docker.DockerError as error:
-        raise StageFailed(error.code, f"The build failed: {error}", error.tail) from error
-    try:
         await run.still_held()
-    except LeaseLost:  # cancelled or taken over meanwhile: nobody will ever ask for this image
+    except (asyncio.CancelledError, LeaseLost):  # nobody will ever ask for this image, which may have been finished all the same
         with contextlib.suppress(docker.DockerError):
             await docker.remove_image(client, image)
         raise
+    except docker.DockerError as error:
+        raise StageFailed(error.code, f"The build failed: {error}", error.tail) from error
     run.journal.advance(FIRST + SHARE)
     return {"image": image, "image_id": image_id}

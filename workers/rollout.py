@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from models import LogLevel
@@ -14,7 +14,10 @@ from workers.service_spec import HealthCheck, ServiceSpec
 POLL = 0.2
 """Seconds."""
 MARGIN = 30.0
+LONGEST = 3000.0
+"""Going back may take as long again, and both fit into the stage's deadline."""
 ROLLBACK_PATIENCE = 60.0
+LOCK_PATIENCE = timedelta(seconds=2)
 LOG_TAIL = 30
 _SECOND = 1_000_000_000
 
@@ -37,9 +40,9 @@ def health_of(spec: ServiceSpec, image: Mapping[str, Any] | None) -> HealthCheck
 
 
 def deadline_of(spec: ServiceSpec, health: HealthCheck | None) -> float:
-    """Seconds a rollout may take: long enough for every replica's health check to fail, twice."""
+    """Seconds a rollout may take: long enough for every replica's health check to fail, twice, and never beyond the stage's own."""
     check = health.start_period + health.retries * (health.interval + health.timeout) if health else 60.0
-    return 2 * max(spec.replicas, 1) * check + spec.update_monitor_seconds + MARGIN
+    return min(2 * max(spec.replicas, 1) * check + spec.update_monitor_seconds + MARGIN, LONGEST)
 
 
 async def watch(run: Run, spec: ServiceSpec, *, first: bool) -> None:
@@ -96,6 +99,8 @@ def _sentence(state: Failed, spec: ServiceSpec) -> str:
     if state.code != "PORT_IN_USE":
         return state.reason
     ports = ", ".join(str(port.published) for port in spec.ports)
+    if spec.replicas > 1 and any(port.mode == "host" for port in spec.ports):
+        return f"Without the routing mesh a node runs only one replica that publishes {ports}: deploy one replica, or publish no port."
     return f"{state.reason} Publish another one than {ports}, or stop what listens there."
 
 
@@ -117,7 +122,7 @@ async def _last_words(run: Run, task: Task | None) -> list[str]:
 
 async def _undo(run: Run, spec: ServiceSpec, *, first: bool, patience: float) -> None:
     """Remove a service that never ran, or wait for the version before, asking for it when Swarm has not begun by itself."""
-    engine, client = run.runtime.engine, run.runtime.docker
+    engine, client, loop = run.runtime.engine, run.runtime.docker, asyncio.get_running_loop()
     if first:
         await docker.remove_service(client, spec.name)
         return
@@ -125,14 +130,35 @@ async def _undo(run: Run, spec: ServiceSpec, *, first: bool, patience: float) ->
     service = await engine.service(spec.name)
     if service is not None and service["Spec"]["Labels"].get("dokploy.deployment") == str(run.deployment.id):
         await docker.roll_back_service(client, spec.name)
-    ends = asyncio.get_running_loop().time() + patience
-    while asyncio.get_running_loop().time() < ends:
-        service = await engine.service(spec.name)
+    ends, pushed = loop.time() + patience, False
+    while loop.time() < ends:
+        service, tasks = await engine.service(spec.name), await engine.tasks(spec.name)
         status = ((service or {}).get("UpdateStatus") or {}).get("State", "")
-        if status == "rollback_completed":
-            run.journal.say("The version before serves")
-            return
         if service is None or status == "rollback_paused":
             break
+        if status in ("rollback_completed", "completed") and _runs(service, tasks):
+            run.journal.say("The version before serves")
+            return
+        if not pushed and _locked(tasks, datetime.now(UTC)):
+            pushed = True
+            await docker.restart_service(client, spec.name)
         await asyncio.sleep(POLL)
     run.journal.say("Swarm has not come back to the version before", LogLevel.error)
+
+
+def _locked(tasks: list[Task], now: datetime) -> bool:
+    """Whether Swarm waits for itself, which it does for a whole minute.
+
+    With a published port of the host a task that replaced the failed one may wait for the port that is reserved for the version before,
+    and that one for the end of this task, which never began. Asked again, Swarm forgets about both.
+    """
+    return any(task.state == "pending" and not task.wanted and now - task.timestamp > LOCK_PATIENCE for task in tasks)
+
+
+def _runs(service: Mapping[str, Any], tasks: list[Task]) -> bool:
+    """Whether the wanted tasks run: Swarm sometimes calls a rollback completed whose task still waits for its port."""
+    told = service["Spec"]
+    deployment = (told.get("Labels") or {}).get("dokploy.deployment")
+    running = [task for task in tasks if (task.state, task.desired_state, task.deployment) == ("running", "running", deployment)]
+    wanted: int = told["Mode"]["Replicated"].get("Replicas", 0)
+    return len(running) == wanted

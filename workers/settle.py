@@ -18,8 +18,6 @@ log = structlog.get_logger()
 PAUSE = 1.0
 """Seconds until the next look at what is still ending."""
 
-_coming_back: set[asyncio.Task[None]] = set()
-
 
 class StillInUse(Exception):
     """Containers of the application are still ending."""
@@ -42,7 +40,8 @@ async def settle(runtime: Runtime, id: UUID) -> None:
             else:
                 await _adjust(runtime, application)
         except StillInUse:
-            _come_back(id)
+            # Instead of holding a thread of the worker until then; should it be lost, the reconciler rings.
+            asyncio.get_running_loop().call_later(PAUSE, rings.ring_soon, (rings.SETTLE,), id)
         except (docker.DockerError, EngineUnavailable) as error:
             log.warning("settle.refused", application=str(id), error=str(error))
 
@@ -61,25 +60,17 @@ async def _adjust(runtime: Runtime, application: Application) -> None:
         status = ApplicationStatus.running if application.replicas else ApplicationStatus.stopped
     await database().execute_query(
         "update application set granted = greatest(granted, $2), "
-        "status = case status when 'deploying' then status else $3 end where id = $1",
+        "status = case status when 'deploying' then status else $3 end, "
+        "health_status = case replicas when 0 then 'unknown' else health_status end where id = $1",
         [application.id, application.wished, status.value],
     )
 
 
-def _come_back(id: UUID) -> None:
-    """Ring again in a moment, instead of holding a thread of the worker until then; should it be lost, the reconciler rings."""
-
-    async def ring() -> None:
-        await asyncio.sleep(PAUSE)
-        await rings.ring((rings.SETTLE,), id)
-
-    task = asyncio.create_task(ring())
-    _coming_back.add(task)
-    task.add_done_callback(_coming_back.discard)
-
-
 async def _remove(runtime: Runtime, application: Application) -> None:
-    """Remove everything that ran of an application, and then its row. Raises `StillInUse`: containers end some seconds after their service."""
+    """Remove everything that ran of an application, and then its row.
+
+    Raises `StillInUse`: containers end some seconds after their service.
+    """
     await docker.remove_service(runtime.docker, application.service_name)
     if await runtime.engine.containers(f"dokploy.application={application.id}"):
         raise StillInUse
@@ -98,7 +89,7 @@ async def _remove(runtime: Runtime, application: Application) -> None:
 async def _images(runtime: Runtime, application: Application, deployments: list[Deployment]) -> set[str]:
     """The names of its images, and the ids of those that lost theirs. What somebody else made of them is not among them."""
     engine, prefix = runtime.engine, f"dokploy/{application.service_name}:"
-    named = {image for each in deployments if (image := str(each.image)).startswith(prefix)}
+    named = {f"{prefix}{each.id}-{epoch}" for each in deployments for epoch in range(1, each.epoch + 1)}
     found = {image for image in named if await engine.image(image) is not None}
     for entry in await engine.images(f"dokploy.application={application.id}"):
         names = [name for name in entry.get("RepoTags") or [] if name != "<none>:<none>"]

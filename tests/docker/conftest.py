@@ -19,7 +19,7 @@ async def installation(stack: Stack) -> AsyncIterator[Installation]:
 
 @pytest.fixture(scope="package")
 async def left(installation: Installation) -> AsyncIterator[list[House]]:
-    """The house that was left last, and is being emptied while the next test runs."""
+    """The houses that were left, and are being emptied while the next tests run."""
     houses: list[House] = []
     yield houses
     for house in houses:
@@ -27,12 +27,13 @@ async def left(installation: Installation) -> AsyncIterator[list[House]]:
 
 
 @pytest.fixture
-async def house(installation: Installation, left: list[House]) -> AsyncIterator[House]:
-    house = House(installation)
+async def house(request: pytest.FixtureRequest, installation: Installation, left: list[House]) -> AsyncIterator[House]:
+    house = House(installation, request.node.name)
     yield house
     await house.leave()
-    before, left[:] = left[:], [house]
-    for each in before:
+    left.append(house)
+    for each in [each for each in left if await each.forgotten()]:
+        left.remove(each)
         await each.empty()
 
 

@@ -93,12 +93,12 @@ class App:
 
     async def gone(self) -> None:
         """Wait until the workers are through with its removal, and see that nothing of it is left."""
-
-        async def forgotten() -> bool:
-            return await self.installation.database.fetchval("select 1 from application where id = $1", self.id) is None
-
-        await eventually(forgotten, within=40)
+        await eventually(self.forgotten, within=40)
         assert await self.remains() == []
+
+    async def forgotten(self) -> bool:
+        """Whether the workers are through with its removal."""
+        return await self.installation.database.fetchval("select 1 from application where id = $1", self.id) is None
 
     async def remains(self) -> list[str]:
         """What is left of it in Docker, its volumes apart."""
@@ -122,9 +122,10 @@ def succeeded(deployment: dict[str, Any]) -> dict[str, Any]:
 
 @dataclass
 class House:
-    """Where one test lives."""
+    """Where one test lives, whose name it has."""
 
     installation: Installation
+    name: str
     apps: list[App] = field(default_factory=list)
     projects: list[str] = field(default_factory=list)
 
@@ -145,15 +146,24 @@ class House:
         return self.apps[-1]
 
     async def leave(self) -> None:
-        """Delete everything; no work directory is left. That takes Swarm six seconds, in which the next test may begin."""
+        """Delete everything; no work directory is left. That takes Swarm six seconds, in which the next tests may begin."""
         for app in self.apps:
             await app.delete()
-        assert [entry.name for entry in self.installation.work.iterdir()] == []
+
+        async def cleared() -> bool:
+            return not list(self.installation.work.iterdir())
+
+        await eventually(cleared, within=15)
+
+    async def forgotten(self) -> bool:
+        """Whether the workers are through with it."""
+        return not [app for app in self.apps if not await app.forgotten()]
 
     async def empty(self) -> None:
         """See that nothing of it is left: no service, container, image, volume, network."""
+        await eventually(self.forgotten, within=40)
         for app in self.apps:
-            await app.gone()
-            assert await app.volumes() == []
+            assert [*await app.remains(), *await app.volumes()] == [], self.name
         for project in self.projects:
-            assert await self.installation.command("network", "ls", "--quiet", "--filter", f"label=dokploy.project={project}") == []
+            left = await self.installation.command("network", "ls", "--quiet", "--filter", f"label=dokploy.project={project}")
+            assert left == [], self.name

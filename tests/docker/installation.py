@@ -60,6 +60,11 @@ class Installation:
         """The log of one of our processes."""
         return self.stack.directory.logs / f"{name}.log"
 
+    def unexpected(self) -> list[str]:
+        """What the workers logged as errors of their own, which a deployment that fails is not."""
+        logs = [self.log(f"worker-{number}").read_text().splitlines() for number in range(len(self.workers))]
+        return [line for log in logs for line in log if '"level": "error"' in line or line.startswith(("ERROR", "CRITICAL", "Traceback"))]
+
     async def start_worker(self) -> Child:
         """One more worker process."""
         name = f"worker-{len(self.workers)}"
@@ -74,14 +79,22 @@ class Installation:
         assert done.returncode == 0, done.tail
         return done.stdout.decode().split()
 
-    async def follow(self, deployment: str, until: Callable[[dict[str, Any]], bool], within: float = 60) -> list[dict[str, Any]]:
-        """The events of a deployment up to one, or to its last. Raises TimeoutError."""
-        events = []
+    async def follow(self, deployment: str, within: float = 60) -> list[dict[str, Any]]:
+        """The events of a deployment to its last."""
+        return await self._heard(deployment, lambda event: False, within)
+
+    async def until(self, deployment: str, matches: Callable[[dict[str, Any]], bool], within: float = 60) -> None:
+        """Wait for an event of a deployment."""
+        events = await self._heard(deployment, matches, within)
+        assert matches(events[-1]), [event["message"] for event in events[-5:]]
+
+    async def _heard(self, deployment: str, enough: Callable[[dict[str, Any]], bool], within: float) -> list[dict[str, Any]]:
+        events: list[dict[str, Any]] = []
         try:
             async with asyncio.timeout(within):
                 async for event in self.watcher.follow(deployment):
                     events.append(event)
-                    if until(event):
+                    if enough(event):
                         break
         except TimeoutError:
             raise AssertionError(f"still waiting after {[event['message'] for event in events[-5:]]}") from None
@@ -89,7 +102,7 @@ class Installation:
 
     async def ended(self, deployment: str, within: float = 60) -> dict[str, Any]:
         """The deployment, once it has ended."""
-        await self.follow(deployment, lambda event: False, within)
+        await self.follow(deployment, within)
         shown: dict[str, Any] = (await self.owner.get(f"/deployments/{deployment}")).json()
         return shown
 
@@ -128,6 +141,8 @@ async def installed(stack: Stack) -> AsyncIterator[Installation]:
         finally:
             for worker in installation.workers:
                 await worker.stop()
+        unexpected = installation.unexpected()
+        assert not unexpected, "\n".join(unexpected[:9])
 
 
 def free_port() -> int:

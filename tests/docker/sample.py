@@ -11,10 +11,11 @@ from gateway.demo.repository import Repository
 from tests.workers.git_server import git
 
 HEALTH = "wget -q -O /dev/null http://127.0.0.1:8080/"
+HEALTHCHECK = f"HEALTHCHECK --interval=1s --timeout=2s --retries=2 CMD {HEALTH}"
 DOCKERFILE = f"""\
 FROM {BASE_IMAGE}
 COPY www /www
-HEALTHCHECK --interval=1s --timeout=2s --retries=2 CMD {HEALTH}
+{HEALTHCHECK}
 CMD ["sh", "-c", "env > /www/env; exec httpd -f -p 8080 -h /www"]
 """
 INDEX = "www/index.html"

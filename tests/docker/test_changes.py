@@ -1,4 +1,4 @@
-"""What is done to an application that runs: going back, new configuration, scaling, restarting."""
+"""What reaches the containers of an application: its secrets, and the wishes to scale, stop and restart it."""
 
 import asyncio
 import subprocess
@@ -11,47 +11,12 @@ from secrets import token_hex
 
 import pytest
 
-from tests.docker.house import App, House, succeeded
+from tests.docker.house import App, House
 from tests.docker.installation import Installation, eventually
 from tests.docker.sample import Sample, dockerfile
+from workers.engine import Task
 
 pytestmark = pytest.mark.docker
-
-
-async def test_going_back_brings_the_version_before_without_a_build(house: House, sample: Sample, installation: Installation) -> None:
-    app = await house.app(gitSource=sample.source)
-    first = await app.deployed()
-    sample.commit(index="version 2\n")
-    second = await app.deployed()
-    assert await app.page() == "version 2"
-    started = await installation.owner.made(f"/deployments/{second['id']}/rollback", {})
-    assert started["previousDeploymentId"] == first["id"]
-    back = succeeded(await installation.ended(started["deploymentId"]))
-    assert await app.page() == "version 1"
-    assert (back["kind"], back["commitSha"], back["image"]) == ("rollback", first["commitSha"], first["image"])
-    assert [stage["name"] for stage in back["stages"]] == ["deploying"]
-    assert (await app.shown())["gitSource"]["lastCommitSha"] == first["commitSha"]
-
-    sample.commit(Dockerfile=dockerfile("RUN exit 7"))
-    failed = await app.failed()
-    refused = await installation.owner.post(f"/deployments/{failed['id']}/rollback", {})
-    assert (refused.status_code, refused.json()["error"]["details"]["reason"]) == (409, "NOT_SUCCESSFUL")
-
-
-async def test_changed_variables_reach_the_containers_by_a_deployment_of_their_own(
-    house: House, sample: Sample, installation: Installation
-) -> None:
-    app = await house.app(gitSource=sample.source, envVars=[{"key": "MODE", "value": "old"}])
-    first = await app.deployed()
-    assert "MODE=old" in await app.page("/env")
-    await app.patch(envVars=[{"key": "MODE", "value": "new"}])
-    change = await app.last_deployment()
-    assert change["kind"] == "config"
-    changed = succeeded(await installation.ended(change["id"]))
-    assert "MODE=new" in await app.page("/env")
-    assert (changed["image"], [stage["name"] for stage in changed["stages"]]) == (first["image"], ["deploying"])
-    await app.patch(envVars=[{"key": "MODE", "value": "new"}])
-    assert (await app.last_deployment())["id"] == change["id"]
 
 
 async def test_a_secret_reaches_the_containers_and_no_log_and_no_command_line(
@@ -61,7 +26,7 @@ async def test_a_secret_reaches_the_containers_and_no_log_and_no_command_line(
     app = await house.app(gitSource=sample.source, envVars=[{"key": "TOKEN", "value": secret, "isSecret": True}])
     sample.commit(Dockerfile=dockerfile("RUN echo TOKEN is ${TOKEN:-not here}"))
     with watched_command_lines() as seen:
-        deployment = await app.deployed()
+        deployment = await app.deployed(force=True)  # a cached step says nothing
         await asyncio.to_thread(subprocess.run, [sys.executable, "-c", "", planted], check=True)
     assert f"TOKEN={secret}" in await app.page("/env")
     assert any(planted in line for line in seen)
@@ -117,14 +82,23 @@ async def test_replicas_come_and_go_and_a_restart_replaces_the_container(house: 
         return len(tasks) == 1 and tasks[0].container_id != before.container_id
 
     await eventually(replaced)
-    await app.deleted()
-    assert await app.service() is None
 
 
-async def running(app: App, replicas: int) -> list:
+async def test_a_stopped_application_is_deployed_without_being_started(house: House, sample: Sample) -> None:
+    app = await house.app(gitSource=sample.source, ports=[], replicas=0)
+    deployment = await app.deployed()
+    shown = await app.shown()
+    assert (shown["status"], shown["healthStatus"]) == ("stopped", "unknown")
+    assert await running(app, 0) == []
+    await app.post("scale", {"replicas": 1})
+    (task,) = await running(app, 1)
+    assert task.deployment == deployment["id"]
+
+
+async def running(app: App, replicas: int) -> list[Task]:
     """The tasks, once so many run and none is about to go or come."""
 
-    async def look() -> tuple[bool, list] | None:
+    async def look() -> tuple[bool, list[Task]] | None:
         tasks = [task for task in await app.installation.engine.tasks(app.service_name) if task.wanted]
         return (True, tasks) if len(tasks) == replicas == len(await app.running()) else None
 
@@ -134,4 +108,4 @@ async def running(app: App, replicas: int) -> list:
 
 
 async def shows(app: App, status: str) -> bool:
-    return (await app.shown())["status"] == status
+    return bool((await app.shown())["status"] == status)

@@ -10,6 +10,7 @@ from tests.docker.house import House
 from tests.docker.installation import Installation, free_port
 from tests.docker.sample import Sample, dockerfile
 from workers import docker
+from workers.engine import has_ipvs
 
 pytestmark = pytest.mark.docker
 
@@ -44,8 +45,6 @@ async def test_an_image_of_this_host_runs_although_no_registry_answers(house: Ho
     assert deployment["image"] == f"dokploy/{app.service_name}:{deployment['id']}-1"
     told = [line["message"] for line in await installation.logs(deployment["id"])]
     assert f"{image} cannot be pulled; the copy on this host is used" in told
-    await app.deleted()
-    assert await installation.engine.image(deployment["image"]) is None
 
 
 async def test_an_image_that_does_not_exist_fails_with_its_own_code(house: House) -> None:
@@ -72,6 +71,16 @@ async def test_a_published_port_that_a_process_holds_is_named(house: House, samp
     assert (await app.shown())["status"] == "error"
 
 
+async def test_several_replicas_cannot_publish_one_port_without_the_routing_mesh(house: House, image: str) -> None:
+    app = await house.app(image=image, replicas=2)
+    if has_ipvs():
+        await app.deployed()
+        return
+    failed = await app.failed()
+    assert failed["error"]["code"] == "PORT_IN_USE"
+    assert "Without the routing mesh" in failed["error"]["message"]
+
+
 @pytest.mark.parametrize("made", [["--label", "dokploy.application=somebody-else"], ["--opt", "type=tmpfs", "--opt", "device=tmpfs"]])
 async def test_a_volume_that_somebody_else_made_is_refused_and_survives(
     house: House, installation: Installation, image: str, made: list[str]
@@ -95,7 +104,9 @@ async def test_an_applications_volumes_go_with_it_only_when_asked_for(house: Hou
     started = [await app.deploy() for app in (keeping, losing)]
     assert [(await installation.ended(id))["status"] for id in started] == ["success", "success"]
     assert [await app.volumes() for app in (keeping, losing)] == [[f"{app.service_name}-data"] for app in (keeping, losing)]
-    await losing.deleted(volumes=True)
+    await losing.delete(volumes=True)
     await keeping.deleted(volumes=False)
+    await losing.gone()
+    assert await keeping.service() is None
     assert await losing.volumes() == []
     assert await installation.command("volume", "rm", *await keeping.volumes())

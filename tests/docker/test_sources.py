@@ -7,7 +7,7 @@ import pytest
 
 from tests.docker.house import House
 from tests.docker.installation import Installation
-from tests.docker.sample import INDEX, Sample, dockerfile
+from tests.docker.sample import DOCKERFILE, INDEX, Sample, dockerfile
 
 pytestmark = pytest.mark.docker
 
@@ -55,6 +55,18 @@ async def test_a_repository_without_a_dockerfile_fails_with_its_own_code(house: 
     assert "Dockerfile" in failed["error"]["message"]
     missing = await house.app(gitSource=sample.source | {"buildPath": "nowhere"})
     assert (await missing.failed())["error"]["code"] == "BUILD_PATH_NOT_FOUND"
+
+
+async def test_a_directory_of_the_repository_is_built_with_a_dockerfile_of_another_name(house: House, sample: Sample) -> None:
+    files = {
+        "web/www/index.html": "from a directory\n",
+        "web/docker/Page.dockerfile": DOCKERFILE,
+        "Dockerfile": "FROM scratch\nCOPY nothing /\n",
+    }
+    sample.commit("Move", **files)
+    app = await house.app(gitSource=sample.source | {"buildPath": "./web/", "dockerfile": "docker/Page.dockerfile"})
+    await app.deployed()
+    assert await app.page() == "from a directory"
 
 
 @pytest.mark.parametrize("link", ["Dockerfile", "app", "deep/app"])
