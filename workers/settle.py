@@ -18,6 +18,8 @@ log = structlog.get_logger()
 PAUSE = 1.0
 """Seconds until the next look at what is still ending."""
 
+_coming_back: set[UUID] = set()
+
 
 class StillInUse(Exception):
     """Containers of the application are still ending."""
@@ -40,10 +42,21 @@ async def settle(runtime: Runtime, id: UUID) -> None:
             else:
                 await _adjust(runtime, application)
         except StillInUse:
-            # Instead of holding a thread of the worker until then; should it be lost, the reconciler rings.
-            asyncio.get_running_loop().call_later(PAUSE, rings.ring_soon, (rings.SETTLE,), id)
+            _come_back(id)
         except (docker.DockerError, EngineUnavailable) as error:
             log.warning("settle.refused", application=str(id), error=str(error))
+
+
+def _come_back(id: UUID) -> None:
+    """Ring again in a moment, instead of holding a thread of the worker until then; should that be lost, the reconciler rings."""
+
+    def ring() -> None:
+        _coming_back.discard(id)
+        rings.ring_soon((rings.SETTLE,), id)
+
+    if id not in _coming_back:
+        _coming_back.add(id)
+        asyncio.get_running_loop().call_later(PAUSE, ring)
 
 
 def _key(id: UUID) -> int:

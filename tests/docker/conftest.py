@@ -28,6 +28,8 @@ async def left(installation: Installation) -> AsyncIterator[list[House]]:
 
 @pytest.fixture
 async def house(request: pytest.FixtureRequest, installation: Installation, left: list[House]) -> AsyncIterator[House]:
+    if installation.workers[-1].code is not None:  # a test that failed in between may have left nobody to work
+        await installation.start_worker()
     house = House(installation, request.node.name)
     yield house
     await house.leave()
