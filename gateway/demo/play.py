@@ -5,10 +5,8 @@ import os
 import re
 import secrets
 import shutil
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +25,7 @@ from gateway.embedded.directory import AlreadyRunning
 from gateway.embedded.engine import ensure_engine
 from gateway.embedded.engine_install import install_programs
 from gateway.embedded.errors import EmbeddedError
+from gateway.embedded.signals import cancelled_by_signals
 
 SAMPLE = Path(__file__).parents[2] / "examples" / "hello"
 USERNAME = "demo"
@@ -64,7 +63,7 @@ async def _until_signalled(data: Path, *, keep: bool) -> int:
     try:
         async with AsyncExitStack() as exit_stack:
             playing = asyncio.create_task(_bring_up_and_play(exit_stack, data, keep=keep))
-            exit_stack.enter_context(_cancelled_by_signals(playing))
+            exit_stack.enter_context(cancelled_by_signals(playing, _say))
             # What is entered there is left here, where no signal interrupts it.
             await playing
     except FAILURES as error:
@@ -88,27 +87,6 @@ async def _bring_up_and_play(exit_stack: AsyncExitStack, data: Path, *, keep: bo
     os.environ["DOKPLOY_GIT_ALLOWED_HOSTS"] = git_url.split("/")[2]
     url = await exit_stack.enter_async_context(installation(data / STACK))
     await _play(exit_stack, url, git_url, repository, keep=keep)
-
-
-@contextmanager
-def _cancelled_by_signals(task: asyncio.Task[None]) -> Iterator[None]:
-    """Cancel `task` at the first signal; later ones change nothing, since taking down takes a bounded time anyway."""
-    loop = asyncio.get_running_loop()
-    # Under nohup the hang-up is ignored, and stays so.
-    signals = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN else [])]
-
-    def stop(which: signal.Signals) -> None:
-        if not (task.cancelling() or task.done()):
-            _say(f"Taking everything down ({which.name})")
-            task.cancel()
-
-    for each in signals:
-        loop.add_signal_handler(each, stop, each)
-    try:
-        yield
-    finally:
-        for each in signals:
-            loop.remove_signal_handler(each)
 
 
 def _say(line: str) -> None:

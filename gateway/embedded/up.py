@@ -3,10 +3,9 @@
 import asyncio
 import contextlib
 import os
-import signal
 import socket
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +14,7 @@ from gateway.embedded.children import run
 from gateway.embedded.engine import ensure_engine
 from gateway.embedded.errors import EmbeddedError
 from gateway.embedded.probes import Tcp
+from gateway.embedded.signals import cancelled_by_signals
 from gateway.embedded.stack import Stack
 from gateway.embedded.supervisor import Report, say
 
@@ -39,7 +39,7 @@ async def up(data: Path, host: str, port: int, *, cli: Sequence[str] = CLI, repo
     subcommands `migrate`, `gateway` and `worker` are run.
     """
     running = asyncio.create_task(_run(data, host, port, cli, report))
-    with _cancelled_by_signals(running, report):
+    with cancelled_by_signals(running, report):
         try:
             await running
         except asyncio.CancelledError:
@@ -67,27 +67,6 @@ async def _run(data: Path, host: str, port: int, cli: Sequence[str], report: Rep
             sys.stdout.write(f"dokploy is up: http://{url_host(host)}:{port} (docs at /api/docs, GraphiQL at /api/graphql)\n")
             sys.stdout.flush()
         await asyncio.Event().wait()
-
-
-@contextlib.contextmanager
-def _cancelled_by_signals(task: asyncio.Task[None], report: Report) -> Iterator[None]:
-    """Cancel `task` at the first signal; later ones change nothing, since stopping takes a bounded time anyway."""
-    loop = asyncio.get_running_loop()
-    # Under nohup the hang-up is ignored, and stays so.
-    signals = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN else [])]
-
-    def stop(which: signal.Signals) -> None:
-        if not task.cancelling():
-            report(f"stopping ({which.name})")
-            task.cancel()
-
-    for each in signals:
-        loop.add_signal_handler(each, stop, each)
-    try:
-        yield
-    finally:
-        for each in signals:
-            loop.remove_signal_handler(each)
 
 
 def migrate_argv(cli: Sequence[str]) -> list[str]:

@@ -78,7 +78,7 @@ async def test_a_signal_takes_everything_down_undisturbed_by_a_second_one(
     assert (tmp_path / "cleaned").exists()
     assert (tmp_path / "stopped").exists()
     assert not (tmp_path / "demo").exists()
-    assert said.read_text().count("Taking everything down") == 1
+    assert said.read_text().count("stopping (") == 1
 
 
 async def test_a_machine_without_git_is_a_sentence(said: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
