@@ -2,7 +2,6 @@
 
 import os
 import signal
-from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
@@ -85,9 +84,8 @@ async def test_an_application_that_is_deleted_while_it_is_built_leaves_nothing(
     id = await app.deploy()
     await installation.until(id, asleep)
     await app.deleted()
-    await eventually(lambda: nothing_in(installation.work))
-    assert await app.remains() == []
 
+    async def nothing_is_left() -> bool:
+        return not list(installation.work.iterdir()) and not await app.remains()
 
-async def nothing_in(directory: Path) -> bool:
-    return not list(directory.iterdir())
+    await eventually(nothing_is_left)
