@@ -45,7 +45,7 @@ def judge(service: dict, tasks: list[Task], replicas: int = 1, **more):
 
 
 def test_a_good_update_converges_only_when_swarm_says_completed():
-    seen = verdicts("good_update", image="helper-web:2", deployment="d2", replicas=2)
+    seen = verdicts("good_update", image="sample-web:2", deployment="d2", replicas=2)
     assert [type(answer) for _, answer in seen] == [Converging] * 9 + [Converged]
     assert [answer.running for _, answer in seen[:-1]] == [0, 0, 1, 1, 1, 2, 2, 2, 2]
     assert seen[5][0] == 3.49
@@ -54,12 +54,12 @@ def test_a_good_update_converges_only_when_swarm_says_completed():
 
 def test_a_good_update_is_not_good_for_another_image_deployment_or_number():
     for wanted in ({"image": "x:1"}, {"deployment": "d9"}, {"replicas": 3}, {"replicas": 1}):
-        seen = verdicts("good_update", **({"image": "helper-web:2", "deployment": "d2", "replicas": 2} | wanted))
+        seen = verdicts("good_update", **({"image": "sample-web:2", "deployment": "d2", "replicas": 2} | wanted))
         assert all(isinstance(answer, Converging) for _, answer in seen)
 
 
 def test_a_service_that_ends_at_once_fails_and_is_never_taken_for_running():
-    seen = verdicts("exits_at_once", image="helper-exit:1", deployment="d1", replicas=1, after=0.1)
+    seen = verdicts("exits_at_once", image="sample-exit:1", deployment="d1", replicas=1, after=0.1)
     assert isinstance(seen[1][1], Converging)  # the moment in which its task was "running"
     assert seen[1][1].running == 1
     failed = seen[2][1]
@@ -72,9 +72,9 @@ def test_a_service_that_ends_at_once_fails_and_is_never_taken_for_running():
 @pytest.mark.parametrize(
     ("name", "image", "code"),
     [
-        ("never_healthy", "helper-web:1", "HEALTH_CHECK_FAILED"),
-        ("port_taken_by_process", "helper-web:1", "PORT_IN_USE"),
-        ("no_such_image", "helper-nothing:1", "IMAGE_NOT_FOUND"),
+        ("never_healthy", "sample-web:1", "HEALTH_CHECK_FAILED"),
+        ("port_taken_by_process", "sample-web:1", "PORT_IN_USE"),
+        ("no_such_image", "sample-nothing:1", "IMAGE_NOT_FOUND"),
     ],
 )
 def test_first_deployments_that_fail(name: str, image: str, code: str):
@@ -85,7 +85,7 @@ def test_first_deployments_that_fail(name: str, image: str, code: str):
 
 
 def test_an_update_that_swarm_rolls_back():
-    seen = verdicts("rolls_back", image="helper-web:1", deployment="d3", replicas=2)
+    seen = verdicts("rolls_back", image="sample-web:1", deployment="d3", replicas=2)
     assert [type(answer) for _, answer in seen] == [Converging] * 6 + [Failed] * 4
     assert seen[2][1].code == "HEALTH_CHECK_FAILED"  # known early, for when the deadline passes
     assert [answer.rollback for _, answer in seen[6:]] == ["running"] * 3 + ["completed"]
@@ -93,7 +93,7 @@ def test_an_update_that_swarm_rolls_back():
 
 
 def test_an_update_whose_container_ends_is_rolled_back():
-    seen = verdicts("rolls_back_exit", image="helper-exit:1", deployment="d2", replicas=1)
+    seen = verdicts("rolls_back_exit", image="sample-exit:1", deployment="d2", replicas=1)
     assert [type(answer) for _, answer in seen] == [Converging] * 2 + [Failed] * 4
     assert seen[-1][1].reason == "The container ended with exit code 1."
 
@@ -102,11 +102,11 @@ def test_the_end_of_the_update_before_is_not_ours():
     frame = frames("rolls_back")[-1]
     tasks = [read_task(entry) for entry in frame["tasks"]]
     frame["service"]["Spec"]["Labels"]["dokploy.deployment"] = "d4"
-    assert isinstance(convergence(frame["service"], tasks, image="helper-web:1", deployment="d4", replicas=2, now=NOW), Converging)
+    assert isinstance(convergence(frame["service"], tasks, image="sample-web:1", deployment="d4", replicas=2, now=NOW), Converging)
     frame = frames("good_update")[-1]
     tasks = [read_task(entry) for entry in frame["tasks"]]
     frame["service"]["Spec"]["Labels"]["dokploy.deployment"] = "d3"
-    assert isinstance(convergence(frame["service"], tasks, image="helper-web:2", deployment="d3", replicas=2, now=NOW), Converging)
+    assert isinstance(convergence(frame["service"], tasks, image="sample-web:2", deployment="d3", replicas=2, now=NOW), Converging)
 
 
 def test_a_first_deployment_settles_as_long_as_an_update_would_be_watched():
