@@ -28,5 +28,5 @@ async def bearer(value: str, request_id: str) -> Context:
         raise Unauthorized("The Authorization header must be 'Bearer <token>'.")
     if not token.isascii() or not token.strip():
         raise InvalidToken
-    session = await tokens.session_of(token.strip())
-    return Context(user=session.user, session_id=session.id, request_id=request_id)
+    caller, session = await tokens.caller_of(token.strip())
+    return Context(caller, session, request_id)

@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from inspect import isawaitable
 from typing import Any
-from uuid import UUID
 
 import msgspec
 from graphql import (
@@ -23,12 +22,14 @@ from graphql import (
 )
 
 from gateway.errors import extensions, fact
+from schema.access import Role
 from schema.context import Context
 from schema.errors import InvalidInput
-from schema.inputs import checked, parameter, validated
+from schema.inputs import checked, validated
 from schema.names import api_name
 from schema.page import relay_window
 from schema.perform import Ask, Asked, admit, perform
+from schema.plan.resolve import Part, filters_given
 from schema.surface import Bound, Surface
 
 MOST_TOKENS = 5_000
@@ -59,20 +60,15 @@ def _asked(bound: Bound, given: dict[str, Any]) -> Asked:
     arguments = {names[name].name: checked(names[name].annotation, name, value) for name, value in given.items() if name in names}
     if listing is None:
         return Asked(input, arguments)
-    filters = {column: given[api_name(column)] for column in listing.filters if given.get(api_name(column)) is not None}
-    for column, type_ in listing.filters.items():
-        if type_ is UUID and column in filters:
-            filters[column] = parameter(UUID, api_name(column), filters[column])
     sort = given.get("sort")
-    return Asked(
-        input,
-        arguments,
-        filters=filters,
-        window=relay_window(given.get("first"), given.get("after"), given.get("last"), given.get("before")),
-        search=checked(str, "search", given.get("search") or ""),
-        sort=sort.value if sort is not None else None,
-        order=given.get("order"),
+    part = Part(
+        relay_window(given.get("first"), given.get("after"), given.get("last"), given.get("before")),
+        filters_given(listing, given),
+        given.get("search"),
+        sort.value if sort is not None else None,
+        given.get("order"),
     )
+    return Asked(input, arguments, part)
 
 
 def _resolver(bound: Bound) -> Any:
@@ -97,10 +93,20 @@ def _subscriber(bound: Bound) -> Any:
     return source
 
 
+def _node(surface: Surface) -> Any:
+    async def resolve(root: Any, info: GraphQLResolveInfo[Context], id: str) -> Any:
+        info.context.require(Role.member)
+        return await info.context.anything(surface.entities, id)
+
+    return resolve
+
+
 def bind(surface: Surface) -> GraphQLSchema:
     """Give the root fields of the surface's schema their resolvers."""
     schema: GraphQLSchema = surface.schema._schema
     roots = {"query": schema.query_type, "mutation": schema.mutation_type, "subscription": schema.subscription_type}
+    if schema.query_type is not None:
+        schema.query_type.fields["node"].resolve = _node(surface)
     for bound in surface.operations:
         root = roots[bound.operation.kind]
         if root is None:

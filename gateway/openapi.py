@@ -19,7 +19,7 @@ from schema.access import Role
 from schema.names import api_name
 from schema.operation import Operation
 from schema.page import DEFAULT_SIZE
-from schema.plan.select import Selection
+from schema.plan.outline import Selection
 from schema.surface import PREFIX, Bound, Surface, surface
 
 _SCALARS: dict[str, dict[str, Any]] = {
@@ -90,8 +90,13 @@ def _parameters(operation: Operation[Any]) -> list[dict[str, Any]]:
 def _inlined(schema: dict[str, Any]) -> dict[str, Any]:
     """Return a schema without its own definitions' names: an enum of a query parameter stands where it is used."""
     definitions = schema.pop("$defs", {})
-    reference = schema.pop("$ref", "").removeprefix("#/$defs/")
-    return {**definitions.get(reference, {}), **schema}
+
+    def inlined(part: dict[str, Any]) -> dict[str, Any]:
+        reference = part.pop("$ref", "").removeprefix("#/$defs/")
+        items = {"items": inlined(part["items"])} if "items" in part else {}
+        return {**definitions.get(reference, {}), **part, **items}
+
+    return inlined(schema)
 
 
 def _trimmed(schema: Any) -> Any:

@@ -2,7 +2,8 @@
 
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from typing import Any
+from datetime import datetime
+from typing import Any, get_args, get_origin
 
 import msgspec
 from starlette.requests import Request
@@ -18,6 +19,8 @@ from schema.names import api_name
 from schema.operation import Operation
 from schema.page import DEFAULT_SIZE, Limit, SortOrder, rest_window
 from schema.perform import Ask, Asked, admit, perform
+from schema.plan.resolve import Part
+from schema.scalars import Instant
 from schema.surface import Bound, Surface
 
 PREFIXES = ("/api", "/api/v1")
@@ -29,9 +32,16 @@ def query_types(operation: Operation[Any]) -> dict[str, Any]:
     found = {api_name(each.name): each.annotation for each in operation.signature.parameters}
     if operation.listing is not None:
         found |= _PAGING | {"sort": str}
-        found |= {api_name(column): type_ for column, type_ in operation.listing.filters.items()}
+        found |= {api_name(name): Instant if each.type is datetime else each.type for name, each in operation.listing.filters.items()}
         found |= {"search": str} if operation.listing.search else {}
     return found
+
+
+def _parameter(annotation: Any, name: str, given: list[str]) -> Any:
+    """The value of a parameter; one that is a list is named once for each item. Raises `ValidationFailed`."""
+    if get_origin(annotation) is list:
+        return [parameter(get_args(annotation)[0], name, each) for each in given]
+    return parameter(annotation, name, given[0])
 
 
 def _query(operation: Operation[Any], request: Request) -> dict[str, Any]:
@@ -40,11 +50,11 @@ def _query(operation: Operation[Any], request: Request) -> dict[str, Any]:
         given = request.query_params.getlist(name)
         if name not in types:
             wrong.append(problem([name], "unknown", "is not a known parameter"))
-        elif len(given) > 1:
+        elif len(given) > 1 and get_origin(types[name]) is not list:
             wrong.append(problem([name], "unique", "may be given once"))
         else:
             try:
-                values[name] = parameter(types[name], name, given[0])
+                values[name] = _parameter(types[name], name, given)
             except ValidationFailed as error:
                 wrong += error.problems
     for each in operation.signature.parameters:
@@ -66,15 +76,14 @@ def _asked(operation: Operation[Any], request: Request, body: bytes) -> Asked:
     if listing is None:
         return Asked(input, given)
     columns = {api_name(column): column for column in listing.sort}
-    return Asked(
-        input,
-        given,
-        filters={column: values[api_name(column)] for column in listing.filters if api_name(column) in values},
-        window=rest_window(values.get("limit", DEFAULT_SIZE), values.get("cursor")),
-        search=values.get("search"),
-        sort=columns.get(values.get("sort", "")),
-        order=values.get("order"),
+    part = Part(
+        rest_window(values.get("limit", DEFAULT_SIZE), values.get("cursor")),
+        {name: values[api_name(name)] for name in listing.filters if api_name(name) in values},
+        values.get("search"),
+        columns.get(values.get("sort", "")),
+        values.get("order"),
     )
+    return Asked(input, given, part)
 
 
 async def _events(bound: Bound, context: Context, rows: tuple[Any, ...], asked: Asked) -> AsyncIterator[bytes]:

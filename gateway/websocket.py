@@ -115,8 +115,7 @@ class Conversation:
         known = self.context or Context()
         if known.session_id is None:
             return Context(request_id=known.request_id)
-        session = await tokens.living(known.session_id)
-        return Context(session.user, session.id, known.request_id)
+        return Context(await tokens.living(known.session_id), known.session_id, known.request_id)
 
     async def _handle(self, frame: Frame) -> None:
         match frame:

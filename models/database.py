@@ -78,6 +78,13 @@ def database() -> BaseDBAsyncClient:
     return get_connection("default")
 
 
+async def fetch(sql: str, *values: Any) -> list[Any]:
+    """The rows of a statement of our own, past the ORM."""
+    async with database().acquire_connection() as connection:
+        found: list[Any] = await connection.fetch(sql, *values)
+        return found
+
+
 @asynccontextmanager
 async def own_connection() -> AsyncIterator[Any]:
     """An asyncpg connection outside the pool, for session locks and LISTEN."""

@@ -1,7 +1,7 @@
 """Applications: the chapter "Applications" of the specification."""
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import strawberry
@@ -11,8 +11,9 @@ import workers
 from schema.access import Role
 from schema.application_inputs import MASK, CreateApplicationInput, DeployInput, ScaleInput, UpdateApplicationInput, changed, created
 from schema.context import Context
-from schema.deployments import Deployment
-from schema.fields import computed, entity, one, page
+from schema.deployments import Deployment, DeploymentFilters
+from schema.fields import Node, computed, count, entity, one, page
+from schema.filters import Compare
 from schema.operation import Resource
 from schema.page import Page
 from schema.projects import Project
@@ -117,10 +118,9 @@ def _git_source(value: dict[str, Any] | None, sha: str | None, at: datetime | No
 
 
 @entity(models.Application, scope="project_id")
-class Application:
+class Application(Node):
     """Something that runs, or will."""
 
-    id: strawberry.ID
     name: str
     project_id: strawberry.ID
     project: Project = one("project_id")
@@ -137,7 +137,8 @@ class Application:
     resources: Resources = computed(_resources, "resources")
     git_source: GitSource | None = computed(_git_source, "git_source", "last_commit_sha", "last_sync")
     last_deployment: Deployment | None = one("application_id", "-id")
-    deployments: Page[Deployment] = page("-created_at", fk="application_id")
+    deployments: Page[Deployment] = page("-created_at", fk="application_id", filters=DeploymentFilters)
+    deployment_count: int = count(lambda: Deployment, "application_id")
     created_at: datetime
     updated_at: datetime
 
@@ -163,6 +164,9 @@ class ApplicationFilters:
 
     project_id: UUID
     status: models.ApplicationStatus
+    status_in: Annotated[list[models.ApplicationStatus], Compare("status", "in")]
+    created_from: Annotated[datetime, Compare("created_at", ">=")]
+    created_to: Annotated[datetime, Compare("created_at", "<=")]
 
 
 list_ = applications.list(

@@ -9,7 +9,7 @@ from models import passwords
 from models.settings import settings
 from schema import tokens
 from schema.access import Role
-from schema.context import Context
+from schema.context import Caller, Context
 from schema.errors import Conflict, Forbidden, Unauthorized
 from schema.inputs import Input
 from schema.operation import Resource
@@ -44,7 +44,7 @@ async def login(ctx: Context, input: LoginInput) -> Login:
     user = await (models.User.get_or_none(email=name) if "@" in name else models.User.get_or_none(username=name))
     if not await passwords.verify(user.password_hash if user else None, input.password) or user is None:
         raise Unauthorized("Wrong user name or password.")
-    ctx.user = user
+    ctx.user = Caller(user.id, user.role)
     return Login(token=await tokens.issued(user), expires_in=tokens.LIFETIME, user=user)  # type: ignore[arg-type]
 
 
@@ -73,7 +73,7 @@ async def register(ctx: Context, input: RegisterInput) -> models.User:
             first = not await models.User.exists()
             if settings().registration == "closed" and not first:
                 raise Forbidden("Registration is closed.")
-            ctx.user = await models.User.create(
+            user = await models.User.create(
                 username=input.username.lower(),
                 email=input.email.lower(),
                 password_hash=hashed,
@@ -81,4 +81,5 @@ async def register(ctx: Context, input: RegisterInput) -> models.User:
             )
     except IntegrityError as error:
         raise Conflict("The user name or the e-mail address is taken.", reason="NAME_TAKEN") from error
-    return ctx.user
+    ctx.user = Caller(user.id, user.role)
+    return user

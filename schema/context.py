@@ -1,33 +1,51 @@
 """Who asks, and what they may see: the one choke point through which tenants' rows are fetched (SECURITY, DECISIONS 5 and 15)."""
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from tortoise.expressions import Q
+from tortoise.expressions import Q, Subquery
 from tortoise.models import Model
 from tortoise.queryset import QuerySet
 
 import models
+from models.database import fetch
 from schema.access import OPERATORS, TEAM_ROLES, Role
 from schema.errors import Forbidden, NotFound, Unauthorized, UnprocessableEntity
 from schema.fields import Entity, Realm, entity_of
+
+ROLES = """
+select 'team', team_id, role from membership where user_id = $1
+union all
+select 'project', p.id, m.role from membership m join project p on p.team_id = m.team_id
+where m.user_id = $1 and p.owner_id <> $1 and p.deleted_at is null
+union all
+select 'project', id, 'admin' from project where owner_id = $1 and deleted_at is null
+"""
+"""Every team and project that somebody may see, and as what: of a project without a membership its owner is admin (DECISIONS 15)."""
+
+
+class Caller(NamedTuple):
+    """Whoever is logged in."""
+
+    id: UUID
+    role: models.GlobalRole
 
 
 @dataclass
 class Context:
     """One request: the caller, and what was learned about them so far."""
 
-    user: models.User | None = None
+    user: Caller | None = None
     session_id: UUID | None = None
     request_id: str = ""
     _roles: dict[Realm, dict[UUID, Role]] = field(default_factory=dict)
     _loaders: dict[Hashable, Any] = field(default_factory=dict)
 
     @property
-    def caller(self) -> models.User:
+    def caller(self) -> Caller:
         """Whoever is logged in. Raises `Unauthorized` when nobody is."""
         if self.user is None:
             raise Unauthorized
@@ -46,16 +64,11 @@ class Context:
         """The caller's role in each project, or team, that they may see; for an operator nothing is listed."""
         if self.user is None or self.operator:
             return {}
-        if realm not in self._roles:
-            memberships = await models.Membership.filter(user_id=self.user.id).values_list("team_id", "role")
-            teams = {team: TEAM_ROLES[models.TeamRole(role)] for team, role in memberships}
-            self._roles[Realm.team] = teams
-            projects = await models.Project.filter(
-                Q(owner_id=self.user.id) | Q(team_id__in=list(teams)), deleted_at__isnull=True
-            ).values_list("id", "owner_id", "team_id")
-            self._roles[Realm.project] = {
-                project: Role.admin if owner == self.user.id else teams[team] for project, owner, team in projects
-            }
+        if not self._roles:
+            found: dict[Realm, dict[UUID, Role]] = {Realm.team: {}, Realm.project: {}}
+            for kind, key, role in await fetch(ROLES, self.user.id):
+                found[Realm[kind]][key] = TEAM_ROLES[models.TeamRole(role)]
+            self._roles = found
         return self._roles[realm]
 
     async def visible(self, entity: Entity) -> QuerySet[Any]:
@@ -63,13 +76,24 @@ class Context:
         query: QuerySet[Any] = entity.model.filter(**entity.living)
         if self.operator:
             return query
+        if entity.realm is Realm.person:
+            fellows = models.Membership.filter(team_id__in=list(await self.roles(Realm.team))).values_list("user_id", flat=True)
+            return query.filter(Q(id=self.caller.id) | Q(id__in=Subquery(fellows)))
         return query.filter(**{f"{entity.scope}__in": list(await self.roles(entity.realm))})
+
+    async def anything(self, entities: Iterable[Entity], id: str) -> Any:
+        """The row with this id, of whichever entity, or None: ids are unique across tables (DECISIONS 2)."""
+        for entity in entities:
+            if row := await self._seen(entity, id):
+                return row
+        return None
 
     async def role_for(self, entity: Entity, row: Model) -> Role:
         """The caller's role where the row lives."""
         if self.operator:
             return Role.operator
-        return (await self.roles(entity.realm)).get(getattr(row, entity.scope), Role.anonymous)
+        roles = await self.roles(entity.realm) if entity.realm is not Realm.person else {}
+        return roles.get(getattr(row, entity.scope), Role.anonymous)
 
     async def fetch(self, entity: Entity, id: str, needs: Role) -> Any:
         """A row named in a path.

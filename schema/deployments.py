@@ -14,7 +14,8 @@ import workers
 from models import events as journal
 from schema.access import Role
 from schema.context import Context
-from schema.fields import computed, entity, entity_of, one
+from schema.fields import Node, computed, entity, entity_of, one
+from schema.filters import Compare
 from schema.operation import Resource
 from schema.rules import Between
 
@@ -101,11 +102,20 @@ def _error(code: str | None, message: str | None, output: str | None) -> Deploym
     return DeploymentError(code=code, message=message or "", output=output or "") if code else None
 
 
+class DeploymentFilters:
+    """What deployments can be filtered by."""
+
+    application_id: UUID
+    status: models.DeploymentStatus
+    status_in: Annotated[list[models.DeploymentStatus], Compare("status", "in")]
+    created_from: Annotated[datetime, Compare("created_at", ">=")]
+    created_to: Annotated[datetime, Compare("created_at", "<=")]
+
+
 @entity(models.Deployment, scope="project_id")
-class Deployment:
+class Deployment(Node):
     """One way from a source to running containers."""
 
-    id: strawberry.ID
     application_id: strawberry.ID
     application: Annotated["Application", strawberry.lazy("schema.applications")] = one("application_id")
     kind: models.DeploymentKind
@@ -130,13 +140,6 @@ class Deployment:
 
 
 deployments = Resource("deployment", Deployment)
-
-
-class DeploymentFilters:
-    """What deployments can be filtered by."""
-
-    application_id: UUID
-    status: models.DeploymentStatus
 
 
 list_ = deployments.list(

@@ -3,23 +3,28 @@
 An entity is a Strawberry type bound to a Tortoise model. A bare annotation is a column of that model; everything else says so:
 
     @entity(models.Application, scope="project_id")
-    class Application:
-        id: ID
+    class Application(Node):
+        name: str
         env_vars: list[EnvVar] = computed(masked, "env_vars")
         last_deployment: Deployment | None = one("application_id", "-id")
-        deployments: Page[Deployment] = page("-created_at", fk="application_id")
+        deployments: Page[Deployment] = page("-created_at", fk="application_id", filters=DeploymentFilters)
+
+What only some roles may read says so as well: `token: str | None = column(needs=Role.admin)`.
 """
 
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, Literal, TypeVar
+from uuid import UUID
 
 import strawberry
 from strawberry.types.base import get_object_definition
 from tortoise.models import Model
 
+from schema.access import Role
+from schema.filters import Filter, filters_of
 from schema.names import api_name
 
 C = TypeVar("C", bound=type)
@@ -28,10 +33,14 @@ _MARK = "__dokploy_entity__"
 
 
 class Realm(Enum):
-    """What decides who may see a row: a project it belongs to, or a team."""
+    """What decides who may see a row."""
 
     project = "project"
+    """The project it belongs to."""
     team = "team"
+    """The team it belongs to."""
+    person = "person"
+    """By its id: oneself and the members of one's teams. By a relation: whoever sees what leads there."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +63,26 @@ class Entity:
         return self.of.__name__
 
     @property
+    def table(self) -> str:
+        """The name of its table in SQL."""
+        return self.model._meta.db_table
+
+    @property
+    def perishable(self) -> bool:
+        """Whether a deleted row is kept, marked."""
+        return "deleted_at" in self.model._meta.fields_map
+
+    @property
     def living(self) -> dict[str, bool]:
         """The filter that leaves out what was deleted."""
-        return {"deleted_at__isnull": True} if "deleted_at" in self.model._meta.fields_map else {}
+        return {"deleted_at__isnull": True} if self.perishable else {}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the row, under a role."""
+
+    needs: Role
 
 
 @dataclass(frozen=True)
@@ -66,6 +92,7 @@ class Computed:
     function: Callable[..., Any]
     columns: tuple[str, ...]
     batch: bool = False
+    needs: Role = Role.viewer
 
 
 @dataclass(frozen=True)
@@ -83,8 +110,8 @@ class Listing:
     default: str
     """The column that sorts when nothing else is asked for; `-` before it means descending."""
     sort: tuple[str, ...] = ()
-    filters: dict[str, Any] = field(default_factory=dict)
-    """Column → type of the value that it must equal."""
+    filters: dict[str, Filter] = field(default_factory=dict)
+    """By the name of the argument."""
     search: bool = False
     """Whether `search` looks for a part of the name."""
     fk: str | None = None
@@ -100,15 +127,32 @@ class Count:
 
 
 @dataclass(frozen=True)
+class Extreme:
+    """The smallest or largest value of a column among the rows of another entity that point here."""
+
+    of: Callable[[], type]
+    fk: str
+    column: str
+    kind: Literal["min", "max"]
+
+
+@dataclass(frozen=True)
 class Group:
     """An object that only groups fields of the same row."""
 
 
-Source = Computed | One | Listing | Count | Group
+Source = Column | Computed | One | Listing | Count | Extreme | Group
 
 
 class WrongDeclaration(TypeError):
     """A declaration contradicts itself or the models; the message names it and the mistake."""
+
+
+@strawberry.interface
+class Node:
+    """Whatever has an id of its own."""
+
+    id: strawberry.ID
 
 
 def columns_of(model: type[Model]) -> frozenset[str]:
@@ -130,7 +174,7 @@ def entity(model: type[Model], *, scope: str, realm: Realm = Realm.project) -> C
             raise WrongDeclaration(f"{cls.__name__}: scope '{scope}' is no column of {model.__name__}")
         for definition in get_object_definition(type_, strict=True).fields:
             source = definition.metadata.get("source")
-            if source is None and definition.python_name not in columns:
+            if isinstance(source, Column | None) and definition.python_name not in columns:
                 raise WrongDeclaration(f"{cls.__name__}.{definition.python_name}: no such column in {model.__name__}")
             for column in source.columns if isinstance(source, Computed) else ():
                 if column not in columns:
@@ -149,13 +193,8 @@ def entity_of(type_: type) -> Entity:
     return found
 
 
-def arguments(filters: type | None) -> dict[str, Any]:
-    """The filters of a list as column → type, read off a class of annotations."""
-    return {} if filters is None else get_type_hints(filters, include_extras=True)
-
-
 async def _fetched_by_the_plan(root: Any, info: Any, **given: Any) -> Any:
-    raise NotImplementedError("schema.plan binds the fetching when the schema is built")
+    raise NotImplementedError("schema.plan fetches what was declared")
 
 
 def _field(source: Source, **parameters: Any) -> Any:
@@ -170,9 +209,14 @@ def _field(source: Source, **parameters: Any) -> Any:
     return strawberry.field(resolver=declared, metadata={"source": source})
 
 
-def computed(function: Callable[..., Any], *columns: str, batch: bool = False) -> Any:
+def column(*, needs: Role) -> Any:
+    """Return a column that takes a role where the row lives; for anybody else it is null, with an error."""
+    return _field(Column(needs))
+
+
+def computed(function: Callable[..., Any], *columns: str, batch: bool = False, needs: Role = Role.viewer) -> Any:
     """Return a field that is computed from columns of the row."""
-    return _field(Computed(function, columns, batch))
+    return _field(Computed(function, columns, batch, needs))
 
 
 def one(fk: str, order: str = "") -> Any:
@@ -180,14 +224,32 @@ def one(fk: str, order: str = "") -> Any:
     return _field(One(fk, order))
 
 
-def page(default: str, *, fk: str) -> Any:
+def list_arguments(listing: Listing) -> dict[str, Any]:
+    """The arguments of a page, sort aside, with the types that GraphQL shows."""
+    found: dict[str, Any] = {"first": int, "after": str, "last": int, "before": str}
+    found |= {name: strawberry.ID if each.type is UUID else each.type for name, each in listing.filters.items()}
+    return found | ({"search": str} if listing.search else {})
+
+
+def page(default: str, *, fk: str, filters: type | None = None, search: bool = False) -> Any:
     """Return a to-many relation as a Relay connection."""
-    return _field(Listing(default, fk=fk), first=int, after=str, last=int, before=str)
+    listing = Listing(default, (), filters_of(filters), search, fk)
+    return _field(listing, **list_arguments(listing))
 
 
 def count(of: Callable[[], type], fk: str) -> Any:
     """Return the number of rows of another entity that point to this row."""
     return _field(Count(of, fk))
+
+
+def earliest(of: Callable[[], type], fk: str, column: str = "created_at") -> Any:
+    """Return the smallest value of a column among the rows of another entity that point to this row."""
+    return _field(Extreme(of, fk, column, "min"))
+
+
+def latest(of: Callable[[], type], fk: str, column: str = "created_at") -> Any:
+    """Return the largest value of a column among the rows of another entity that point to this row."""
+    return _field(Extreme(of, fk, column, "max"))
 
 
 def group() -> Any:

@@ -4,13 +4,12 @@ import inspect
 from collections.abc import AsyncIterator, Iterable, Mapping
 from enum import Enum
 from typing import Annotated, Any, get_args, get_origin
-from uuid import UUID
 
 import strawberry
 from strawberry.tools import create_type
 from tortoise.models import Model
 
-from schema.fields import Entity
+from schema.fields import Entity, Node, list_arguments
 from schema.names import api_name
 from schema.operation import Operation
 from schema.page import Page, SortOrder
@@ -59,10 +58,7 @@ def _arguments(operation: Operation[Any]) -> dict[str, tuple[Any, Any]]:
     for parameter in operation.signature.parameters:
         found[parameter.name] = (_bare(parameter.annotation), parameter.default)
     if operation.listing is not None:
-        optional = {"first": int, "after": str, "last": int, "before": str}
-        optional |= {name: strawberry.ID if type_ is UUID else type_ for name, type_ in operation.listing.filters.items()}
-        optional |= {"search": str} if operation.listing.search else {}
-        optional |= {"sort": sort_type(operation), "order": SortOrder}
+        optional = list_arguments(operation.listing) | {"sort": sort_type(operation), "order": SortOrder}
         found |= {name: (type_ | None, None) for name, type_ in optional.items()}
     return found
 
@@ -85,12 +81,21 @@ def _field(operation: Operation[Any], entities: Mapping[type[Model], Entity]) ->
     return field
 
 
+def _node() -> Field:
+    async def node(id: strawberry.ID) -> Node | None:
+        raise NotImplementedError("schema.plan fetches it")
+
+    return strawberry.field(resolver=node, name="node", description="Whatever has this id, as far as one may see it.")
+
+
 def graph(operations: Iterable[Operation[Any]], entities: Mapping[type[Model], Entity]) -> strawberry.Schema:
     """The schema of the operations, its fields not yet bound to anything that fetches."""
     fields: dict[str, list[Field]] = {"query": [], "mutation": [], "subscription": []}
     for operation in operations:
         fields[operation.kind].append(_field(operation, entities))
+    fields["query"].append(_node())
     roots = {kind: create_type(kind.title(), found) if found else None for kind, found in fields.items()}
     if roots["query"] is None:
         raise TypeError("a schema needs a query")
-    return strawberry.Schema(roots["query"], roots["mutation"], roots["subscription"], config=CONFIG)
+    types = [entity.of for entity in entities.values()]
+    return strawberry.Schema(roots["query"], roots["mutation"], roots["subscription"], types=types, config=CONFIG)

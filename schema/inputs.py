@@ -1,5 +1,6 @@
 """Request bodies: one strict pydantic base, and every problem reported at once in the words of the API (DECISIONS 4)."""
 
+import functools
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any, NoReturn, TypeVar
@@ -160,6 +161,11 @@ def decoded(model: type[M], body: bytes) -> M:
         raise ValidationFailed(problems(error)) from None
 
 
+@functools.cache
+def _adapter(annotation: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(annotation)
+
+
 def parameter(annotation: Any, name: str, text: str) -> Any:
     """A query parameter of a REST request, read from its text.
 
@@ -168,7 +174,7 @@ def parameter(annotation: Any, name: str, text: str) -> Any:
     if not clean(text):
         refuse(name, "text", "may not contain NUL characters or lone surrogates")
     try:
-        return TypeAdapter(annotation).validate_strings(text)
+        return _adapter(annotation).validate_strings(text)
     except ValidationError as error:
         raise ValidationFailed(problems(error, (name,))) from None
 
@@ -181,6 +187,6 @@ def checked(annotation: Any, name: str, value: Any) -> Any:
     if isinstance(value, str) and not clean(value):
         refuse(name, "text", "may not contain NUL characters or lone surrogates")
     try:
-        return TypeAdapter(annotation).validate_python(value)
+        return _adapter(annotation).validate_python(value)
     except ValidationError as error:
         raise ValidationFailed(problems(error, (name,))) from None

@@ -26,7 +26,8 @@ from pydantic import BaseModel
 from tortoise.models import Model
 
 from schema.access import Role
-from schema.fields import Listing, WrongDeclaration, arguments, columns_of, entity_of
+from schema.fields import Listing, WrongDeclaration, columns_of, entity_of
+from schema.filters import filters_of
 from schema.names import api_name
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -185,9 +186,9 @@ class Resource:
         """Declare the list of the rows that the caller may see; the view is that of one item."""
         if self.type is None:
             raise WrongDeclaration(f"{self.plural}.list: the chapter has no type")
-        listing = Listing(default, sort, arguments(filters), search)
+        listing = Listing(default, sort, filters_of(filters), search)
         columns = columns_of(entity_of(self.type).model)
-        for column in (*sort, *listing.filters, default.lstrip("-")):
+        for column in (*sort, *(each.column for each in listing.filters.values()), default.lstrip("-")):
             if column not in columns:
                 raise WrongDeclaration(f"{self.plural}.list: '{column}' is no column")
         return self._add(

@@ -1,5 +1,6 @@
 """Pages: the specification's `data` and `pagination`, and the same as a Relay connection (DECISIONS 7)."""
 
+import asyncio
 import base64
 import binascii
 from collections.abc import Awaitable, Callable
@@ -16,6 +17,8 @@ from schema.rules import Between
 
 DEFAULT_SIZE = 20
 LARGEST = 100
+MOST_COUNTED = 10_000
+"""How far a filtered list is counted (DECISIONS 7)."""
 
 T = TypeVar("T")
 
@@ -115,6 +118,14 @@ class PageInfo:
     end_cursor: str | None
 
 
+@dataclass(frozen=True)
+class Total:
+    """How many rows a list has, or has at least when counting stopped."""
+
+    count: int
+    capped: bool
+
+
 @strawberry.type
 class Pagination:
     """The specification's page information; its cursors know which way to go."""
@@ -122,12 +133,17 @@ class Pagination:
     has_more: bool
     next_cursor: str | None
     prev_cursor: str | None
-    counted: strawberry.Private[Callable[[], Awaitable[int]]]
+    counted: strawberry.Private[Callable[[], Awaitable[Total]]]
 
     @strawberry.field
     async def total(self) -> int:
-        """How many there are on all pages."""
-        return await self.counted()
+        """How many there are on all pages; a filtered list is counted to 10,000."""
+        return (await self.counted()).count
+
+    @strawberry.field
+    async def total_capped(self) -> bool:
+        """Whether there are more than `total`."""
+        return (await self.counted()).capped
 
 
 @strawberry.type
@@ -146,12 +162,17 @@ class Page(Generic[T]):
     edges: list[Edge[T]]
     page_info: PageInfo
     pagination: Pagination
-    counted: strawberry.Private[Callable[[], Awaitable[int]]]
+    counted: strawberry.Private[Callable[[], Awaitable[Total]]]
 
     @strawberry.field
     async def total_count(self) -> int:
-        """How many there are on all pages."""
-        return await self.counted()
+        """How many there are on all pages; a filtered list is counted to 10,000."""
+        return (await self.counted()).count
+
+    @strawberry.field
+    async def total_capped(self) -> bool:
+        """Whether there are more than `totalCount`."""
+        return (await self.counted()).capped
 
 
 @dataclass(frozen=True)
@@ -163,8 +184,20 @@ class Slice:
     after: bool
 
 
-def paged(found: Slice, window: Window, place: Callable[[Any, str], str], counted: Callable[[], Awaitable[int]]) -> Page[Any]:
+def _once(count: Callable[[], Awaitable[Total]]) -> Callable[[], Awaitable[Total]]:
+    running: list[asyncio.Future[Total]] = []
+
+    async def counted() -> Total:
+        if not running:
+            running.append(asyncio.ensure_future(count()))
+        return await running[0]
+
+    return counted
+
+
+def paged(found: Slice, window: Window, place: Callable[[Any, str], str], counted: Callable[[], Awaitable[Total]]) -> Page[Any]:
     """The page of a slice; `place(row, way)` makes a row's cursor."""
+    counted = _once(counted)
     rows = found.rows
     forward = window.direction is Direction.forward
     return Page(

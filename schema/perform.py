@@ -11,8 +11,7 @@ from schema.context import Context
 from schema.errors import Conflict, UnprocessableEntity
 from schema.fields import Entity
 from schema.operation import Operation
-from schema.page import SortOrder, Window
-from schema.plan.resolve import page_of
+from schema.plan.resolve import Part, page_of
 
 
 @dataclass(frozen=True)
@@ -21,11 +20,7 @@ class Asked:
 
     input: BaseModel | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict)
-    filters: Mapping[str, Any] = field(default_factory=dict)
-    window: Window = field(default_factory=Window)
-    search: str | None = None
-    sort: str | None = None
-    order: SortOrder | None = None
+    part: Part = field(default_factory=Part)
 
 
 @dataclass(frozen=True)
@@ -69,7 +64,5 @@ async def perform(operation: Operation[Any], context: Context, entity: Entity | 
 async def _listed(operation: Operation[Any], context: Context, entity: Entity, asked: Asked) -> Any:
     if operation.listing is None:
         raise TypeError(f"{operation.id} is not a list")
-    rows = (await context.visible(entity)).filter(**asked.filters)
-    if asked.search:
-        rows = rows.filter(name__icontains=asked.search)
-    return await page_of(entity, operation.listing, rows, asked.window, sort=asked.sort, order=asked.order)
+    rows = await context.visible(entity)
+    return await page_of(f"Query.{operation.graphql_name}", entity, operation.listing, rows, asked.part)

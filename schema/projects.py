@@ -12,7 +12,7 @@ import models
 from schema.access import Role
 from schema.context import Context
 from schema.errors import Conflict, Forbidden, NotFound
-from schema.fields import computed, count, entity, entity_of, group, one, page
+from schema.fields import Node, computed, count, earliest, entity, entity_of, group, latest, one, page
 from schema.inputs import Input
 from schema.operation import Resource
 from schema.page import Page
@@ -50,13 +50,14 @@ class ProjectStatistics:
     application_count: int = count(_application, "project_id")
     database_count: int = computed(_databases, "id")
     deployment_count: int = count(_deployment, "project_id")
+    first_deployment_at: datetime | None = earliest(_deployment, "project_id")
+    last_deployment_at: datetime | None = latest(_deployment, "project_id")
 
 
 @entity(models.Project, scope="id")
-class Project:
+class Project(Node):
     """A set of applications that belong together."""
 
-    id: strawberry.ID
     name: str
     description: str
     owner_id: strawberry.ID
@@ -64,7 +65,7 @@ class Project:
     team_id: strawberry.ID | None
     team: Team | None = one("team_id")
     statistics: ProjectStatistics = group()
-    applications: Page[Annotated["Application", strawberry.lazy("schema.applications")]] = page("-created_at", fk="project_id")
+    applications: Page[Annotated["Application", strawberry.lazy("schema.applications")]] = page("-created_at", fk="project_id", search=True)
     created_at: datetime
     updated_at: datetime
 

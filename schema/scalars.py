@@ -1,9 +1,11 @@
 """The scalars that both APIs print in the same way."""
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
 import strawberry
+from pydantic import PlainValidator, WithJsonSchema
+from pydantic_core import PydanticCustomError
 from strawberry.schema.config import StrawberryConfig
 
 
@@ -19,12 +21,24 @@ def parse_instant(value: Any) -> datetime:
     """A time with a zone, from RFC 3339."""
     try:
         parsed = datetime.fromisoformat(value)
-    except (TypeError, ValueError) as error:
+        if parsed.tzinfo is not None:
+            parsed = parsed.astimezone(UTC)
+    except (TypeError, ValueError, OverflowError) as error:
         raise ValueError("A time is written like 2024-12-30T10:00:00Z") from error
     if parsed.tzinfo is None:
         raise ValueError("A time needs a zone, as in 2024-12-30T10:00:00Z")
     return parsed
 
+
+def _checked(value: Any) -> datetime:
+    try:
+        return parse_instant(value)
+    except ValueError as error:
+        raise PydanticCustomError("time", "must be a time with a zone, as in 2024-12-30T10:00:00Z") from error
+
+
+Instant = Annotated[datetime, PlainValidator(_checked), WithJsonSchema({"type": "string", "format": "date-time"})]
+"""A time as a query parameter, read as strictly as in GraphQL."""
 
 CONFIG = StrawberryConfig(
     scalar_map={datetime: strawberry.scalar(name="DateTime", description="RFC 3339, UTC.", serialize=instant, parse_value=parse_instant)}

@@ -13,6 +13,7 @@ from schema.fields import Entity, WrongDeclaration, entity_of
 from schema.graph import graph
 from schema.links import Links, links_of
 from schema.operation import Operation, Resource
+from schema.plan.catalog import catalog
 from schema.plan.render import View, answer_type, compiled
 from schema.plan.resolve import attach
 
@@ -61,6 +62,7 @@ class Surface:
 
     operations: tuple[Bound, ...]
     schema: strawberry.Schema
+    entities: tuple[Entity, ...]
 
 
 def _item(operation: Operation[Any], entities: Mapping[type[Model], Entity], chapters: Iterable[Resource]) -> Resource:
@@ -84,7 +86,7 @@ def _view(operation: Operation[Any], links: Links) -> str:
     item = f"{operation.view or ''} {links.selection}".strip()
     if operation.listing is None:
         return item
-    return f"data: nodes {{ {item} }} pagination {{ hasMore nextCursor prevCursor total }}"
+    return f"data: nodes {{ {item} }} pagination {{ hasMore nextCursor prevCursor total totalCapped }}"
 
 
 def bind(chapters: tuple[Resource, ...], types: tuple[type, ...]) -> Surface:
@@ -97,14 +99,14 @@ def bind(chapters: tuple[Resource, ...], types: tuple[type, ...]) -> Surface:
     by_id = {operation.id: operation for operation in operations}
     schema = graph(operations, entities)
     core = schema._schema
-    attach(core, {entity.title: entity for entity in entities.values()})
+    attach(catalog(core, {entity.title: entity for entity in entities.values()}, operations))
     bound = []
     for operation in operations:
         links = links_of(operation, _item(operation, entities, chapters), by_id, PREFIX)
         text = _view(operation, links)
         view = compiled(operation.id, answer_type(core, operation.kind, operation.graphql_name), text) if text else None
         bound.append(Bound(operation, _fetched(operation, entities), links, view))
-    return Surface(tuple(bound), schema)
+    return Surface(tuple(bound), schema, tuple(entities.values()))
 
 
 @functools.cache

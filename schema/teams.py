@@ -7,14 +7,13 @@ import strawberry
 
 import models
 from schema.context import Context
-from schema.fields import Realm, entity
+from schema.fields import Node, Realm, entity
 
 
 @entity(models.Team, scope="id", realm=Realm.team)
-class Team:
+class Team(Node):
     """People who share projects."""
 
-    id: strawberry.ID
     name: str
     description: str
     created_at: datetime

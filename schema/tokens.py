@@ -1,17 +1,24 @@
 """Login tokens: a JWT that names a session row, so that logout, password and role changes bite at once (DECISIONS 16)."""
 
+import functools
 from datetime import UTC, datetime, timedelta
+from time import time
+from typing import NamedTuple
 from uuid import UUID
 
 import jwt
 
 import models
+from models.database import fetch
 from models.secrets import token_key
+from schema.context import Caller
 from schema.errors import InvalidToken
 
 LIFETIME = 604_800
 """Seconds."""
 LONGEST = 4096
+MOST_KNOWN = 4096
+"""Verified tokens that are remembered."""
 _ALGORITHM = "HS256"
 _NAME = "dokploy"
 
@@ -31,37 +38,53 @@ async def issued(user: models.User) -> str:
     return jwt.encode(claims, token_key(), algorithm=_ALGORITHM)
 
 
-async def session_of(token: str) -> models.Session:
-    """The live session that a token names, its user fetched with it.
+class Claims(NamedTuple):
+    """What a verified token says."""
 
+    session: UUID
+    user: UUID
+    expires: float
+
+
+@functools.lru_cache(MOST_KNOWN)
+def _claims(token: str) -> Claims:
+    claims = jwt.decode(
+        token,
+        token_key(),
+        algorithms=[_ALGORITHM],
+        audience=_NAME,
+        issuer=_NAME,
+        options={"require": ["exp", "iat", "sub", "jti", "aud", "iss"]},
+    )
+    return Claims(UUID(claims["jti"]), UUID(claims["sub"]), claims["exp"])
+
+
+async def caller_of(token: str) -> tuple[Caller, UUID]:
+    """Whoever a token stands for, and the session it names.
+
+    That a signature fits is remembered for the tokens seen last; expiry, the session and the role are looked at each time.
     Raises `InvalidToken`.
     """
     if len(token) > LONGEST:
         raise InvalidToken
     try:
-        claims = jwt.decode(
-            token,
-            token_key(),
-            algorithms=[_ALGORITHM],
-            audience=_NAME,
-            issuer=_NAME,
-            options={"require": ["exp", "iat", "sub", "jti", "aud", "iss"]},
-        )
-        key, user = UUID(claims["jti"]), UUID(claims["sub"])
+        claims = _claims(token)
     except (jwt.InvalidTokenError, ValueError) as error:
         raise InvalidToken from error
-    session = await living(key)
-    if session.user_id != user:
+    caller = await living(claims.session)
+    if claims.expires <= time() or caller.id != claims.user:
         raise InvalidToken
-    return session
+    return caller, claims.session
 
 
-async def living(session_id: UUID) -> models.Session:
-    """A session that has neither ended nor expired, its user as they are now fetched with it.
+_LIVING = "select u.id, u.role from session s join account u on u.id = s.user_id where s.id = $1 and s.expires_at > $2"
+
+
+async def living(session_id: UUID) -> Caller:
+    """Whose session this is, with the role they have now, unless it has ended or expired.
 
     Raises `InvalidToken`.
     """
-    session = await models.Session.filter(id=session_id, expires_at__gt=datetime.now(UTC)).select_related("user").first()
-    if session is None:
-        raise InvalidToken
-    return session
+    for id, role in await fetch(_LIVING, session_id, datetime.now(UTC)):
+        return Caller(id, models.GlobalRole(role))
+    raise InvalidToken

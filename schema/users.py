@@ -13,7 +13,7 @@ from models import passwords
 from schema.access import Role
 from schema.context import Context
 from schema.errors import Conflict, Forbidden
-from schema.fields import computed, entity
+from schema.fields import Node, Realm, computed, entity
 from schema.inputs import Input, refuse
 from schema.operation import Resource
 from schema.rules import Length, Pattern
@@ -34,11 +34,10 @@ async def _private(context: Context, rows: list[tuple[UUID, str]]) -> list[str |
     return [email if context.operator or id == mine else None for id, email in rows]
 
 
-@entity(models.User, scope="id")
-class User:
+@entity(models.User, scope="id", realm=Realm.person)
+class User(Node):
     """Somebody who can log in, as others see them: the e-mail address is null unless it is one's own, teams are those in common."""
 
-    id: strawberry.ID
     username: str
     email: str | None = computed(_private, "id", "email", batch=True)
     roles: list[models.GlobalRole] = computed(_roles, "role")
@@ -54,7 +53,7 @@ PROFILE = "id username email roles teams { id name role } createdAt"
 @users.query("/me", needs=Role.member, view=PROFILE)
 async def me(ctx: Context) -> models.User:
     """Get the current user's profile."""
-    return ctx.caller
+    return await models.User.get(id=ctx.caller.id)
 
 
 @strawberry.pydantic.input

@@ -21,7 +21,7 @@ from graphql import (
 
 from schema.context import Context
 from schema.fields import WrongDeclaration
-from schema.plan.select import Selection, selection
+from schema.plan.outline import Selection, selection
 
 
 @dataclass(frozen=True)

@@ -1,63 +1,80 @@
 """Fetching by rows: each declared source of a field as a graphql-core resolver over Tortoise rows and batch loaders."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from graphql import GraphQLResolveInfo, GraphQLSchema, get_named_type, is_object_type
+from graphql import GraphQLInterfaceType, GraphQLObjectType, GraphQLResolveInfo
 from strawberry.dataloader import DataLoader
 from tortoise import fields
 from tortoise.expressions import Q
+from tortoise.functions import Max, Min
 from tortoise.queryset import QuerySet
 
+from schema.access import Role
 from schema.context import Context
-from schema.fields import Computed, Count, Entity, Listing, One, WrongDeclaration, columns_of, entity_of
-from schema.inputs import clean, refuse
-from schema.page import Cursor, Direction, Page, Slice, SortOrder, Window, decode_cursor, paged, relay_window
+from schema.errors import Forbidden
+from schema.fields import Column, Computed, Count, Entity, Extreme, Listing, One
+from schema.inputs import checked, clean, parameter, refuse
+from schema.names import api_name
+from schema.page import MOST_COUNTED, Cursor, Direction, Page, Slice, SortOrder, Total, Window, decode_cursor, paged, relay_window
+from schema.plan.catalog import Catalog, Declared
 
 Resolver = Callable[..., Awaitable[Any]]
 
 
-def attach(schema: GraphQLSchema, entities: Mapping[str, Entity]) -> None:
-    """Give each declared field of the schema its resolver; `entities` are found by the names of their types."""
-    for type_ in schema.type_map.values():
-        if not is_object_type(type_):
-            continue
-        for field in type_.fields.values():
-            definition = field.extensions.get("strawberry-definition")
-            source = definition.metadata.get("source") if definition else None
-            if source is not None:
-                named = get_named_type(field.type)
-                if isinstance(source, Listing):
-                    named = get_named_type(named.fields["nodes"].type)
-                _check(f"{type_.name}.{definition.python_name}", source, entities.get(type_.name), entities.get(named.name))
-                field.resolve = _resolver(source, entities.get(named.name))
+def attach(catalog: Catalog) -> None:
+    """Give each declared field of the schema its resolver."""
+    titles = {entity.model: title for title, entity in catalog.entities.items()}
+    for type_ in catalog.schema.type_map.values():
+        if isinstance(type_, GraphQLInterfaceType):
+            type_.resolve_type = lambda value, info, abstract: titles[type(value)]
+        elif isinstance(type_, GraphQLObjectType):
+            type_.is_type_of = None
+            for name, found in type_.fields.items():
+                declared = catalog.fields.get((type_.name, name))
+                if declared is not None and declared.source is not None:
+                    found.resolve = _resolver(declared)
 
 
-def _check(name: str, source: Any, owner: Entity | None, target: Entity | None) -> None:
-    """Raise `WrongDeclaration` when a relation's column is not where it must be."""
-    if not isinstance(source, One | Listing):
-        return
-    if target is None:
-        raise WrongDeclaration(f"{name}: a relation leads to an entity")
-    holder = owner if isinstance(source, One) and not source.order else target
-    if holder is None or source.fk not in columns_of(holder.model):
-        raise WrongDeclaration(f"{name}: no column '{source.fk}' in {holder.model.__name__ if holder else 'it'}")
-
-
-def _resolver(source: Any, entity: Entity | None) -> Resolver:
-    match source:
-        case Computed():
-            return _computed(source)
-        case One() if entity:
-            return _one(source, entity)
-        case Listing() if entity:
-            return _related(source, entity)
-        case Count():
-            return _count(source)
+def _resolver(declared: Declared) -> Resolver:
+    match declared:
+        case Declared(source=Column() as source, owner=Entity() as owner):
+            return _allowed(source.needs, owner, _column(declared.python_name))
+        case Declared(source=Computed() as source, owner=owner):
+            return _allowed(source.needs, owner, _computed(source))
+        case Declared(source=One() as source, target=Entity() as target):
+            return _one(source, target)
+        case Declared(source=Listing() as source, target=Entity() as target):
+            return _related(declared.name, source, target)
+        case Declared(source=Count() as source, target=Entity() as target):
+            return _count(source, target)
+        case Declared(source=Extreme() as source, target=Entity() as target):
+            return _extreme(source, target)
         case _:
             return _group
+
+
+def _allowed(needs: Role, owner: Entity | None, resolver: Resolver) -> Resolver:
+    """Let through whoever has the role where the row lives; the others get `Forbidden` in place of the field."""
+    if owner is None or needs <= Role.viewer:
+        return resolver
+
+    async def resolve(root: Any, info: GraphQLResolveInfo[Context]) -> Any:
+        if await info.context.role_for(owner, root) < needs:
+            raise Forbidden
+        return await resolver(root, info)
+
+    return resolve
+
+
+def _column(name: str) -> Resolver:
+    async def resolve(root: Any, info: GraphQLResolveInfo[Context]) -> Any:
+        return getattr(root, name)
+
+    return resolve
 
 
 def _computed(source: Computed) -> Resolver:
@@ -96,11 +113,20 @@ def _one(source: One, entity: Entity) -> Resolver:
     return resolve
 
 
-def _count(source: Count) -> Resolver:
+def _count(source: Count, target: Entity) -> Resolver:
     async def resolve(root: Any, info: GraphQLResolveInfo[Context]) -> int:
-        entity = entity_of(source.of())
-        found: int = await entity.model.filter(**entity.living, **{source.fk: root.id}).count()
+        found: int = await target.model.filter(**target.living, **{source.fk: root.id}).count()
         return found
+
+    return resolve
+
+
+def _extreme(source: Extreme, target: Entity) -> Resolver:
+    aggregate = {"min": Min, "max": Max}[source.kind]
+
+    async def resolve(root: Any, info: GraphQLResolveInfo[Context]) -> Any:
+        rows = target.model.filter(**target.living, **{source.fk: root.id})
+        return await rows.annotate(found=aggregate(source.column)).first().values_list("found", flat=True)
 
     return resolve
 
@@ -109,7 +135,7 @@ async def _group(root: Any, info: GraphQLResolveInfo[Context]) -> Any:
     return root
 
 
-def _related(source: Listing, entity: Entity) -> Resolver:
+def _related(name: str, source: Listing, target: Entity) -> Resolver:
     async def resolve(
         root: Any,
         info: GraphQLResolveInfo[Context],
@@ -117,11 +143,45 @@ def _related(source: Listing, entity: Entity) -> Resolver:
         after: str | None = None,
         last: int | None = None,
         before: str | None = None,
+        search: str | None = None,
+        **filters: Any,
     ) -> Page[Any]:
-        rows = entity.model.filter(**entity.living, **{str(source.fk): root.id})
-        return await page_of(entity, source, rows, relay_window(first, after, last, before))
+        rows = target.model.filter(**target.living, **{str(source.fk): root.id})
+        part = Part(relay_window(first, after, last, before), filters_given(source, filters), search)
+        return await page_of(name, target, source, rows, part)
 
     return resolve
+
+
+OPERATORS = {"=": "", "in": "__in", ">=": "__gte", "<=": "__lte"}
+
+
+@dataclass(frozen=True)
+class Part:
+    """Which part of a list is asked for."""
+
+    window: Window = field(default_factory=Window)
+    filters: Mapping[str, Any] = field(default_factory=dict)
+    """By argument; null filters nothing."""
+    search: str | None = None
+    sort: str | None = None
+    order: SortOrder | None = None
+
+
+def filters_given(listing: Listing, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The filters among the arguments of a field. Raises `ValidationFailed` for a malformed id."""
+    found = {name: given[api_name(name)] for name in listing.filters if given.get(api_name(name)) is not None}
+    for name, value in found.items():
+        if listing.filters[name].type is UUID:
+            found[name] = parameter(UUID, api_name(name), value)
+    return found
+
+
+def _narrowed(rows: QuerySet[Any], listing: Listing, part: Part) -> QuerySet[Any]:
+    for name, value in part.filters.items():
+        declared = listing.filters[name]
+        rows = rows.filter(**{f"{declared.column}{OPERATORS[declared.operator]}": value})
+    return rows.filter(name__icontains=checked(str, "search", part.search)) if part.search else rows
 
 
 def _beyond(column: str, descending: bool, cursor: Cursor, value: Any) -> Q:
@@ -161,22 +221,14 @@ def _text(value: Any) -> str | None:
     return None if value is None else value.isoformat() if hasattr(value, "isoformat") else str(value)
 
 
-async def page_of(
-    entity: Entity,
-    listing: Listing,
-    rows: QuerySet[Any],
-    window: Window,
-    *,
-    sort: str | None = None,
-    order: SortOrder | None = None,
-) -> Page[Any]:
-    """A page of `rows`, by keyset: the rows beyond the cursor in the direction of travel."""
-    column = sort or listing.default.lstrip("-")
-    natural = listing.default.startswith("-") if sort is None else column.endswith("_at")
-    descending = natural if order is None else order is SortOrder.desc
-    name, sorted_by = entity.singular, f"{'-' if descending else ''}{column}"
+async def page_of(name: str, entity: Entity, listing: Listing, rows: QuerySet[Any], part: Part) -> Page[Any]:
+    """A page of `rows`, by keyset: the rows beyond the cursor in the direction of travel. `name` is what its cursors belong to."""
+    window, column = part.window, part.sort or listing.default.lstrip("-")
+    natural = listing.default.startswith("-") if part.sort is None else column.endswith("_at")
+    descending = natural if part.order is None else part.order is SortOrder.desc
+    sorted_by = f"{'-' if descending else ''}{column}"
     travel = descending is (window.direction is Direction.forward)
-    query = rows
+    rows = query = _narrowed(rows, listing, part)
     if window.cursor is not None:
         cursor = decode_cursor(window.cursor, of=name, sort=sorted_by, argument=window.argument)
         query = query.filter(_beyond(column, travel, cursor, _key(entity, column, cursor.key, window)))
@@ -184,14 +236,17 @@ async def page_of(
     found = await query.order_by(f"{sign}{column}", f"{sign}id").limit(window.size + 1)
     more, found = len(found) > window.size, found[: window.size]
     if window.direction is Direction.forward:
-        part = Slice(found, before=window.cursor is not None, after=more)
+        piece = Slice(found, before=window.cursor is not None, after=more)
     else:
-        part = Slice(found[::-1], before=more, after=window.cursor is not None)
+        piece = Slice(found[::-1], before=more, after=window.cursor is not None)
 
     def place(row: Any, way: str) -> str:
         return Cursor(of=name, sort=sorted_by, key=_text(getattr(row, column)), id=str(row.pk), way=way).encoded()
 
-    async def counted() -> int:
-        return await rows.count()
+    async def counted() -> Total:
+        if not part.filters and not part.search:
+            return Total(await rows.count(), False)
+        count = await rows.limit(MOST_COUNTED + 1).count()
+        return Total(min(count, MOST_COUNTED), count > MOST_COUNTED)
 
-    return paged(part, window, place, counted)
+    return paged(piece, window, place, counted)

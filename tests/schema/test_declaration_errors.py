@@ -1,6 +1,7 @@
 """Each wrong declaration fails, when its chapter is imported or the surface is bound, with a sentence that names it."""
 
 from collections.abc import AsyncIterator
+from enum import StrEnum
 from typing import Any
 
 import pytest
@@ -9,9 +10,10 @@ import strawberry
 import models
 from schema.access import Role
 from schema.context import Context
-from schema.fields import WrongDeclaration, computed, entity, entity_of, one
+from schema.fields import Node, Realm, WrongDeclaration, column, computed, count, entity, entity_of, one, page
 from schema.inputs import Input
 from schema.operation import Resource
+from schema.page import Page
 from schema.surface import bind
 
 
@@ -210,3 +212,78 @@ def test_a_relation_by_what_is_no_column_of_either_side() -> None:
     chapter.list(needs=Role.viewer, view="id")
     with pytest.raises(WrongDeclaration, match=r"^Left\.right: no column 'right_id' in Project$"):
         bind((chapter,), (Left, Thing))
+
+
+def bound(type_: type) -> None:
+    chapter = Resource("odd", type_)
+    chapter.list(needs=Role.viewer, view="id")
+    bind((chapter,), (type_,))
+
+
+def test_a_column_that_can_be_null_under_a_field_that_cannot() -> None:
+    @entity(models.Project, scope="id")
+    class Odd(Node):
+        team_id: strawberry.ID
+
+    with pytest.raises(WrongDeclaration, match=r"^Odd\.team_id: the column can be null, the field cannot$"):
+        bound(Odd)
+
+
+def test_a_field_with_a_permission_class_that_nothing_would_ask() -> None:
+    class Never(strawberry.BasePermission):
+        def has_permission(self, source: Any, info: Any, **given: Any) -> bool:
+            return False
+
+    @entity(models.Project, scope="id")
+    class Odd(Node):
+        name: str = strawberry.field(permission_classes=[Never])
+
+    with pytest.raises(WrongDeclaration, match=r"^Odd\.name: a field says what it takes by needs"):
+        bound(Odd)
+
+
+def test_a_role_where_no_row_says_who_has_it() -> None:
+    @entity(models.User, scope="id", realm=Realm.person)
+    class Odd(Node):
+        password_hash: str = column(needs=Role.admin)
+
+    with pytest.raises(WrongDeclaration, match=r"^Odd\.password_hash: there is no row here that says who may read it$"):
+        bound(Odd)
+
+
+def test_an_enum_stored_by_other_names() -> None:
+    @strawberry.enum
+    class Mood(StrEnum):
+        good = "fine"
+
+    @entity(models.Project, scope="id")
+    class Odd(Node):
+        mood: Mood = computed(len, "name")
+
+    with pytest.raises(WrongDeclaration, match=r"^Mood: a member is stored by another name than it is shown by$"):
+        bound(Odd)
+
+
+def test_a_relation_filtered_by_what_is_no_column() -> None:
+    class Filters:
+        height: int
+
+    @entity(models.Team, scope="id", realm=Realm.team)
+    class Odd(Node):
+        projects: Page[Thing] = page("-created_at", fk="id", filters=Filters)
+
+    with pytest.raises(WrongDeclaration, match=r"^Odd\.projects: no column 'height' in Team$"):
+        chapter = Resource("odd", Odd)
+        chapter.list(needs=Role.viewer, view="id")
+        bind((chapter,), (Odd, Thing))
+
+
+def test_a_count_by_what_is_no_column() -> None:
+    @entity(models.Project, scope="id")
+    class Odd(Node):
+        size: int = count(lambda: Thing, "odd_id")
+
+    with pytest.raises(WrongDeclaration, match=r"^Odd\.size: no column 'odd_id' in Team$"):
+        chapter = Resource("odd", Odd)
+        chapter.list(needs=Role.viewer, view="id")
+        bind((chapter,), (Odd, Thing))
