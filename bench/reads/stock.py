@@ -1,0 +1,51 @@
+"""The same schema by stock resolvers: what is fetched field by field."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from tortoise import Tortoise
+
+from gateway.auth import context_of
+from gateway.graphql import Asking, Runner, read_request
+from models.database import configuration
+from models.settings import settings
+from schema.context import Context
+from schema.surface import surface
+
+CONNECTIONS = 8
+"""As many as the other servers take; resolvers side by side would open more than are to be had."""
+
+_runner = Runner(surface())
+
+
+async def answered(asked: Asking, context: Context) -> dict[str, Any]:
+    """The printed result of a query."""
+    return await _runner.run(_runner.prepared(asked, context), context)
+
+
+@asynccontextmanager
+async def _connected(app: Starlette) -> AsyncIterator[None]:
+    config = configuration(settings().database_url)
+    config["connections"]["default"]["credentials"]["maxsize"] = CONNECTIONS
+    await Tortoise.init(config=config, _enable_global_fallback=True)
+    try:
+        yield
+    finally:
+        await Tortoise.close_connections()
+
+
+async def _endpoint(request: Request) -> Response:
+    context = await context_of(request)
+    asked = read_request(await request.body())
+    return Response(msgspec.json.encode(await answered(asked, context)), media_type="application/json")
+
+
+def application() -> Starlette:
+    """Return the application; it connects when it starts."""
+    return Starlette(routes=[Route("/api/graphql", _endpoint, methods=["POST"])], lifespan=_connected)
