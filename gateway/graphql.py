@@ -1,39 +1,22 @@
-"""GraphQL: the declared operations bound to the schema's root fields, and documents run against them (DECISIONS 11)."""
+"""GraphQL: documents run by the plan, operations called for the fields that are more than reading (DECISIONS 11)."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from inspect import isawaitable
 from typing import Any
 
 import msgspec
-from graphql import (
-    DocumentNode,
-    ExecutionResult,
-    GraphQLError,
-    GraphQLResolveInfo,
-    GraphQLSchema,
-    NoSchemaIntrospectionCustomRule,
-    execute,
-    get_operation_ast,
-    parse,
-    specified_rules,
-    subscribe,
-    validate,
-)
+from graphql import ExecutionResult, GraphQLError
 
 from gateway.errors import extensions, fact
-from schema.access import Role
 from schema.context import Context
 from schema.errors import InvalidInput
 from schema.inputs import checked, validated
 from schema.names import api_name
-from schema.page import relay_window
+from schema.operation import Operation
 from schema.perform import Ask, Asked, admit, perform
-from schema.plan.resolve import Part, filters_given
-from schema.surface import Bound, Surface
-
-MOST_TOKENS = 5_000
-MOST_PROBLEMS = 20
+from schema.plan.complete import attach, completed
+from schema.plan.document import Document
+from schema.plan.execute import Answer, Engine
+from schema.surface import Surface
 
 
 class Asking(msgspec.Struct, forbid_unknown_fields=False):
@@ -52,72 +35,13 @@ def read_request(body: bytes) -> Asking:
         raise InvalidInput("The body is not a GraphQL request.") from error
 
 
-def _asked(bound: Bound, given: dict[str, Any]) -> Asked:
-    operation = bound.operation
-    signature, listing = operation.signature, operation.listing
+def asked(operation: Operation[Any], given: dict[str, Any]) -> Asked:
+    """Return what the arguments of a root field say beside the ids. Raises `ValidationFailed`."""
+    signature = operation.signature
     input = validated(signature.input, given["input"]) if signature.input is not None else None
     names = {api_name(each.name): each for each in signature.parameters}
     arguments = {names[name].name: checked(names[name].annotation, name, value) for name, value in given.items() if name in names}
-    if listing is None:
-        return Asked(input, arguments)
-    sort = given.get("sort")
-    part = Part(
-        relay_window(given.get("first"), given.get("after"), given.get("last"), given.get("before")),
-        filters_given(listing, given),
-        given.get("search"),
-        sort.value if sort is not None else None,
-        given.get("order"),
-    )
-    return Asked(input, arguments, part)
-
-
-def _resolver(bound: Bound) -> Any:
-    async def resolve(root: Any, info: GraphQLResolveInfo[Context], **given: Any) -> Any:
-        ids = (given[bound.operation.row_argument],) if bound.operation.signature.rows else ()
-        value = await perform(bound.operation, info.context, bound.entity, Ask(ids, lambda: _asked(bound, given)))
-        return True if bound.operation.signature.returns is None and bound.operation.handler else value
-
-    return resolve
-
-
-def _subscriber(bound: Bound) -> Any:
-    async def source(root: Any, info: GraphQLResolveInfo[Context], **given: Any) -> AsyncIterator[Any]:
-        operation = bound.operation
-        if operation.handler is None:
-            raise TypeError(f"{operation.id} is not a stream")
-        ids = (given[operation.row_argument],) if operation.signature.rows else ()
-        rows = await admit(operation, info.context, bound.entity, ids)
-        stream: AsyncIterator[Any] = operation.handler(info.context, *rows, **_asked(bound, given).arguments)
-        return stream
-
-    return source
-
-
-def _node(surface: Surface) -> Any:
-    async def resolve(root: Any, info: GraphQLResolveInfo[Context], id: str) -> Any:
-        info.context.require(Role.member)
-        return await info.context.anything(surface.entities, id)
-
-    return resolve
-
-
-def bind(surface: Surface) -> GraphQLSchema:
-    """Give the root fields of the surface's schema their resolvers."""
-    schema: GraphQLSchema = surface.schema._schema
-    roots = {"query": schema.query_type, "mutation": schema.mutation_type, "subscription": schema.subscription_type}
-    if schema.query_type is not None:
-        schema.query_type.fields["node"].resolve = _node(surface)
-    for bound in surface.operations:
-        root = roots[bound.operation.kind]
-        if root is None:
-            continue
-        field = root.fields[bound.operation.graphql_name]
-        if bound.operation.kind == "subscription":
-            field.subscribe = _subscriber(bound)
-            field.resolve = lambda root, info, **given: root
-        else:
-            field.resolve = _resolver(bound)
-    return schema
+    return Asked(input, arguments)
 
 
 def _printed(error: GraphQLError, request_id: str) -> dict[str, Any]:
@@ -136,79 +60,57 @@ def printed(result: ExecutionResult, request_id: str) -> dict[str, Any]:
     return {**errors, "data": result.data}
 
 
-@dataclass(frozen=True)
-class Document:
-    """A document that may be run, and the operation of it that was asked for."""
-
-    tree: DocumentNode
-    kind: str
-    """`query`, `mutation` or `subscription`."""
-    request: Asking
-
-    def arguments(self, context: Context) -> dict[str, Any]:
-        """What graphql-core is called with."""
-        return {
-            "document": self.tree,
-            "context_value": context,
-            "variable_values": self.request.variables,
-            "operation_name": self.request.operationName,
-            "hide_suggestions": True,
-        }
+def refused(errors: list[GraphQLError], request_id: str) -> list[dict[str, Any]]:
+    """Return the errors of a document that was not run as the protocol prints them."""
+    return [_printed(error, request_id) for error in errors]
 
 
-class Refused(Exception):
-    """The document cannot be run; carries the errors."""
-
-    def __init__(self, errors: list[GraphQLError]) -> None:
-        super().__init__("; ".join(error.message for error in errors))
-        self.errors = errors
-
-    def printed(self, request_id: str) -> list[dict[str, Any]]:
-        """Return the errors as the protocol prints them."""
-        return [_printed(error, request_id) for error in self.errors]
-
-
-def _refusal(message: str, code: str) -> Refused:
-    return Refused([GraphQLError(message, extensions={"code": code})])
+def problem(error: BaseException, request_id: str) -> dict[str, Any]:
+    """Return what kept a whole request from running as the protocol prints it."""
+    found = fact(error, request_id)
+    return {"message": found.message, "extensions": extensions(found, request_id)}
 
 
 class Runner:
     """Runs documents against the surface."""
 
     def __init__(self, surface: Surface) -> None:
-        self._schema = bind(surface)
+        self._bound = {id(bound.operation): bound for bound in surface.operations}
+        self._engine = Engine(surface.catalog, self._perform)
+        attach(surface.catalog.schema)
 
     def prepared(self, request: Asking, context: Context) -> Document:
-        """Return the document of a request, parsed and validated for this caller. Raises `Refused` when it cannot be run."""
-        try:
-            tree = parse(request.query, max_tokens=MOST_TOKENS)
-        except GraphQLError as error:
-            raise _refusal(error.message, "INVALID_INPUT") from error
-        rules = [*specified_rules, *([NoSchemaIntrospectionCustomRule] if context.user is None else [])]
-        if errors := validate(self._schema, tree, rules, max_errors=MOST_PROBLEMS, hide_suggestions=True):
-            raise Refused(errors)
-        operation = get_operation_ast(tree, request.operationName)
-        if operation is None:
-            raise _refusal("Say with operationName which of the document's operations to run.", "INVALID_INPUT")
-        return Document(tree, str(operation.operation.value), request)
+        """Return the document of a request for this caller. Raises `Refused` when it cannot be run."""
+        return self._engine.document(request.query, request.operationName, context)
 
-    async def run(self, document: Document, context: Context) -> dict[str, Any]:
-        """Return the printed result of a query or mutation."""
-        result = execute(self._schema, **document.arguments(context))
-        if isawaitable(result):
-            result = await result
-        return printed(result, context.request_id)
+    async def run(self, document: Document, request: Asking, context: Context) -> dict[str, Any]:
+        """Return the printed result of a query or mutation. Raises `Refused`, and `ApiError` when nothing was run."""
+        answer = await self._engine.run(document, request.variables or {}, context)
+        return self._result(document, request, answer, context)
 
     async def results(self, request: Asking, context: Context) -> AsyncIterator[dict[str, Any]]:
         """Yield the printed results of any document: one, or a subscription's as they come. Raises `Refused`."""
         document = self.prepared(request, context)
         if document.kind != "subscription":
-            yield await self.run(document, context)
+            yield await self.run(document, request, context)
             return
-        source = subscribe(self._schema, **document.arguments(context))
-        if isawaitable(source):
-            source = await source
-        if isinstance(source, ExecutionResult):
-            raise Refused(list(source.errors or ()))
-        async for result in source:
-            yield printed(result, context.request_id)
+        async for answer in self._engine.stream(document, request.variables or {}, context, self._follow):
+            yield self._result(document, request, answer, context)
+
+    def _result(self, document: Document, request: Asking, answer: Answer, context: Context) -> dict[str, Any]:
+        if not answer.trouble and not answer.introspects:
+            return {"data": answer.data}
+        return printed(completed(self._engine.catalog.schema, document, request.variables or {}, answer), context.request_id)
+
+    async def _perform(self, operation: Operation[Any], context: Context, given: dict[str, Any]) -> Any:
+        ids = (given[operation.row_argument],) if operation.signature.rows else ()
+        value = await perform(operation, context, self._bound[id(operation)].entity, Ask(ids, lambda: asked(operation, given)))
+        return True if operation.signature.returns is None else value
+
+    async def _follow(self, operation: Operation[Any], context: Context, given: dict[str, Any]) -> AsyncIterator[Any]:
+        if operation.handler is None:
+            raise TypeError(f"{operation.id} is not a stream")
+        ids = (given[operation.row_argument],) if operation.signature.rows else ()
+        rows = await admit(operation, context, self._bound[id(operation)].entity, ids)
+        stream: AsyncIterator[Any] = operation.handler(context, *rows, **asked(operation, given).arguments)
+        return stream

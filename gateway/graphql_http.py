@@ -9,9 +9,12 @@ from starlette.routing import Route
 
 from gateway.auth import context_of
 from gateway.body import json_body
-from gateway.graphql import Asking, Refused, Runner, read_request
+from gateway.errors import fact
+from gateway.graphql import Asking, Runner, problem, read_request, refused
 from gateway.pages import graphiql
-from schema.errors import InvalidInput, MethodNotAllowed
+from models.database import AWAY
+from schema.errors import InvalidInput, MethodNotAllowed, ValidationFailed
+from schema.plan.document import Refused
 
 
 def _requested(request: Request, body: bytes) -> Asking:
@@ -37,13 +40,15 @@ def routes(runner: Runner) -> list[Route]:
         asked = _requested(request, await json_body(request))
         try:
             document = runner.prepared(asked, context)
-        except Refused as refused:
-            body = {"errors": refused.printed(context.request_id)}
-            return Response(msgspec.json.encode(body), 400, media_type="application/json")
-        if document.kind == "subscription":
-            raise InvalidInput("A subscription needs a WebSocket (graphql-transport-ws).")
-        if request.method != "POST" and document.kind != "query":
-            raise MethodNotAllowed("A mutation must be sent by POST.")
-        return Response(msgspec.json.encode(await runner.run(document, context)), media_type="application/json")
+            if document.kind == "subscription":
+                raise InvalidInput("A subscription needs a WebSocket (graphql-transport-ws).")
+            if request.method != "POST" and document.kind != "query":
+                raise MethodNotAllowed("A mutation must be sent by POST.")
+            content, status = await runner.run(document, asked, context), 200
+        except Refused as error:
+            content, status = {"errors": refused(error.errors, context.request_id)}, 400
+        except (ValidationFailed, *AWAY) as error:
+            content, status = {"errors": [problem(error, context.request_id)]}, fact(error, context.request_id).status
+        return Response(msgspec.json.encode(content), status, media_type="application/json")
 
     return [Route(f"{prefix}/graphql", endpoint, methods=["GET", "POST"]) for prefix in ("/api", "/api/v1")]

@@ -17,9 +17,8 @@ from schema.errors import ValidationFailed
 from schema.inputs import decoded, parameter, problem
 from schema.names import api_name
 from schema.operation import Operation
-from schema.page import DEFAULT_SIZE, Limit, SortOrder, rest_window
+from schema.page import DEFAULT_SIZE, Direction, Limit, SortOrder, rest_window
 from schema.perform import Ask, Asked, admit, perform
-from schema.plan.resolve import Part
 from schema.scalars import Instant
 from schema.surface import Bound, Surface
 
@@ -70,20 +69,19 @@ def _query(operation: Operation[Any], request: Request) -> dict[str, Any]:
 
 def _asked(operation: Operation[Any], request: Request, body: bytes) -> Asked:
     values = _query(operation, request)
-    signature, listing = operation.signature, operation.listing
+    signature = operation.signature
     given = {each.name: values[api_name(each.name)] for each in signature.parameters if api_name(each.name) in values}
     input = decoded(signature.input, body) if signature.input is not None else None
-    if listing is None:
-        return Asked(input, given)
-    columns = {api_name(column): column for column in listing.sort}
-    part = Part(
-        rest_window(values.get("limit", DEFAULT_SIZE), values.get("cursor")),
-        {name: values[api_name(name)] for name in listing.filters if api_name(name) in values},
-        values.get("search"),
-        columns.get(values.get("sort", "")),
-        values.get("order"),
-    )
-    return Asked(input, given, part)
+    return Asked(input, given)
+
+
+def _listed(bound: Bound, request: Request) -> dict[str, Any]:
+    """The values of the variables of a list's canned document. Raises `ValidationFailed`."""
+    given = _query(bound.operation, request)
+    window = rest_window(given.pop("limit", DEFAULT_SIZE), given.pop("cursor", None))
+    size, cursor = ("first", "after") if window.direction is Direction.forward else ("last", "before")
+    sort = {"sort": bound.sorts[given["sort"]]} if "sort" in given else {}
+    return given | sort | {size: window.size, cursor: window.cursor}
 
 
 async def _events(bound: Bound, context: Context, rows: tuple[Any, ...], asked: Asked) -> AsyncIterator[bytes]:
@@ -91,12 +89,12 @@ async def _events(bound: Bound, context: Context, rows: tuple[Any, ...], asked: 
     if handler is None or bound.view is None:
         raise TypeError(f"{bound.operation.id} is not a stream")
     async for item in handler(context, *rows, **asked.arguments):
-        data = msgspec.json.encode(await bound.render(item, context))
+        data = msgspec.json.encode(await bound.view.show(item, context))
         yield b"data: " + data + b"\n\n"
 
 
 async def _answer(bound: Bound, request: Request) -> Response:
-    operation = bound.operation
+    operation, view = bound.operation, bound.view
     context = await context_of(request)
     body = await json_body(request)
     ids = tuple(request.path_params.values())
@@ -104,11 +102,15 @@ async def _answer(bound: Bound, request: Request) -> Response:
         rows = await admit(operation, context, bound.entity, ids)
         asked = _asked(operation, request, body)
         return StreamingResponse(_events(bound, context, rows, asked), media_type="text/event-stream")
+    if view is not None and view.document is not None:
+        context.require(operation.needs)
+        content = await view.read(_listed(bound, request) if operation.listing else {"id": ids[0], **_query(operation, request)}, context)
+        return Response(msgspec.json.encode(content), operation.status, media_type="application/json")
     value = await perform(operation, context, bound.entity, Ask(ids, lambda: _asked(operation, request, body)))
-    content = await bound.render(value, context)
-    if content is None:
+    if view is None:
         return Response(status_code=operation.status)
-    return Response(msgspec.json.encode(content), operation.status, media_type="application/json")
+    context.forget()
+    return Response(msgspec.json.encode(await view.show(value, context)), operation.status, media_type="application/json")
 
 
 def _endpoint(by_method: dict[str, Bound]) -> Callable[[Request], Awaitable[Response]]:

@@ -9,11 +9,11 @@ from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from gateway.auth import bearer, context_of
-from gateway.errors import extensions, fact
-from gateway.graphql import Asking, Refused, Runner
+from gateway.graphql import Asking, Runner, problem, refused
 from schema import tokens
 from schema.context import Context
 from schema.errors import ApiError
+from schema.plan.document import Refused
 
 log = structlog.get_logger()
 
@@ -151,14 +151,12 @@ class Conversation:
             async for payload in self.runner.results(request, context):
                 await self._send(id=id, type="next", payload=payload)
             await self._send(id=id, type="complete")
-        except Refused as refused:
-            await self._send(id=id, type="error", payload=refused.printed(context.request_id))
+        except Refused as error:
+            await self._send(id=id, type="error", payload=refused(error.errors, context.request_id))
         except WebSocketDisconnect:
             pass
         except Exception as error:
-            found = fact(error, context.request_id)
-            problem = {"message": found.message, "extensions": extensions(found, context.request_id)}
-            await self._send(id=id, type="error", payload=[problem])
+            await self._send(id=id, type="error", payload=[problem(error, context.request_id)])
         finally:
             self.running.pop(id, None)
 

@@ -78,6 +78,11 @@ def database() -> BaseDBAsyncClient:
     return get_connection("default")
 
 
+def connection() -> Any:
+    """A connection of the pool for as long as `async with` lasts, for several statements of our own."""
+    return database().acquire_connection()
+
+
 async def fetch(sql: str, *values: Any) -> list[Any]:
     """The rows of a statement of our own, past the ORM."""
     async with database().acquire_connection() as connection:

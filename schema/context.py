@@ -1,8 +1,9 @@
 """Who asks, and what they may see: the one choke point through which tenants' rows are fetched (SECURITY, DECISIONS 5 and 15)."""
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -25,6 +26,15 @@ union all
 select 'project', id, 'admin' from project where owner_id = $1 and deleted_at is null
 """
 """Every team and project that somebody may see, and as what: of a project without a membership its owner is admin (DECISIONS 15)."""
+
+
+class Seen(NamedTuple):
+    """What a caller may see who does not see everything, and as what."""
+
+    projects: list[UUID] = []  # noqa: RUF012 (never written to)
+    teams: list[UUID] = []  # noqa: RUF012
+    project_roles: Mapping[UUID, Role] = MappingProxyType({})
+    team_roles: Mapping[UUID, Role] = MappingProxyType({})
 
 
 class Caller(NamedTuple):
@@ -70,6 +80,15 @@ class Context:
                 found[Realm[kind]][key] = TEAM_ROLES[models.TeamRole(role)]
             self._roles = found
         return self._roles[realm]
+
+    async def seen(self) -> Seen:
+        """What the caller may see, unless that is everything."""
+        projects, teams = await self.roles(Realm.project), await self.roles(Realm.team)
+        return Seen(list(projects), list(teams), projects, teams)
+
+    def forget(self) -> None:
+        """Learn the roles again: something was changed."""
+        self._roles = {}
 
     async def visible(self, entity: Entity) -> QuerySet[Any]:
         """The rows of an entity that the caller may see."""

@@ -1,9 +1,10 @@
 """`_links`: REST's rendering of relations and actions; they name operations, so no URL is written twice (DECISIONS 8)."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from pydantic.alias_generators import to_snake as snake
 
 from schema.names import api_name
 from schema.operation import Operation, Resource
@@ -16,6 +17,11 @@ class Link:
     name: str
     path: str
     key: str
+
+    @property
+    def column(self) -> str:
+        """The column that holds the id."""
+        return self.key.lstrip("_") if self.key == "_id" else snake(self.key.lstrip("_"))
 
 
 @dataclass(frozen=True)
@@ -30,13 +36,6 @@ class Links:
         """What a view selects for the links, under keys of their own."""
         keys = dict.fromkeys(link.key for link in self.links)
         return " ".join(f"{key}: {key.lstrip('_')}" for key in keys)
-
-    def fill(self, item: dict[str, Any]) -> None:
-        """Replace the keys that were selected for the links by `_links`."""
-        if not self.links:
-            return
-        ids = {key: item.pop(key) for key in dict.fromkeys(link.key for link in self.links)}
-        item["_links"] = {link.name: re.sub(r"{\w+}", ids[link.key], link.path, count=1) for link in self.links}
 
 
 def links_of(operation: Operation[Any], item: Resource, operations: Mapping[str, Operation[Any]], prefix: str) -> Links:

@@ -1,4 +1,4 @@
-"""Performing an operation, whichever transport asked: who may, which rows, then the declared read or the handler."""
+"""Performing an operation, whichever transport asked: who may, on which rows, then its function."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,7 +11,6 @@ from schema.context import Context
 from schema.errors import Conflict, UnprocessableEntity
 from schema.fields import Entity
 from schema.operation import Operation
-from schema.plan.resolve import Part, page_of
 
 
 @dataclass(frozen=True)
@@ -20,7 +19,6 @@ class Asked:
 
     input: BaseModel | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict)
-    part: Part = field(default_factory=Part)
 
 
 @dataclass(frozen=True)
@@ -45,13 +43,11 @@ async def admit(operation: Operation[Any], context: Context, entity: Entity | No
 
 
 async def perform(operation: Operation[Any], context: Context, entity: Entity | None, ask: Ask) -> Any:
-    """The value of an operation that is not a stream: a row, a page, or a plain object of the schema."""
+    """What the function of an operation returns, for whoever may ask: a row, or a plain object of the schema."""
     rows = await admit(operation, context, entity, ask.ids)
     asked = ask.read()
-    if operation.listing is not None and entity is not None:
-        return await _listed(operation, context, entity, asked)
     if operation.handler is None:
-        return rows[0]
+        raise TypeError(f"{operation.id} is read by its plan")
     given = {} if asked.input is None else {"input": asked.input}
     try:
         return await operation.handler(context, *rows, **given, **asked.arguments)
@@ -59,10 +55,3 @@ async def perform(operation: Operation[Any], context: Context, entity: Entity | 
         raise UnprocessableEntity(str(error), reason=error.reason) from error
     except workers.Contradiction as error:
         raise Conflict(str(error), reason=error.reason) from error
-
-
-async def _listed(operation: Operation[Any], context: Context, entity: Entity, asked: Asked) -> Any:
-    if operation.listing is None:
-        raise TypeError(f"{operation.id} is not a list")
-    rows = await context.visible(entity)
-    return await page_of(f"Query.{operation.graphql_name}", entity, operation.listing, rows, asked.part)

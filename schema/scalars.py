@@ -10,11 +10,10 @@ from strawberry.schema.config import StrawberryConfig
 
 
 def instant(value: Any) -> str:
-    """RFC 3339 in UTC with `Z`, to the second when there is nothing below it."""
+    """RFC 3339 in UTC with `Z`, to the microsecond when there is anything below a second: as msgspec writes a time."""
     if not isinstance(value, datetime):
         raise ValueError(f"{value!r} is not a time")
-    text = value.astimezone(UTC).isoformat(timespec="seconds" if value.microsecond == 0 else "milliseconds")
-    return text.replace("+00:00", "Z")
+    return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def parse_instant(value: Any) -> datetime:

@@ -13,9 +13,9 @@ from schema.fields import Entity, WrongDeclaration, entity_of
 from schema.graph import graph
 from schema.links import Links, links_of
 from schema.operation import Operation, Resource
-from schema.plan.catalog import catalog
-from schema.plan.render import View, answer_type, compiled
-from schema.plan.resolve import attach
+from schema.plan.catalog import Catalog, answer_type, catalog, sorts
+from schema.plan.outline import outlined
+from schema.plan.view import View, view_of
 
 PREFIX = "/api"
 
@@ -45,15 +45,8 @@ class Bound:
     entity: Entity | None
     links: Links
     view: View | None
-
-    async def render(self, value: Any, context: Any) -> Any:
-        """The JSON value of a REST answer, links included; None for an answer without a body."""
-        if self.view is None:
-            return None
-        body = await self.view.render(value, context)
-        for item in body["data"] if self.operation.listing else [body]:
-            self.links.fill(item)
-        return body
+    sorts: Mapping[str, Any]
+    """What a list can be sorted by, by the names that clients use."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +55,7 @@ class Surface:
 
     operations: tuple[Bound, ...]
     schema: strawberry.Schema
-    entities: tuple[Entity, ...]
+    catalog: Catalog
 
 
 def _item(operation: Operation[Any], entities: Mapping[type[Model], Entity], chapters: Iterable[Resource]) -> Resource:
@@ -82,11 +75,19 @@ def _fetched(operation: Operation[Any], entities: Mapping[type[Model], Entity]) 
     return None
 
 
-def _view(operation: Operation[Any], links: Links) -> str:
-    item = f"{operation.view or ''} {links.selection}".strip()
-    if operation.listing is None:
-        return item
-    return f"data: nodes {{ {item} }} pagination {{ hasMore nextCursor prevCursor total totalCapped }}"
+PAGE = "data: nodes {{ {item} }} pagination {{ hasMore nextCursor prevCursor total totalCapped }}"
+
+
+def _view(catalog: Catalog, operation: Operation[Any], links: Links) -> View | None:
+    """What REST shows. Raises `WrongDeclaration` when the view or a link does not fit the type."""
+    page = PAGE if operation.listing else "{item}"
+    text = page.format(item=f"{operation.view or ''} {'_links: id' if links.links else ''}".strip())
+    if not text.strip():
+        return None
+    type_ = answer_type(catalog, operation)
+    shape, _ = outlined(operation.id, type_, page.format(item=f"{operation.view or ''} {links.selection}"))
+    _, sets = outlined(operation.id, type_, text)
+    return view_of(catalog, operation, shape, sets, text, links.links)
 
 
 def bind(chapters: tuple[Resource, ...], types: tuple[type, ...]) -> Surface:
@@ -98,15 +99,13 @@ def bind(chapters: tuple[Resource, ...], types: tuple[type, ...]) -> Surface:
     entities = {entity_of(type_).model: entity_of(type_) for type_ in types}
     by_id = {operation.id: operation for operation in operations}
     schema = graph(operations, entities)
-    core = schema._schema
-    attach(catalog(core, {entity.title: entity for entity in entities.values()}, operations))
+    known = catalog(schema._schema, {entity.title: entity for entity in entities.values()}, operations)
     bound = []
     for operation in operations:
         links = links_of(operation, _item(operation, entities, chapters), by_id, PREFIX)
-        text = _view(operation, links)
-        view = compiled(operation.id, answer_type(core, operation.kind, operation.graphql_name), text) if text else None
-        bound.append(Bound(operation, _fetched(operation, entities), links, view))
-    return Surface(tuple(bound), schema, tuple(entities.values()))
+        view = _view(known, operation, links)
+        bound.append(Bound(operation, _fetched(operation, entities), links, view, sorts(known, operation)))
+    return Surface(tuple(bound), schema, known)
 
 
 @functools.cache

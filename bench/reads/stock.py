@@ -12,21 +12,22 @@ from starlette.routing import Route
 from tortoise import Tortoise
 
 from gateway.auth import context_of
-from gateway.graphql import Asking, Runner, read_request
+from gateway.graphql import Asking, printed, read_request
 from models.database import configuration
 from models.settings import settings
 from schema.context import Context
-from schema.surface import surface
+from tests.oracle import Oracle
 
 CONNECTIONS = 8
 """As many as the other servers take; resolvers side by side would open more than are to be had."""
 
-_runner = Runner(surface())
+_oracle = Oracle()
 
 
 async def answered(asked: Asking, context: Context) -> dict[str, Any]:
     """The printed result of a query."""
-    return await _runner.run(_runner.prepared(asked, context), context)
+    found = await _oracle.execute(asked.query, asked.variables, context, asked.operationName)
+    return printed(found, context.request_id)
 
 
 @asynccontextmanager

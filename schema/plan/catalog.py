@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from graphql import GraphQLEnumType, GraphQLObjectType, GraphQLSchema, get_named_type, is_non_null_type
+from graphql import GraphQLEnumType, GraphQLObjectType, GraphQLOutputType, GraphQLSchema, get_named_type, is_non_null_type
 from strawberry.types.field import StrawberryField
 
 from schema.access import Role
@@ -36,6 +36,10 @@ class Catalog:
     fields: Mapping[tuple[str, str], Declared]
     """By type and name."""
 
+    def target(self, type_: Any) -> Entity | None:
+        """The entity that a type, or the nodes of a page, belong to."""
+        return _target(get_named_type(type_), self.entities)
+
 
 def catalog(schema: GraphQLSchema, entities: Mapping[str, Entity], operations: Iterable[Operation[Any]]) -> Catalog:
     """Read the schema.
@@ -60,6 +64,25 @@ def catalog(schema: GraphQLSchema, entities: Mapping[str, Entity], operations: I
     return Catalog(schema, entities, {(each.kind, each.graphql_name): each for each in operations}, fields)
 
 
+def answer_type(catalog: Catalog, operation: Operation[Any]) -> GraphQLOutputType:
+    """The type of an operation's root field."""
+    schema = catalog.schema
+    root = {"query": schema.query_type, "mutation": schema.mutation_type, "subscription": schema.subscription_type}[operation.kind]
+    if root is None:
+        raise WrongDeclaration(f"{operation.id}: there is no {operation.kind} type")
+    found: GraphQLOutputType = root.fields[operation.graphql_name].type
+    return found
+
+
+def sorts(catalog: Catalog, operation: Operation[Any]) -> dict[str, Any]:
+    """What a list can be sorted by, by the names that clients use."""
+    root = catalog.schema.query_type
+    if operation.listing is None or root is None:
+        return {}
+    type_ = get_named_type(root.fields[operation.graphql_name].args["sort"].type)
+    return {name: type_.parse_value(name) for name in type_.values} if isinstance(type_, GraphQLEnumType) else {}
+
+
 def _target(named: Any, entities: Mapping[str, Entity]) -> Entity | None:
     if named.name not in entities and isinstance(named, GraphQLObjectType) and "nodes" in named.fields:
         named = get_named_type(named.fields["nodes"].type)
@@ -73,7 +96,7 @@ def _check(declared: Declared, definition: StrawberryField, non_null: bool) -> N
     unruled = owner is None or owner.realm is Realm.person
     if isinstance(source, Column | Computed) and source.needs > Role.viewer and unruled:
         raise WrongDeclaration(f"{name}: there is no row here that says who may read it")
-    if isinstance(source, Column | None) and owner is not None and non_null and _column(owner, declared.python_name).null:
+    if isinstance(source, Column | None) and owner is not None and non_null and column_kind(owner, declared.python_name).null:
         raise WrongDeclaration(f"{name}: the column can be null, the field cannot")
     if isinstance(source, One | Listing | Count | Extreme):
         _check_relation(name, declared, source)
@@ -92,8 +115,10 @@ def _check_relation(name: str, declared: Declared, source: One | Listing | Count
                 raise WrongDeclaration(f"{name}: no column '{each}' in {declared.target.model.__name__}")
 
 
-def _column(entity: Entity, name: str) -> Any:
-    return entity.model._meta.fields_map.get(name) or entity.model._meta.fields_map[name.removesuffix("_id")]
+def column_kind(entity: Entity, name: str) -> Any:
+    """The Tortoise field of a column; of one that points to another row, also before the models are connected, the relation's."""
+    fields = entity.model._meta.fields_map
+    return fields[name] if name in fields else fields[name.removesuffix("_id")]
 
 
 def _check_enum(type_: GraphQLEnumType) -> None:

@@ -1,18 +1,26 @@
-"""A view, in GraphQL's own syntax over one output type, as a tree of what it selects."""
+"""Outline: a view, in GraphQL's own syntax over one output type, as a tree of what it selects. Documents of the API are read off it."""
 
 from dataclasses import dataclass
 
 from graphql import (
     FieldNode,
+    GraphQLField,
     GraphQLOutputType,
+    GraphQLSchema,
+    GraphQLSyntaxError,
+    OperationDefinitionNode,
     SelectionSetNode,
     is_enum_type,
     is_leaf_type,
     is_list_type,
     is_non_null_type,
+    parse,
+    validate,
 )
 from graphql import GraphQLEnumType as _Enum
 from graphql import GraphQLObjectType as _Object
+
+from schema.fields import WrongDeclaration
 
 
 @dataclass(frozen=True)
@@ -51,3 +59,24 @@ def selection(type_: GraphQLOutputType, node: SelectionSetNode | None) -> Select
         if isinstance(child, FieldNode)
     )
     return Selection(nullable, lists, fields=fields)
+
+
+def outlined(name: str, type_: GraphQLOutputType, view: str) -> tuple[Selection, SelectionSetNode]:
+    """The outline of an operation's view over its output type, and its selection set.
+
+    Raises `WrongDeclaration` when the view selects what the type does not have.
+    """
+    schema = GraphQLSchema(query=_Object("View", {"value": GraphQLField(type_)}))
+    try:
+        document = parse(f"{{ value {{ {view} }} }}", no_location=True)
+    except GraphQLSyntaxError as error:
+        raise WrongDeclaration(f"{name}: {error.message}") from error
+    if errors := validate(schema, document):
+        raise WrongDeclaration(f"{name}: {errors[0].message}")
+    definition = document.definitions[0]
+    if not isinstance(definition, OperationDefinitionNode) or not isinstance(definition.selection_set.selections[0], FieldNode):
+        raise WrongDeclaration(f"{name}: the view is no selection")
+    selected = definition.selection_set.selections[0].selection_set
+    if selected is None:
+        raise WrongDeclaration(f"{name}: the view is no selection")
+    return selection(type_, selected), selected

@@ -16,7 +16,7 @@ from tortoise.queryset import QuerySet
 from schema.access import Role
 from schema.context import Context
 from schema.errors import Forbidden
-from schema.fields import Column, Computed, Count, Entity, Extreme, Listing, One
+from schema.fields import Column, Computed, Count, Entity, Extreme, Listing, One, Realm
 from schema.inputs import checked, clean, parameter, refuse
 from schema.names import api_name
 from schema.page import MOST_COUNTED, Cursor, Direction, Page, Slice, SortOrder, Total, Window, decode_cursor, paged, relay_window
@@ -93,21 +93,30 @@ def _computed(source: Computed) -> Resolver:
     return resolve
 
 
+async def _seen(context: Context, entity: Entity, *, living: bool = True) -> QuerySet[Any]:
+    """The rows that a relation may lead to: people are seen by whoever sees what leads to them."""
+    rows = entity.model.filter(**entity.living) if living else entity.model.all()
+    if context.operator or entity.realm is Realm.person:
+        return rows
+    return rows.filter(**{f"{entity.scope}__in": list(await context.roles(entity.realm))})
+
+
 def _one(source: One, entity: Entity) -> Resolver:
     child = bool(source.order)
-
-    async def load(keys: list[UUID]) -> list[Any]:
-        if child:
-            living = entity.model.filter(**entity.living)
-            return [await living.filter(**{source.fk: key}).order_by(source.order).first() for key in keys]
-        rows = {row.pk: row for row in await entity.model.filter(id__in=keys)}
-        return [rows.get(key) for key in keys]
 
     async def resolve(root: Any, info: GraphQLResolveInfo[Context]) -> Any:
         key = root.id if child else getattr(root, source.fk)
         if key is None:
             return None
         context: Context = info.context
+
+        async def load(keys: list[UUID]) -> list[Any]:
+            seen = await _seen(context, entity, living=child)
+            if child:
+                return [await seen.filter(**{source.fk: key}).order_by(source.order).first() for key in keys]
+            rows = {row.pk: row for row in await seen.filter(id__in=keys)}
+            return [rows.get(key) for key in keys]
+
         return await context.loader((entity.title, source), lambda: DataLoader(load_fn=load)).load(key)
 
     return resolve
@@ -115,7 +124,7 @@ def _one(source: One, entity: Entity) -> Resolver:
 
 def _count(source: Count, target: Entity) -> Resolver:
     async def resolve(root: Any, info: GraphQLResolveInfo[Context]) -> int:
-        found: int = await target.model.filter(**target.living, **{source.fk: root.id}).count()
+        found: int = await (await _seen(info.context, target)).filter(**{source.fk: root.id}).count()
         return found
 
     return resolve
@@ -125,7 +134,7 @@ def _extreme(source: Extreme, target: Entity) -> Resolver:
     aggregate = {"min": Min, "max": Max}[source.kind]
 
     async def resolve(root: Any, info: GraphQLResolveInfo[Context]) -> Any:
-        rows = target.model.filter(**target.living, **{source.fk: root.id})
+        rows = (await _seen(info.context, target)).filter(**{source.fk: root.id})
         return await rows.annotate(found=aggregate(source.column)).first().values_list("found", flat=True)
 
     return resolve
@@ -146,7 +155,7 @@ def _related(name: str, source: Listing, target: Entity) -> Resolver:
         search: str | None = None,
         **filters: Any,
     ) -> Page[Any]:
-        rows = target.model.filter(**target.living, **{str(source.fk): root.id})
+        rows = (await _seen(info.context, target)).filter(**{str(source.fk): root.id})
         part = Part(relay_window(first, after, last, before), filters_given(source, filters), search)
         return await page_of(name, target, source, rows, part)
 

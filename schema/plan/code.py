@@ -1,0 +1,43 @@
+"""Source under construction. Only names made here and `repr` of response keys enter it; every value is a bound constant."""
+
+from typing import Any
+
+TEMPLATE = "async def plan(connect, v, seen, context, trouble, value):\n"
+
+
+class Code:
+    """One generated function in three steps: arguments are read, statements run on one connection, the rows are projected."""
+
+    def __init__(self) -> None:
+        self.arguments: list[str] = []
+        """Lines that read and check arguments, before anything is fetched."""
+        self.statements: list[str] = []
+        """Lines that fetch, a parent before its children."""
+        self.islands: list[str] = []
+        """Lines that run batch functions; the connection has been given back."""
+        self.constants: dict[str, Any] = {}
+        self._known: dict[int, str] = {}
+        self._count = 0
+
+    def name(self, prefix: str) -> str:
+        """A new name."""
+        self._count += 1
+        return f"{prefix}{self._count}"
+
+    def constant(self, value: Any, prefix: str = "k") -> str:
+        """The name of a value that the source cannot spell."""
+        found = self._known.get(id(value))
+        if found is None:
+            found = self._known[id(value)] = self.name(prefix)
+            self.constants[found] = value
+        return found
+
+    def source(self, result: str) -> str:
+        """The text of the function that returns `result`."""
+        lines = [f"    {line}" for line in self.arguments]
+        if self.statements:
+            lines.append("    async with connect() as connection:")
+            lines.append("        fetch = connection.fetch")
+            lines += [f"        {line}" for line in self.statements]
+        lines += [f"    {line}" for line in self.islands]
+        return TEMPLATE + "\n".join([*lines, f"    return {result}"]) + "\n"

@@ -1,0 +1,152 @@
+"""Compile: flat selections to a plan, that is SQL with only the selected columns, and one generated function that shows the rows."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from graphql import FieldNode, OperationDefinitionNode, get_named_type, is_leaf_type, is_non_null_type
+
+from schema.access import Role
+from schema.errors import Forbidden, Unauthorized
+from schema.fields import Listing
+from schema.links import Link
+from schema.operation import Operation
+from schema.plan import values
+from schema.plan.build import Build, Sight
+from schema.plan.catalog import Catalog
+from schema.plan.lists import get, node, related_page, root_page, row
+from schema.plan.select import Scope, Selected
+from schema.plan.sources import SOURCES, plain
+
+RUNTIME: dict[str, Any] = {name: getattr(values, name) for name in ("absent", "forbidden", "allowed", "batch")}
+"""What generated source may call."""
+
+INTROSPECTION = frozenset({"__schema", "__type"})
+
+
+@dataclass(frozen=True)
+class Function:
+    """A generated function with its source and its statements."""
+
+    run: Callable[..., Any]
+    source: str
+    statements: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A root field whose value an operation's own function makes; the answer shows it."""
+
+    key: str
+    operation: Operation[Any]
+    node: FieldNode
+    required: bool
+    answer: Function
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a document does, for one shape of its variables and one sight."""
+
+    keys: tuple[str, ...]
+    """The response keys of the root, in order."""
+    reads: Function | None
+    asks: tuple[Ask, ...]
+    introspects: bool
+    cost: int
+
+
+def _build(catalog: Catalog, scope: Scope, sight: Sight, links: tuple[Link, ...], words: Mapping[str, str]) -> Build:
+    return Build(catalog, scope, sight, SOURCES | {Listing: related_page}, links, words)
+
+
+def _function(build: Build, result: str) -> Function:
+    source = build.code.source(result)
+    names = RUNTIME | build.code.constants
+    exec(compile(source, "<plan>", "exec"), names)  # noqa: S102 (made of names and constants of ours only)
+    return Function(names["plan"], source, tuple(build.statements))
+
+
+def compiled(
+    catalog: Catalog,
+    scope: Scope,
+    operation: OperationDefinitionNode,
+    sight: Sight,
+    *,
+    links: tuple[Link, ...] = (),
+    words: Mapping[str, str] | None = None,
+) -> Plan:
+    """Compile an operation of a document that is valid.
+
+    Raises `ValidationFailed` for arguments that no page can have, and for a document that asks for too much.
+    """
+    kind = operation.operation.value
+    root = {"query": catalog.schema.query_type, "mutation": catalog.schema.mutation_type}.get(kind, catalog.schema.subscription_type)
+    if root is None:
+        raise TypeError(f"there is no {kind}")
+    build = _build(catalog, scope, sight, links, words or {})
+    parts, asks, keys, introspects = [], [], [], False
+    for item in scope.select(root, [operation.selection_set]):
+        keys.append(item.key)
+        if item.name in INTROSPECTION:
+            introspects = True
+        elif item.name == "__typename":
+            parts.append(f"{item.key!r}: {root.name!r}")
+        elif (shown := _read(build, item, kind)) is not None:
+            parts.append(f"{item.key!r}: {shown}")
+        elif item.field is not None:
+            answer = answered(catalog, scope, item.type, item.sets, sight, links=links)
+            required = is_non_null_type(item.type)
+            asks.append(Ask(item.key, catalog.operations[kind, item.name], item.nodes[0], required, answer))
+    reads = _function(build, "{" + ", ".join(parts) + "}") if parts else None
+    return Plan(tuple(keys), reads, tuple(asks), introspects, build.cost)
+
+
+def _read(build: Build, item: Selected, kind: str) -> str | None:
+    """The expression of a root field that is read by the plan, or None when a function of its own answers it."""
+    operation = build.catalog.operations.get((kind, item.name))
+    needs = Role.member if operation is None else operation.needs
+    if operation is not None and operation.handler is not None:
+        return None
+    if needs > Role.anonymous and build.sight is Sight.nothing:
+        return f"{build.code.constant(values.failed)}({build.code.constant(Unauthorized)}(), trouble)"
+    if needs is Role.operator and build.sight is not Sight.everything:
+        return f"{build.code.constant(values.failed)}({build.code.constant(Forbidden)}(), trouble)"
+    if operation is None:
+        return node(build, item)
+    target = build.catalog.target(item.type)
+    if target is None:
+        raise TypeError(f"{operation.id} leads to no entity")
+    if operation.listing is not None:
+        return root_page(build, item, operation.listing, target, f"Query.{item.name}")
+    return get(build, item, target)
+
+
+def answered(catalog: Catalog, scope: Scope, type_: Any, sets: list[Any], sight: Sight, *, links: tuple[Link, ...] = ()) -> Function:
+    """Compile what shows a value that an operation's function returned: a row, which is read again, or a plain object."""
+    build = _build(catalog, scope, sight, links, {})
+    named = get_named_type(type_)
+    if named.name in catalog.entities:
+        return _function(build, _row(build, type_, sets, "value"))
+    if is_leaf_type(named):
+        return _function(build, f"{build.code.constant(plain(build, type_, sets))}(value, trouble)")
+    parts = []
+    for item in scope.select(named, sets):
+        if item.field is None:
+            parts.append(f"{item.key!r}: {named.name!r}")
+            continue
+        attribute = f"value.{catalog.fields[named.name, item.name].python_name}"
+        if get_named_type(item.type).name in catalog.entities:
+            shown = _row(build, item.type, item.sets, attribute)
+        else:
+            shown = f"{build.code.constant(plain(build, item.type, item.sets))}({attribute}, trouble)"
+        parts.append(f"{item.key!r}: {shown}")
+    return _function(build, "{" + ", ".join(parts) + "}")
+
+
+def _row(build: Build, type_: Any, sets: list[Any], value: str) -> str:
+    """The expression of the row that a function returned, as it is in the database now."""
+    target = build.catalog.entities[get_named_type(type_).name]
+    found, shown = row(build, type_, sets, target, f"{value}.id", lambda rows: "", f"{value} is not None")
+    nothing = "absent(trouble)" if is_non_null_type(type_) else "None"
+    return f"([{shown} for r in {found}] or [{nothing}])[0]"

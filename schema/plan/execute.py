@@ -1,0 +1,148 @@
+"""Execute: a document's plan, run for a caller. One implementation fetches; nothing runs twice."""
+
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from graphql.execution.values import VariableValues, get_argument_values
+
+from models.database import connection
+from schema.context import Context, Seen
+from schema.operation import Operation
+from schema.plan.build import Sight
+from schema.plan.catalog import Catalog
+from schema.plan.compile import Ask, Function, Plan
+from schema.plan.document import Document, Refused
+from schema.plan.values import Trouble, absent
+
+MOST_DOCUMENTS = 500
+LONGEST_DOCUMENT = 100_000
+
+Perform = Callable[[Operation[Any], Context, dict[str, Any]], Awaitable[Any]]
+"""Runs an operation's own function with the arguments of its root field."""
+
+Follow = Callable[[Operation[Any], Context, dict[str, Any]], Awaitable[AsyncIterator[Any]]]
+"""Begins a stream with the arguments of its root field."""
+
+
+@dataclass
+class Answer:
+    """What a document found: its data, with exceptions where something failed, and these once more."""
+
+    data: dict[str, Any] = field(default_factory=dict)
+    trouble: Trouble = field(default_factory=list)
+    introspects: bool = False
+
+
+def sight_of(context: Context) -> Sight:
+    """What the caller sees."""
+    if context.user is None:
+        return Sight.nothing
+    return Sight.everything if context.operator else Sight.some
+
+
+class Engine:
+    """Runs documents; keeps those that were seen last."""
+
+    def __init__(self, catalog: Catalog, perform: Perform) -> None:
+        self.catalog = catalog
+        self._perform = perform
+        self._documents: OrderedDict[tuple[str, str | None], Document] = OrderedDict()
+
+    def document(self, text: str, name: str | None, context: Context) -> Document:
+        """A document for this caller. Raises `Refused` when it cannot be run."""
+        found = self._documents.get((text, name))
+        if found is None:
+            found = Document(self.catalog, text, name)
+            if len(text) <= LONGEST_DOCUMENT:
+                self._documents[text, name] = found
+                if len(self._documents) > MOST_DOCUMENTS:
+                    self._documents.popitem(last=False)
+        else:
+            self._documents.move_to_end((text, name))
+        if found.private and context.user is None:
+            raise Refused(found.private)
+        return found
+
+    async def run(self, document: Document, given: Mapping[str, Any], context: Context) -> Answer:
+        """Run a query or a mutation. Raises `Refused`, `ValidationFailed`, and what the database raises while it is away."""
+        values = document.coerced(given)
+        plan = document.plan(values, sight_of(context))
+        answer = Answer(introspects=plan.introspects)
+        if plan.reads is not None:
+            answer.data = await called(plan.reads, values, context, answer.trouble)
+        if plan.asks:
+            await self._ask(document.kind, plan, values, context, answer)
+        return answer
+
+    async def _ask(self, kind: str, plan: Plan, values: dict[str, Any], context: Context, answer: Answer) -> None:
+        read = answer.data
+        answer.data = {}
+        asks = {ask.key: ask for ask in plan.asks}
+        for key in plan.keys:
+            if key in read:
+                answer.data[key] = read[key]
+            elif key in asks:
+                answer.data[key] = await self._asked(kind, asks[key], values, context, answer.trouble)
+                if kind == "mutation" and asks[key].required and isinstance(answer.data[key], Exception):
+                    return
+
+    async def _asked(self, kind: str, ask: Ask, values: dict[str, Any], context: Context, trouble: Trouble) -> Any:
+        try:
+            value = await self._perform(ask.operation, context, self.arguments(kind, ask, values))
+        except Exception as error:
+            trouble.append(error)
+            return error
+        return await self.shown(ask, value, values, context, trouble)
+
+    async def stream(self, document: Document, given: Mapping[str, Any], context: Context, follow: Follow) -> AsyncIterator[Answer]:
+        """Run a subscription: an answer for each value of its stream.
+
+        Raises `Refused`, and what keeps the stream from beginning or ends it.
+        """
+        values = document.coerced(given)
+        (ask,) = document.plan(values, sight_of(context)).asks
+        async for value in await follow(ask.operation, context, self.arguments(document.kind, ask, values)):
+            answer = Answer()
+            answer.data[ask.key] = await self.shown(ask, value, values, context, answer.trouble)
+            yield answer
+
+    def arguments(self, kind: str, ask: Ask, values: dict[str, Any]) -> dict[str, Any]:
+        """The arguments of a root field. Raises `GraphQLError`."""
+        schema = self.catalog.schema
+        root = schema.mutation_type if kind == "mutation" else schema.subscription_type if kind == "subscription" else schema.query_type
+        if root is None:
+            raise TypeError(kind)
+        return get_argument_values(root.fields[ask.node.name.value], ask.node, VariableValues({}, values), hide_suggestions=True)
+
+    async def shown(self, ask: Ask, value: Any, values: Mapping[str, Any], context: Context, trouble: Trouble) -> Any:
+        """What an operation's function returned, seen through the selection."""
+        if value is None:
+            return absent(trouble) if ask.required else None
+        if ask.operation.kind == "mutation":
+            context.forget()
+        return await called(ask.answer, values, context, trouble, value)
+
+
+async def called(function: Function, values: Mapping[str, Any], context: Context, trouble: Trouble, value: Any = None) -> Any:
+    """Run a generated function for a caller."""
+    seen = Seen() if context.user is None or context.operator else await context.seen()
+    return await function.run(connection, values, seen, context, trouble, value)
+
+
+async def one(document: Document, values: Mapping[str, Any], context: Context) -> Any:
+    """The only field of a view, its values already coerced. Raises what went wrong."""
+    plan = document.plan(values, sight_of(context))
+    if plan.reads is None:
+        raise TypeError(document.text)
+    trouble: Trouble = []
+    (found,) = (await called(plan.reads, values, context, trouble)).values()
+    settled(trouble)
+    return found
+
+
+def settled(trouble: Trouble) -> None:
+    """Raise what went wrong, if anything did: REST has no partial answers."""
+    for error in trouble:
+        raise error or TypeError("a value is missing where none may be")

@@ -1,0 +1,161 @@
+"""One function for each kind of field: what it adds to the SELECT of its row, and the expression that shows it."""
+
+from typing import Any
+
+from graphql import get_named_type, is_leaf_type, is_non_null_type
+
+from schema.access import Role
+from schema.fields import Column, Computed, Count, Extreme, Group, One, Realm
+from schema.plan.build import Build, Emit, Place, Sight, living
+from schema.plan.catalog import Declared, column_kind
+from schema.plan.select import Selected
+from schema.plan.values import Project, computing, decoder, leaf, record, wrapped
+
+TALLIED = frozenset({"application", "deployment"})
+"""Tables whose living rows are counted per project in the writing transaction."""
+
+
+def object_of(build: Build, type_: Any, sets: list[Any], place: Place) -> str:
+    """The expression of an object of a row: a dict display."""
+    named = get_named_type(type_)
+    parts = []
+    for item in build.scope.select(named, sets):
+        if item.name == "__typename":
+            shown = repr(named.name)
+        elif item.key == "_links" and build.links:
+            shown = _links(build, place)
+        else:
+            declared = build.catalog.fields[named.name, item.name]
+            shown = build.sources[type(declared.source)](build, place, item, declared)
+        parts.append(f"{item.key!r}: {shown}")
+    return "{" + ", ".join(parts) + "}"
+
+
+def _links(build: Build, place: Place) -> str:
+    parts = []
+    for link in build.links:
+        before, _, after = link.path.partition("{id}")
+        key = place.rows.column(f"{place.alias}.{link.column}")
+        parts.append(f"{link.name!r}: f{before + '{' + key + '}' + after!r}")
+    return "{" + ", ".join(parts) + "}"
+
+
+def plain(build: Build, type_: Any, sets: list[Any]) -> Project:
+    """The projection of a value that Python code returns: scalars, and objects without rows."""
+
+    def inner(bare: Any) -> Project:
+        if is_leaf_type(bare):
+            return leaf(bare)
+        parts: list[tuple[str, str | None, Project | None]] = []
+        for item in build.scope.select(bare, sets):
+            if item.field is None:
+                parts.append((item.key, None, None))
+                continue
+            if build.catalog.target(item.type):
+                raise TypeError(f"{bare.name}.{item.name}: rows cannot be reached from a plain object here")
+            declared = build.catalog.fields[bare.name, item.name]
+            parts.append((item.key, declared.python_name, plain(build, item.type, item.sets)))
+        return record(bare.name, parts)
+
+    return wrapped(type_, inner)
+
+
+def checked(build: Build, place: Place, needs: Role, shown: str, *, consumed: bool = False) -> str:
+    """An expression under the role that it takes where the row lives; a consumed one must run for every row."""
+    if needs <= Role.viewer or build.sight is Sight.everything:
+        return shown
+    roles = "seen.team_roles" if place.entity.realm is Realm.team else "seen.project_roles"
+    holds = f"{roles}.get({place.rows.column(f'{place.alias}.{place.entity.scope}')}, 0) >= {int(needs)}"
+    return f"allowed({holds}, {shown}, trouble)" if consumed else f"({shown} if {holds} else forbidden(trouble))"
+
+
+def stored(build: Build, place: Place, item: Selected, declared: Declared) -> str:
+    """A column as it is."""
+    needs = declared.source.needs if isinstance(declared.source, Column) else Role.viewer
+    column = place.rows.column(f"{place.alias}.{declared.python_name}")
+    kind = column_kind(place.entity, declared.python_name)
+    decode = decoder(kind)
+    if decode is not None and not hasattr(kind, "enum_type"):
+        function = build.code.constant(computing(_same, [decode], plain(build, item.type, item.sets)))
+        column = f"{function}(trouble, {column})"
+    return checked(build, place, needs, column)
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def computed(build: Build, place: Place, item: Selected, declared: Declared) -> str:
+    """A function of columns; a batch one runs once for all rows, when the connection has been given back."""
+    source = declared.source
+    if not isinstance(source, Computed):
+        raise TypeError(declared.name)
+    columns = [place.rows.column(f"{place.alias}.{name}") for name in source.columns]
+    decoders = [decoder(column_kind(place.entity, name)) for name in source.columns]
+    project = plain(build, item.type, item.sets)
+    if not source.batch:
+        function = build.code.constant(computing(source.function, decoders, project))
+        return checked(build, place, source.needs, f"{function}({', '.join(['trouble', *columns])})")
+    build.charge(place.rows.most)
+    found, function = build.code.name("b"), build.code.constant(source.function)
+
+    def island(rows: str) -> None:
+        read = [f"{build.code.constant(decode)}({column})" if decode else column for column, decode in zip(columns, decoders, strict=True)]
+        keys = f"[({', '.join(read)},) for r in {rows}{place.guard}]"
+        build.code.islands.append(f"{found} = await batch({function}, context, trouble, {keys})")
+
+    place.rows.children.append(island)
+    return checked(build, place, source.needs, f"{build.code.constant(project)}(next({found}), trouble)", consumed=True)
+
+
+def one(build: Build, place: Place, item: Selected, declared: Declared) -> str:
+    """The row that this one points to, or the first of those that point here: a join."""
+    source, target = declared.source, declared.target
+    if not isinstance(source, One) or target is None:
+        raise TypeError(declared.name)
+    alias, rows = build.code.name("t"), place.rows
+    if source.order:
+        build.charge(rows.most)
+        column, way = source.order.lstrip("-"), " desc" if source.order.startswith("-") else ""
+        seen = living(target, "y") + build.visible(rows, target, "y")
+        first = f"select y.id from {target.table} y where y.{source.fk} = {place.alias}.id{seen} order by y.{column}{way} limit 1"
+        rows.joins.append(f"left join {target.table} {alias} on {alias}.id = ({first})")
+    else:
+        same = target.scope if source.fk == place.entity.scope and target.realm is place.entity.realm else None
+        seen = build.visible(rows, target, alias, same)
+        rows.joins.append(f"left join {target.table} {alias} on {alias}.id = {place.alias}.{source.fk}{seen}")
+    present = f"{rows.column(f'{alias}.id')} is not None"
+    guard = f"{place.guard} and {present}" if place.guard else f" if {present}"
+    inside = Place(rows, alias, target, guard)
+    shown = object_of(build, item.type, item.sets, inside)
+    return f"({shown} if {present} else {'absent(trouble)' if is_non_null_type(item.type) else None})"
+
+
+def aggregate(build: Build, place: Place, item: Selected, declared: Declared) -> str:
+    """A count, or the smallest or largest value, of the rows that point here: a sub-select, or the counter that is kept."""
+    source, target = declared.source, declared.target
+    if not isinstance(source, Count | Extreme) or target is None:
+        raise TypeError(declared.name)
+    build.charge(place.rows.most)
+    if isinstance(source, Count) and source.fk == target.scope and target.table in TALLIED:
+        return place.rows.column(f"coalesce((select n.{target.table} from tally n where n.project_id = {place.alias}.id), 0)")
+    what = "count(*)" if isinstance(source, Count) else f"{source.kind}(n.{source.column})"
+    via = source.fk if place.entity.realm is target.realm and place.entity.scope == "id" else None
+    seen = living(target, "n") + build.visible(place.rows, target, "n", via)
+    return place.rows.column(f"(select {what} from {target.table} n where n.{source.fk} = {place.alias}.id{seen})")
+
+
+def group(build: Build, place: Place, item: Selected, declared: Declared) -> str:
+    """An object of the same row."""
+    return object_of(build, item.type, item.sets, place)
+
+
+SOURCES: dict[type, Emit] = {
+    type(None): stored,
+    Column: stored,
+    Computed: computed,
+    One: one,
+    Count: aggregate,
+    Extreme: aggregate,
+    Group: group,
+}

@@ -1,0 +1,175 @@
+"""Values at run time: what the database sends, what Python code returns, and what goes wrong with either.
+
+A plan never stops at a field that fails. It puts the exception in the field's place and into `trouble`, and leaves the rest to
+`schema.plan.complete`.
+"""
+
+from collections.abc import Callable, Iterable
+from enum import Enum
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from graphql import GraphQLScalarType, is_list_type, is_non_null_type, is_specified_scalar_type
+from tortoise import fields
+
+from models.secrets import EncryptedJSONField, decrypt
+from schema.errors import Forbidden, NotFound
+
+Trouble = list[Exception | None]
+Project = Callable[[Any, Trouble], Any]
+"""Makes the JSON value of a Python value."""
+
+
+def decoder(kind: fields.Field[Any]) -> Callable[[Any], Any] | None:
+    """What makes a Python value of a column as the driver hands it out, or None when that is one already."""
+    if isinstance(kind, fields.JSONField):
+        return _json
+    if isinstance(kind, EncryptedJSONField):
+        return _secret
+    members: type[Enum] | None = getattr(kind, "enum_type", None)
+    return None if members is None else lambda text: None if text is None else members(text)
+
+
+def _json(text: str | None) -> Any:
+    return None if text is None else msgspec.json.decode(text)
+
+
+def _secret(text: str | None) -> Any:
+    return None if text is None else decrypt(text)
+
+
+def failed(error: Exception, trouble: Trouble) -> Exception:
+    """Stand for a field that could not be had."""
+    trouble.append(error)
+    return error
+
+
+def absent(trouble: Trouble) -> None:
+    """Stand for a value that is missing where none may be."""
+    trouble.append(None)
+
+
+def forbidden(trouble: Trouble) -> Exception:
+    """Stand for a field that takes a higher role where the row lives."""
+    return failed(Forbidden(), trouble)
+
+
+def missing(title: str, singular: str, id: Any, trouble: Trouble) -> Exception:
+    """Stand for a row that does not exist or may not be seen."""
+    shown = str(id)[:64]
+    return failed(NotFound(f"{title} with ID '{shown}' not found", resourceType=singular, resourceId=shown), trouble)
+
+
+def leaf(type_: Any) -> Project:
+    """The projection of a scalar or enum that Python code returned.
+
+    A scalar of ours stays as it is once it has shown that it can be serialised: it is encoded in the same way at the end.
+    """
+    serialize = type_.serialize
+    own = isinstance(type_, GraphQLScalarType) and not is_specified_scalar_type(type_)
+
+    def project(value: Any, trouble: Trouble) -> Any:
+        try:
+            shown = serialize(value)
+        except Exception as error:
+            return failed(error, trouble)
+        return value if own else shown
+
+    return project
+
+
+def many(item: Project) -> Project:
+    """The projection of a list."""
+
+    def project(value: Any, trouble: Trouble) -> Any:
+        return [item(each, trouble) for each in value]
+
+    return project
+
+
+def record(type_name: str, parts: Iterable[tuple[str, str | None, Project | None]]) -> Project:
+    """The projection of a plain object: response key, attribute and projection of each part, or no attribute for `__typename`."""
+    parts = list(parts)
+
+    def project(value: Any, trouble: Trouble) -> Any:
+        return {
+            key: type_name if attribute is None or inner is None else inner(getattr(value, attribute), trouble)
+            for key, attribute, inner in parts
+        }
+
+    return project
+
+
+def nullable(type_: Any, inner: Project) -> Project:
+    """A projection that knows whether there may be nothing, and lets an exception stand."""
+    required = is_non_null_type(type_)
+
+    def project(value: Any, trouble: Trouble) -> Any:
+        if value is None:
+            return absent(trouble) if required else None
+        if isinstance(value, Exception):
+            return failed(value, trouble)
+        return inner(value, trouble)
+
+    return project
+
+
+def wrapped(type_: Any, inner: Callable[[Any], Project]) -> Project:
+    """The projection of a type with its lists and its nulls; `inner` makes that of what they hold."""
+    bare = type_.of_type if is_non_null_type(type_) else type_
+    return nullable(type_, many(wrapped(bare.of_type, inner)) if is_list_type(bare) else inner(bare))
+
+
+def computing(function: Callable[..., Any], decoders: Iterable[Callable[[Any], Any] | None], project: Project) -> Callable[..., Any]:
+    """A function of columns with its projection; what it raises stands in its place."""
+    steps = list(decoders)
+
+    def compute(trouble: Trouble, *columns: Any) -> Any:
+        try:
+            values = [decode(column) if decode else column for decode, column in zip(steps, columns, strict=True)]
+            found = function(*values)
+        except Exception as error:
+            return failed(error, trouble)
+        return project(found, trouble)
+
+    return compute
+
+
+async def batch(function: Callable[..., Any], context: Any, trouble: Trouble, rows: list[tuple[Any, ...]]) -> Iterable[Any]:
+    """What a batch function says of each row; when it fails, its exception for every row."""
+    if not rows:
+        return iter(())
+    try:
+        found: list[Any] = await function(context, rows)
+        if len(found) != len(rows):
+            raise TypeError(f"{function.__qualname__} returned {len(found)} values for {len(rows)} rows")
+    except Exception as error:
+        return iter([error] * len(rows))
+    return iter(found)
+
+
+def allowed(holds: bool, value: Any, trouble: Trouble) -> Any:
+    """A value that was fetched for every row, for those that may be read."""
+    return value if holds else forbidden(trouble)
+
+
+def uuid_of(value: Any) -> UUID | None:
+    """An id in its canonical form, or None."""
+    if isinstance(value, UUID):
+        return value
+    try:
+        found = UUID(value)
+    except ValueError:
+        return None
+    return found if str(found) == value.lower() else None
+
+
+class Typed(dict[str, Any]):
+    """An object behind an interface, which remembers its type for completion."""
+
+    __slots__ = ("type_name",)
+
+    def __init__(self, type_name: str, fields: dict[str, Any]) -> None:
+        super().__init__(fields)
+        self.type_name = type_name

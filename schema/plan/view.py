@@ -1,0 +1,70 @@
+"""Views: what REST shows of an operation's answer, compiled when the surface is bound."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from graphql import SelectionSetNode
+
+from schema.context import Context
+from schema.links import Link
+from schema.operation import Operation
+from schema.page import LARGEST
+from schema.plan.build import Sight
+from schema.plan.catalog import Catalog, answer_type
+from schema.plan.compile import Function, answered
+from schema.plan.document import Document
+from schema.plan.execute import called, one, settled, sight_of
+from schema.plan.outline import Selection
+from schema.plan.select import Scope
+from schema.plan.values import Trouble
+
+WORDS = {"first": "limit", "after": "cursor", "last": "limit", "before": "cursor"}
+"""What REST calls the arguments of a page."""
+SIGHTS = (Sight.everything, Sight.some, Sight.nothing)
+
+
+@dataclass(frozen=True)
+class View:
+    """What REST shows of an operation's answer: the plan of a canned document, or of the value that its function returns."""
+
+    shape: Selection
+    document: Document | None
+    functions: Mapping[Sight, Function]
+
+    async def read(self, values: Mapping[str, Any], context: Context) -> Any:
+        """The JSON value of a read. Raises what went wrong."""
+        if self.document is None:
+            raise TypeError("this view shows what a function returns")
+        return await one(self.document, values, context)
+
+    async def show(self, value: Any, context: Context) -> Any:
+        """The JSON value of what an operation's function returned. Raises what went wrong."""
+        trouble: Trouble = []
+        found = await called(self.functions[sight_of(context)], {}, context, trouble, value)
+        settled(trouble)
+        return found
+
+
+def view_of(
+    catalog: Catalog, operation: Operation[Any], shape: Selection, sets: SelectionSetNode, text: str, links: tuple[Link, ...]
+) -> View:
+    """Compile the view of an operation; `text` selects what `sets` are, links aside. Raises when it does not compile."""
+    if operation.kind == "query" and operation.handler is None:
+        document = Document(catalog, _canned(catalog, operation, text), None, links, WORDS)
+        for sight in SIGHTS:
+            document.plan({"id": "", "first": LARGEST}, sight)
+        return View(shape, document, {})
+    scope, type_ = Scope(catalog.schema, {}, {}), answer_type(catalog, operation)
+    return View(shape, None, {sight: answered(catalog, scope, type_, [sets], sight, links=links) for sight in SIGHTS})
+
+
+def _canned(catalog: Catalog, operation: Operation[Any], text: str) -> str:
+    """A document that reads what an operation reads, each argument a variable."""
+    root = catalog.schema.query_type
+    if root is None:
+        raise TypeError(operation.id)
+    arguments = root.fields[operation.graphql_name].args
+    declared = ", ".join(f"${name}: {argument.type}" for name, argument in arguments.items())
+    passed = ", ".join(f"{name}: ${name}" for name in arguments)
+    return f"query({declared}) {{ answer: {operation.graphql_name}({passed}) {{ {text} }} }}"

@@ -1,0 +1,65 @@
+"""The reference: every declared field by a resolver of its own over Tortoise rows, run by graphql-core. Slow, plain, and independent."""
+
+from inspect import isawaitable
+from typing import Any
+
+from graphql import ExecutionResult, GraphQLResolveInfo, execute, parse
+
+from schema.access import Role
+from schema.context import Context
+from schema.page import relay_window
+from schema.perform import Ask, perform
+from schema.surface import CHAPTERS, ENTITIES, Bound, Surface, bind
+from tests.oracle.resolve import Part, attach, filters_given, page_of
+
+
+class Oracle:
+    """A surface of its own, its fields bound to resolvers."""
+
+    def __init__(self, surface: Surface | None = None) -> None:
+        self.surface = surface or bind(CHAPTERS, ENTITIES)
+        self.schema = self.surface.catalog.schema
+        attach(self.surface.catalog)
+        query = self.schema.query_type
+        assert query is not None
+        query.fields["node"].resolve = self._node
+        for bound in self.surface.operations:
+            if bound.operation.kind == "query":
+                query.fields[bound.operation.graphql_name].resolve = _root(bound)
+
+    async def _node(self, root: Any, info: GraphQLResolveInfo[Context], id: str) -> Any:
+        info.context.require(Role.member)
+        return await info.context.anything(self.surface.catalog.entities.values(), id)
+
+    async def execute(self, text: str, variables: dict[str, Any] | None, context: Context, name: str | None = None) -> ExecutionResult:
+        found = execute(self.schema, parse(text), None, context, variables, name, hide_suggestions=True)
+        result = await found if isawaitable(found) else found
+        assert isinstance(result, ExecutionResult)
+        return result
+
+
+def _root(bound: Bound) -> Any:
+    operation = bound.operation
+
+    async def resolve(root: Any, info: GraphQLResolveInfo[Context], **given: Any) -> Any:
+        context = info.context
+        context.require(operation.needs)
+        if operation.listing is not None and bound.entity is not None:
+            sort = given.get("sort")
+            part = Part(
+                relay_window(given.get("first"), given.get("after"), given.get("last"), given.get("before")),
+                filters_given(operation.listing, given),
+                given.get("search"),
+                sort.value if sort else None,
+                given.get("order"),
+            )
+            rows = await context.visible(bound.entity)
+            return await page_of(f"Query.{operation.graphql_name}", bound.entity, operation.listing, rows, part)
+        if operation.handler is None and bound.entity is not None:
+            return await context.fetch(bound.entity, given["id"], operation.needs)
+        ids = (given[operation.row_argument],) if operation.signature.rows else ()
+        from gateway.graphql import asked
+
+        return await perform(operation, context, bound.entity, Ask(ids, lambda: asked(operation, given)))
+
+    return resolve
