@@ -83,6 +83,31 @@ def graphql_schema() -> None:
 
 
 @app.command
+def explain(query: str, *, variables: str = "{}", member: bool = False) -> None:
+    """Print what a GraphQL query is compiled to: its SQL and the function that shows the rows.
+
+    Parameters
+    ----------
+    query:
+        The document.
+    variables:
+        Its variables, as a JSON object.
+    member:
+        As it runs for somebody who sees some projects only, not for an owner or admin.
+    """
+    from schema.errors import ApiError
+    from schema.plan.build import Sight
+    from schema.plan.document import Refused
+    from schema.plan.explain import explained
+    from schema.surface import surface
+
+    try:
+        _print(explained(surface().catalog, query, json.loads(variables), Sight.some if member else Sight.everything))
+    except (Refused, ApiError, ValueError) as error:
+        sys.exit(f"dokploy: {error}")
+
+
+@app.command
 def doctor() -> int:
     """Check each need of this installation, and say how to meet those that are not met."""
     from gateway.embedded.doctor import examine

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 from graphql import ExecutionResult, GraphQLError
 
+from gateway import metrics
 from gateway.errors import extensions, fact
 from schema.context import Context
 from schema.errors import InvalidInput
@@ -99,7 +100,9 @@ class Runner:
 
     def _result(self, document: Document, request: Asking, answer: Answer, context: Context) -> dict[str, Any]:
         if not answer.trouble and not answer.introspects:
+            metrics.planned.inc()
             return {"data": answer.data}
+        metrics.completed.labels("error" if answer.trouble else "introspection").inc()
         return printed(completed(self._engine.catalog.schema, document, request.variables or {}, answer), context.request_id)
 
     async def _perform(self, operation: Operation[Any], context: Context, given: dict[str, Any]) -> Any:

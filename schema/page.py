@@ -1,6 +1,5 @@
 """Pages: the specification's `data` and `pagination`, and the same as a Relay connection (DECISIONS 7)."""
 
-import asyncio
 import base64
 import binascii
 from collections.abc import Awaitable, Callable
@@ -184,20 +183,8 @@ class Slice:
     after: bool
 
 
-def _once(count: Callable[[], Awaitable[Total]]) -> Callable[[], Awaitable[Total]]:
-    running: list[asyncio.Future[Total]] = []
-
-    async def counted() -> Total:
-        if not running:
-            running.append(asyncio.ensure_future(count()))
-        return await running[0]
-
-    return counted
-
-
 def paged(found: Slice, window: Window, place: Callable[[Any, str], str], counted: Callable[[], Awaitable[Total]]) -> Page[Any]:
     """The page of a slice; `place(row, way)` makes a row's cursor."""
-    counted = _once(counted)
     rows = found.rows
     forward = window.direction is Direction.forward
     return Page(

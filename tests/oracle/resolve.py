@@ -1,5 +1,6 @@
 """Fetching by rows: each declared source of a field as a graphql-core resolver over Tortoise rows and batch loaders."""
 
+from asyncio import shield
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -88,7 +89,7 @@ def _computed(source: Computed) -> Resolver:
             found: list[Any] = await source.function(context, keys)
             return found
 
-        return await context.loader(source, lambda: DataLoader(load_fn=load)).load(values)
+        return await shield(context.loader(source, lambda: DataLoader(load_fn=load)).load(values))
 
     return resolve
 
@@ -117,7 +118,7 @@ def _one(source: One, entity: Entity) -> Resolver:
             rows = {row.pk: row for row in await seen.filter(id__in=keys)}
             return [rows.get(key) for key in keys]
 
-        return await context.loader((entity.title, source), lambda: DataLoader(load_fn=load)).load(key)
+        return await shield(context.loader((entity.title, source), lambda: DataLoader(load_fn=load)).load(key))
 
     return resolve
 

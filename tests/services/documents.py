@@ -56,7 +56,7 @@ class Writer:
     def write(self) -> Written:
         """A query."""
         assert self.schema.query_type is not None
-        body = self._selections(self.schema.query_type, self.dice.choice([5, 6, 7, 8]), 0)
+        body = self._selections(self.schema.query_type, self.dice.choice([6, 7, 8, 9]), 0)
         declared = ", ".join(f"${name}: {type_}" for name, type_ in self.types.items())
         text = f"query Q{f'({declared})' if declared else ''} {body} {' '.join(self.fragments)}"
         return Written(text, self.values, self.fields, self.deepest, self.kinds)
@@ -109,7 +109,7 @@ class Writer:
         away = ("last", "before") if self.dice.random() < 0.6 else ("first", "after")
         for name, argument in names.items():
             required = isinstance(argument.type, GraphQLNonNull)
-            likely = 0.85 if name in ("first", "last") else 0.3
+            likely = 0.7 if name in ("first", "last") else 0.25 if name in ("sort", "order") else 0.1
             if not required and ((name in away and not self.hostile) or self.dice.random() > likely):
                 continue
             given.append(f"{name}: {self._argument(parent, name, argument.type)}")

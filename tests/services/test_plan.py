@@ -16,6 +16,7 @@ from graphql import parse, validate
 from uuid_utils.compat import uuid7
 
 import models
+from gateway import metrics
 from gateway.graphql import Asking, Runner, printed
 from models.lifecycle import TERMINAL
 from schema.context import Caller, Context
@@ -170,16 +171,19 @@ async def run(api: Api, number: int, seed: int) -> Tally:
     world = await made(dice, [api.owner.id, *[person.id for person in people]])
     surface = bind(CHAPTERS, ENTITIES)
     runner, oracle, tally = Runner(surface), Oracle(), Tally()
+    before = metrics.planned._value.get(), metrics.completed.labels("error")._value.get()
     while sum(tally.outcomes.values()) < number:
         hostile = dice.random() < 0.06
         written = Writer(surface.catalog.schema, world.pool, dice, hostile=hostile).write()
         if len(written.text) > 8000 or written.fields < 6 or validate(oracle.schema, parse(written.text)):
             continue
-        outcome, found = await compared(runner, oracle, written, dice.choice([*world.callers, world.callers[0]]))
+        outcome, found = await compared(runner, oracle, written, dice.choice([*world.callers, *world.callers[:1] * 3]))
         tally.add(written, outcome)
         tally.filled += rows(found.get("data")) > 1
         world.pool.cursors += list(cursors(found))
         del world.pool.cursors[:-300]
+    counted = metrics.planned._value.get() - before[0], metrics.completed.labels("error")._value.get() - before[1]
+    assert counted == (tally.outcomes["equal"], tally.outcomes["equal, with errors"])
     return tally
 
 

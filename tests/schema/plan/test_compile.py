@@ -1,0 +1,113 @@
+"""The compiler by itself: what a plan is made of, what it refuses, how it is kept."""
+
+import ast
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from schema.errors import ValidationFailed
+from schema.plan.build import Sight
+from schema.plan.compile import Plan
+from schema.plan.document import MOST_SHAPES, Document, Refused
+from schema.surface import surface
+
+ROOM = Path(__file__).parents[3] / "schema" / "plan"
+
+
+def plan(text: str, sight: Sight = Sight.everything, **values: Any) -> Plan:
+    document = Document(surface().catalog, text, None)
+    return document.plan(document.coerced(values), sight)
+
+
+def sql(text: str, sight: Sight = Sight.everything, **values: Any) -> tuple[str, ...]:
+    found = plan(text, sight, **values).reads
+    return found.statements if found else ()
+
+
+def test_a_list_is_one_statement_and_each_nested_list_one_more() -> None:
+    assert len(sql("{projects {nodes {applications {nodes {lastDeployment {id} deployments {totalCount}}}}}}")) == 3
+
+
+def test_only_what_is_selected_is_read() -> None:
+    (statement,) = sql("{applications {nodes {name}}}")
+    assert statement.startswith("select t.name from (")
+
+
+def test_what_is_skipped_and_what_is_null_leaves_no_trace_in_the_statement() -> None:
+    text = "query($s: Boolean!, $status: ApplicationStatus) {applications(status: $status) {nodes {name image @skip(if: $s)}}}"
+    assert sql(text, s=True) == sql("{applications {nodes {name}}}")
+
+
+def test_a_page_size_is_a_literal() -> None:
+    (statement,) = sql("query($n: Int) {applications(first: $n) {nodes {name}}}", n=7)
+    assert "limit 8" in statement
+
+
+def test_somebody_who_sees_some_projects_never_scans_the_others() -> None:
+    (statement,) = sql("{deployments {nodes {id}}}", Sight.some)
+    assert "unnest($1::uuid[]) p(id) cross join lateral" in statement
+    assert "y.project_id = p.id" in statement
+
+
+def test_nobody_reads_anything_without_logging_in() -> None:
+    assert sql("{applications {nodes {id}} me {id}}", Sight.nothing) == ()
+
+
+@pytest.mark.parametrize("arguments", ["first: 0", "first: -1", "first: 101", "last: 0", "first: 1, last: 1", 'first: 1, before: "x"'])
+def test_a_page_that_cannot_be_is_refused_before_anything_runs(arguments: str) -> None:
+    with pytest.raises(ValidationFailed):
+        plan(f"{{applications({arguments}) {{nodes {{id}}}}}}")
+
+
+def test_a_document_that_asks_for_too_much_is_refused() -> None:
+    nested = "{projects(first: 100) {nodes {applications(first: 100) {nodes {deployments(first: 100) {nodes {id}}}}}}}"
+    with pytest.raises(ValidationFailed) as refused:
+        plan(nested)
+    assert refused.value.problems[0]["constraint"] == "cost"
+
+
+def test_the_cost_counts_rows_and_sub_selects() -> None:
+    assert plan("{projects(first: 10) {nodes {applications(first: 5) {nodes {lastDeployment {id}}}}}}").cost == 10 + 50 + 50
+
+
+def test_a_document_keeps_a_bounded_number_of_plans() -> None:
+    document = Document(surface().catalog, "query($n: Int) {applications(first: $n) {nodes {id}}}", None)
+    for size in range(1, 100):
+        document.plan({"n": size}, Sight.some)
+    assert len(document._plans) <= MOST_SHAPES
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("query($n: Int) {applications(first: $n) {nodes {id}}}", {"n": "1"}),
+        ("query($n: Int) {applications(first: $n) {nodes {id}}}", {"n": 2**31}),
+        ("query($s: ApplicationStatus) {applications(status: $s) {nodes {id}}}", {"s": "sleepy"}),
+        ("query($s: [ApplicationStatus!]) {applications(statusIn: $s) {nodes {id}}}", {"s": [None]}),
+        ("query($id: ID!) {application(id: $id) {id}}", {}),
+        ("query($id: ID!) {application(id: $id) {id}}", {"id": None}),
+        ("query($at: DateTime) {applications(createdFrom: $at) {nodes {id}}}", {"at": "yesterday"}),
+    ],
+)
+def test_a_variable_of_the_wrong_type_is_refused(text: str, values: dict[str, Any]) -> None:
+    document = Document(surface().catalog, text, None)
+    with pytest.raises(Refused):
+        document.coerced(values)
+
+
+def test_response_keys_reach_the_source_as_literals_only() -> None:
+    found = plan("{_x: applications {n__: nodes {__class__: name}}}").reads
+    assert found is not None
+    assert "'__class__': r[0]" in found.source
+
+
+def test_the_compiler_stays_small() -> None:
+    lines = 0
+    for path in ROOM.glob("*.py"):
+        text = path.read_text()
+        lines += len(text.splitlines())
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                assert (node.end_lineno or 0) - node.lineno < 50, f"{path.name}: {node.name}"
+    assert lines < 2000
