@@ -70,7 +70,7 @@ def _document(query: str, **variables: Any) -> Asked:
 
 
 def _page(answer: Any) -> Any:
-    if set(answer["pagination"]) != {"hasMore", "nextCursor", "prevCursor", "total"}:
+    if set(answer["pagination"]) != {"hasMore", "nextCursor", "prevCursor", "total", "totalCapped"}:
         raise KeyError("pagination")
     return answer["data"]
 

@@ -7,7 +7,6 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -25,7 +24,6 @@ from models.database import connected, credentials
 from models.secrets import decrypt
 from models.settings import settings
 from schema.application_inputs import MASK
-from schema.fields import Realm
 
 OPEN = os.environ.get("BENCH_SCOPE") == "tenant"
 _encode = msgspec.json.Encoder().encode
@@ -36,8 +34,8 @@ _json = msgspec.json.Decoder().decode
 async def sight(request: Request) -> list[UUID] | None:
     """The projects the caller sees, None for all of them: the product's own answer."""
     context = await context_of(request)
-    projects = await context.roles(Realm.project)
-    return None if context.operator else list(projects)
+    projects = (await context.seen()).projects
+    return None if context.operator else projects
 
 
 class _NoReset(asyncpg.Connection):  # type: ignore[misc]
@@ -79,12 +77,6 @@ def _answer(value: Any) -> Response:
     return Response(_encode(value), media_type="application/json")
 
 
-def _instant(at: datetime) -> msgspec.Raw:
-    """A time to the millisecond, as the product prints it: cut from what msgspec writes, which is four times as fast as `isoformat`."""
-    text = _encode(at)
-    return msgspec.Raw(text[:_MILLISECONDS] + b'Z"' if len(text) > _MILLISECONDS else text)
-
-
 def _item(row: Any) -> dict[str, Any]:
     path = f"/api/applications/{row[0]}"
     return {
@@ -95,8 +87,8 @@ def _item(row: Any) -> dict[str, Any]:
         "status": row[4],
         "replicas": row[5],
         "healthStatus": row[6],
-        "createdAt": _instant(row[7]),
-        "lastDeployment": {"id": row[8], "status": row[9], "createdAt": _instant(row[10])} if row[8] else None,
+        "createdAt": row[7],
+        "lastDeployment": {"id": row[8], "status": row[9], "createdAt": row[10]} if row[8] else None,
         "_links": {"self": path, "deploy": f"{path}/deploy"},
     }
 
@@ -145,10 +137,10 @@ def _detail(row: Any) -> dict[str, Any]:
             "buildPath": source["build_path"],
             "dockerfile": source["dockerfile"],
             "lastCommitSha": row["last_commit_sha"],
-            "lastSync": row["last_sync"] and _instant(row["last_sync"]),
+            "lastSync": row["last_sync"],
         },
-        "createdAt": _instant(row["created_at"]),
-        "updatedAt": _instant(row["updated_at"]),
+        "createdAt": row["created_at"],
+        "updatedAt": row["updated_at"],
         "_links": {"self": path, "deploy": f"{path}/deploy"},
     }
 
@@ -164,7 +156,7 @@ async def applications(request: Request) -> Response:
     return _answer(
         {
             "data": [_item(row) for row in rows[:20]],
-            "pagination": {"hasMore": more, "nextCursor": "x" if more else None, "prevCursor": None, "total": total},
+            "pagination": {"hasMore": more, "nextCursor": "x" if more else None, "prevCursor": None, "total": total, "totalCapped": False},
         }
     )
 
@@ -209,8 +201,8 @@ def _kid(row: Any) -> dict[str, Any]:
         "id": row[1],
         "name": row[2],
         "status": row[5],
-        "createdAt": _instant(row[8]),
-        "lastDeployment": {"id": row[9], "status": row[10], "createdAt": _instant(row[11])} if row[9] else None,
+        "createdAt": row[8],
+        "lastDeployment": {"id": row[9], "status": row[10], "createdAt": row[11]} if row[9] else None,
     }
 
 
