@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.errors import error_response
@@ -46,7 +47,7 @@ class Errors:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer in place of what raised, unless an answer has begun."""
+        """Answer in place of what raised, unless an answer has begun or nobody is there any more."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -59,6 +60,8 @@ class Errors:
 
         try:
             await self.app(scope, receive, watched)
+        except ClientDisconnect:
+            return
         except Exception as error:
             if started:
                 raise
