@@ -76,7 +76,7 @@ class Runner:
     """Runs documents against the surface."""
 
     def __init__(self, surface: Surface) -> None:
-        self._bound = {id(bound.operation): bound for bound in surface.operations}
+        self._bound = {bound.operation.id: bound for bound in surface.operations}
         self._engine = Engine(surface.catalog, self._perform)
         attach(surface.catalog.schema)
 
@@ -107,13 +107,13 @@ class Runner:
 
     async def _perform(self, operation: Operation[Any], context: Context, given: dict[str, Any]) -> Any:
         ids = (given[operation.row_argument],) if operation.signature.rows else ()
-        value = await perform(operation, context, self._bound[id(operation)].entity, Ask(ids, lambda: asked(operation, given)))
+        value = await perform(operation, context, self._bound[operation.id].entity, Ask(ids, lambda: asked(operation, given)))
         return True if operation.signature.returns is None else value
 
     async def _follow(self, operation: Operation[Any], context: Context, given: dict[str, Any]) -> AsyncIterator[Any]:
         if operation.handler is None:
             raise TypeError(f"{operation.id} is not a stream")
         ids = (given[operation.row_argument],) if operation.signature.rows else ()
-        rows = await admit(operation, context, self._bound[id(operation)].entity, ids)
+        rows = await admit(operation, context, self._bound[operation.id].entity, ids)
         stream: AsyncIterator[Any] = operation.handler(context, *rows, **asked(operation, given).arguments)
         return stream

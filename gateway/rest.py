@@ -109,7 +109,6 @@ async def _answer(bound: Bound, request: Request) -> Response:
     value = await perform(operation, context, bound.entity, Ask(ids, lambda: _asked(operation, request, body)))
     if view is None:
         return Response(status_code=operation.status)
-    context.forget()
     return Response(msgspec.json.encode(await view.show(value, context)), operation.status, media_type="application/json")
 
 

@@ -50,8 +50,11 @@ async def perform(operation: Operation[Any], context: Context, entity: Entity | 
         raise TypeError(f"{operation.id} is read by its plan")
     given = {} if asked.input is None else {"input": asked.input}
     try:
-        return await operation.handler(context, *rows, **given, **asked.arguments)
+        value = await operation.handler(context, *rows, **given, **asked.arguments)
     except workers.Impossible as error:
         raise UnprocessableEntity(str(error), reason=error.reason) from error
     except workers.Contradiction as error:
         raise Conflict(str(error), reason=error.reason) from error
+    if operation.kind == "mutation":
+        context.forget()
+    return value

@@ -28,8 +28,7 @@ class Sight(Enum):
 class Rows:
     """One SELECT under construction; its rows are the variable `r` of the generated expressions."""
 
-    def __init__(self, entity: Entity, most: int) -> None:
-        self.entity = entity
+    def __init__(self, most: int) -> None:
         self.most = most
         """How many rows it can have."""
         self.columns: dict[str, int] = {}

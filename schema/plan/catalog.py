@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from graphql import GraphQLEnumType, GraphQLObjectType, GraphQLOutputType, GraphQLSchema, get_named_type, is_non_null_type
+from graphql import GraphQLEnumType, GraphQLObjectType, GraphQLOutputType, GraphQLSchema, OperationType, get_named_type, is_non_null_type
 from strawberry.types.field import StrawberryField
 
 from schema.access import Role
@@ -36,6 +36,13 @@ class Catalog:
     fields: Mapping[tuple[str, str], Declared]
     """By type and name."""
 
+    def root(self, kind: str) -> GraphQLObjectType:
+        """The root type of `query`, `mutation` or `subscription`. Raises `WrongDeclaration` when the schema has none."""
+        found = self.schema.get_root_type(OperationType(kind))
+        if found is None:
+            raise WrongDeclaration(f"there is no {kind} type")
+        return found
+
     def target(self, type_: Any) -> Entity | None:
         """The entity that a type, or the nodes of a page, belong to."""
         return _target(get_named_type(type_), self.entities)
@@ -66,20 +73,15 @@ def catalog(schema: GraphQLSchema, entities: Mapping[str, Entity], operations: I
 
 def answer_type(catalog: Catalog, operation: Operation[Any]) -> GraphQLOutputType:
     """The type of an operation's root field."""
-    schema = catalog.schema
-    root = {"query": schema.query_type, "mutation": schema.mutation_type, "subscription": schema.subscription_type}[operation.kind]
-    if root is None:
-        raise WrongDeclaration(f"{operation.id}: there is no {operation.kind} type")
-    found: GraphQLOutputType = root.fields[operation.graphql_name].type
+    found: GraphQLOutputType = catalog.root(operation.kind).fields[operation.graphql_name].type
     return found
 
 
 def sorts(catalog: Catalog, operation: Operation[Any]) -> dict[str, Any]:
     """What a list can be sorted by, by the names that clients use."""
-    root = catalog.schema.query_type
-    if operation.listing is None or root is None:
+    if operation.listing is None:
         return {}
-    type_ = get_named_type(root.fields[operation.graphql_name].args["sort"].type)
+    type_ = get_named_type(catalog.root("query").fields[operation.graphql_name].args["sort"].type)
     return {name: type_.parse_value(name) for name in type_.values} if isinstance(type_, GraphQLEnumType) else {}
 
 

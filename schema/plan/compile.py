@@ -12,7 +12,7 @@ from schema.fields import Listing
 from schema.links import Link
 from schema.operation import Operation
 from schema.plan import values
-from schema.plan.build import Build, Sight
+from schema.plan.build import Build, Emit, Sight
 from schema.plan.catalog import Catalog
 from schema.plan.lists import get, node, related_page, root_page, row
 from schema.plan.select import Scope, Selected
@@ -20,6 +20,8 @@ from schema.plan.sources import SOURCES, plain
 
 RUNTIME: dict[str, Any] = {name: getattr(values, name) for name in ("absent", "forbidden", "allowed", "batch")}
 """What generated source may call."""
+
+EMITTERS: Mapping[type, Emit] = SOURCES | {Listing: related_page}
 
 INTROSPECTION = frozenset({"__schema", "__type"})
 
@@ -57,7 +59,7 @@ class Plan:
 
 
 def _build(catalog: Catalog, scope: Scope, sight: Sight, links: tuple[Link, ...], words: Mapping[str, str]) -> Build:
-    return Build(catalog, scope, sight, SOURCES | {Listing: related_page}, links, words)
+    return Build(catalog, scope, sight, EMITTERS, links, words)
 
 
 def _function(build: Build, result: str) -> Function:
@@ -81,9 +83,7 @@ def compiled(
     Raises `ValidationFailed` for arguments that no page can have, and for a document that asks for too much.
     """
     kind = operation.operation.value
-    root = {"query": catalog.schema.query_type, "mutation": catalog.schema.mutation_type}.get(kind, catalog.schema.subscription_type)
-    if root is None:
-        raise TypeError(f"there is no {kind}")
+    root = catalog.root(kind)
     build = _build(catalog, scope, sight, links, words or {})
     parts, asks, keys, introspects = [], [], [], False
     for item in scope.select(root, [operation.selection_set]):

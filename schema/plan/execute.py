@@ -110,18 +110,13 @@ class Engine:
 
     def arguments(self, kind: str, ask: Ask, values: dict[str, Any]) -> dict[str, Any]:
         """The arguments of a root field. Raises `GraphQLError`."""
-        schema = self.catalog.schema
-        root = schema.mutation_type if kind == "mutation" else schema.subscription_type if kind == "subscription" else schema.query_type
-        if root is None:
-            raise TypeError(kind)
-        return get_argument_values(root.fields[ask.node.name.value], ask.node, VariableValues({}, values), hide_suggestions=True)
+        declared = self.catalog.root(kind).fields[ask.node.name.value]
+        return get_argument_values(declared, ask.node, VariableValues({}, values), hide_suggestions=True)
 
     async def shown(self, ask: Ask, value: Any, values: Mapping[str, Any], context: Context, trouble: Trouble) -> Any:
         """What an operation's function returned, seen through the selection."""
         if value is None:
             return absent(trouble) if ask.required else None
-        if ask.operation.kind == "mutation":
-            context.forget()
         return await called(ask.answer, values, context, trouble, value)
 
 

@@ -26,7 +26,7 @@ def root_page(build: Build, item: Selected, listing: Listing, target: Entity, na
     page = asked(build, item, listing, target, name)
     size, found, total = page.window.size, build.code.name("g"), build.code.name("n")
     build.charge(size)
-    rows = Rows(target, size)
+    rows = Rows(size)
     where = living(target, "y") + filtered(build, rows, page, "y")
     beyond_cursor = _cursor(build, rows, page, "y")
     counted: list[str] = []
@@ -77,7 +77,7 @@ def _empty_total(build: Build, page: Asked, sees: str) -> str:
     """The expression of the total when the page has no rows: 0 on the first page, else it has to be asked for."""
     if page.cursor is None:
         return "0"
-    rows = Rows(page.target, 1)
+    rows = Rows(1)
     where = living(page.target, "y") + filtered(build, rows, page, "y")
     counted = build.fetched(f"select {_count(build, rows, page, where)}", rows)
     return f"(({counted})[0][0] if {sees} else 0)" if sees else f"({counted})[0][0]"
@@ -104,7 +104,7 @@ def related_page(build: Build, place: Place, item: Selected, declared: Declared)
             counted.append(place.rows.column(f"(select count(*) from ({one}{limit}) n)"))
         return total
 
-    rows = Rows(target, most)
+    rows = Rows(most)
     shown = page_object(build, page, rows, count)
 
     def fetch(parents: str) -> None:
@@ -134,7 +134,7 @@ def row(build: Build, type_: Any, sets: list[Any], target: Entity, id: str, seen
 
     `seen` makes the condition that it may be seen; nothing is fetched unless `condition` holds.
     """
-    rows, found = Rows(target, 1), build.code.name("g")
+    rows, found = Rows(1), build.code.name("g")
     build.charge(1)
     number = rows.bind(id)
     shown = object_of(build, type_, sets, Place(rows, "t", target))
@@ -170,7 +170,7 @@ def node(build: Build, item: Selected) -> str:
     code.arguments.append(f"{id} = {code.constant(uuid_of)}({build.value(item, 'id') or repr('')})")
     entities = build.catalog.entities
     lookup = " union all ".join(f"select '{title}' from {entity.table} where id = $1" for title, entity in entities.items())
-    ask = Rows(next(iter(entities.values())), 1)
+    ask = Rows(1)
     ask.bind(id)
     code.statements.append(f"{kind} = {build.fetched(lookup, ask, f'{id} is not None')}")
     code.statements.append(f"{kind} = {kind}[0][0] if {kind} else None")

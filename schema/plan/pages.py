@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from schema.fields import Entity, Listing
-from schema.inputs import clean, refuse
+from schema.inputs import checked, refuse
 from schema.names import api_name
 from schema.page import MOST_COUNTED, Direction, Window, relay_window
 from schema.plan.build import Build, Place, Rows
@@ -63,7 +63,7 @@ def filtered(build: Build, rows: Rows, asked: Asked, alias: str) -> str:
         found += f" and {alias}.{each.column} {_OPERATORS[each.operator].format(rows.bind(value))}"
     text = build.value(asked.item, "search") if asked.listing.search else None
     if text is not None:
-        words = rows.bind(_argument(build, text, _text))
+        words = rows.bind(_argument(build, text, partial(checked, str, "search")))
         found += f" and trigrams({alias}.name) @> trigrams({words}) and position(lower({words}) in lower({alias}.name)) > 0"
     return found
 
@@ -77,10 +77,6 @@ def _argument(build: Build, value: str, read: Callable[[Any], Any]) -> str:
 
 def _id(name: str, value: Any) -> UUID:
     return uuid_of(value) or refuse(name, "type", "must be a valid id", value)
-
-
-def _text(value: str) -> str:
-    return value if clean(value) else refuse("search", "text", "may not contain NUL characters or lone surrogates")
 
 
 def cut(rows: list[Any], size: int, backward: bool) -> tuple[bool, list[Any]]:

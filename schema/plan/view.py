@@ -61,10 +61,7 @@ def view_of(
 
 def _canned(catalog: Catalog, operation: Operation[Any], text: str) -> str:
     """A document that reads what an operation reads, each argument a variable."""
-    root = catalog.schema.query_type
-    if root is None:
-        raise TypeError(operation.id)
-    arguments = root.fields[operation.graphql_name].args
+    arguments = catalog.root("query").fields[operation.graphql_name].args
     declared = ", ".join(f"${name}: {argument.type}" for name, argument in arguments.items())
     passed = ", ".join(f"{name}: ${name}" for name in arguments)
     return f"query({declared}) {{ answer: {operation.graphql_name}({passed}) {{ {text} }} }}"
