@@ -4,24 +4,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic.alias_generators import to_snake as snake
-
 from schema.names import api_name
 from schema.operation import Operation, Resource
 
 
 @dataclass(frozen=True)
 class Link:
-    """A link of one answer: the other operation's path, and the answer's key that holds the id in it."""
+    """A link of one answer: the other operation's path, and the column of the answer's row that holds the id in it."""
 
     name: str
     path: str
-    key: str
-
-    @property
-    def column(self) -> str:
-        """The column that holds the id."""
-        return self.key.lstrip("_") if self.key == "_id" else snake(self.key.lstrip("_"))
+    column: str
 
 
 @dataclass(frozen=True)
@@ -33,9 +26,8 @@ class Links:
 
     @property
     def selection(self) -> str:
-        """What a view selects for the links, under keys of their own."""
-        keys = dict.fromkeys(link.key for link in self.links)
-        return " ".join(f"{key}: {key.lstrip('_')}" for key in keys)
+        """The fields that the links need."""
+        return " ".join(dict.fromkeys(api_name(link.column) for link in self.links))
 
 
 def links_of(operation: Operation[Any], item: Resource, operations: Mapping[str, Operation[Any]], prefix: str) -> Links:
@@ -47,5 +39,5 @@ def links_of(operation: Operation[Any], item: Resource, operations: Mapping[str,
             missing.append(name)
             continue
         own = other.chapter is item
-        found.append(Link(name, prefix + other.path, "_id" if own else f"_{api_name(f'{other.chapter.singular}_id')}"))
+        found.append(Link(name, prefix + other.path, "id" if own else f"{other.chapter.singular}_id"))
     return Links(tuple(found), tuple(missing))

@@ -85,8 +85,9 @@ def _view(catalog: Catalog, operation: Operation[Any], links: Links) -> View | N
     if not text.strip():
         return None
     type_ = answer_type(catalog, operation)
-    shape, _ = outlined(operation.id, type_, page.format(item=f"{operation.view or ''} {links.selection}"))
-    _, sets = outlined(operation.id, type_, text)
+    if links.links:
+        outlined(operation.id, type_, page.format(item=links.selection))
+    shape, sets = outlined(operation.id, type_, text)
     return view_of(catalog, operation, shape, sets, text, links.links)
 
 

@@ -109,9 +109,9 @@ class Build:
             return f"{self.code.constant(argument.value)}(v)"
         return self.code.constant(argument.constant)
 
-    def visible(self, rows: Rows, entity: Entity, alias: str, via: str | None = None) -> str:
-        """The condition that a row may be seen; empty where the parent, itself seen, was reached over the same scope."""
-        if self.sight is Sight.everything or entity.realm is Realm.person or via == entity.scope:
+    def visible(self, rows: Rows, entity: Entity, alias: str, *, inherited: bool = False) -> str:
+        """The condition that a row may be seen; none where its parent, itself seen, belongs to the same project or team."""
+        if self.sight is Sight.everything or entity.realm is Realm.person or inherited:
             return ""
         return f" and {alias}.{entity.scope} = any({rows.bind(self.seen(entity))})"
 
@@ -119,6 +119,11 @@ class Build:
     def seen(entity: Entity) -> str:
         """The expression of the set that decides over an entity."""
         return "seen.teams" if entity.realm is Realm.team else "seen.projects"
+
+
+def inherits(parent: Entity, fk: str, target: Entity) -> bool:
+    """Whether the rows that point to a parent by `fk` are seen by whoever sees it: it is the project or team they belong to."""
+    return parent.realm is target.realm and parent.scope == "id" and fk == target.scope
 
 
 def living(entity: Entity, alias: str) -> str:

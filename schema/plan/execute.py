@@ -124,20 +124,3 @@ async def called(function: Function, values: Mapping[str, Any], context: Context
     """Run a generated function for a caller."""
     seen = Seen() if context.user is None or context.operator else await context.seen()
     return await function.run(connection, values, seen, context, trouble, value)
-
-
-async def one(document: Document, values: Mapping[str, Any], context: Context) -> Any:
-    """The only field of a view, its values already coerced. Raises what went wrong."""
-    plan = document.plan(values, sight_of(context))
-    if plan.reads is None:
-        raise TypeError(document.text)
-    trouble: Trouble = []
-    (found,) = (await called(plan.reads, values, context, trouble)).values()
-    settled(trouble)
-    return found
-
-
-def settled(trouble: Trouble) -> None:
-    """Raise what went wrong, if anything did: REST has no partial answers."""
-    for error in trouble:
-        raise error or TypeError("a value is missing where none may be")

@@ -6,7 +6,7 @@ from typing import Any
 
 from schema.fields import Entity, Listing, Realm
 from schema.page import MOST_COUNTED
-from schema.plan.build import Build, Place, Rows, Sight, living
+from schema.plan.build import Build, Place, Rows, Sight, inherits, living
 from schema.plan.catalog import Declared
 from schema.plan.keyset import beyond
 from schema.plan.pages import Asked, asked, cut, filtered, page_object, parted
@@ -93,12 +93,14 @@ def related_page(build: Build, place: Place, item: Selected, declared: Declared)
     build.charge(most)
     found, total, pages = build.code.name("g"), build.code.name("n"), build.code.name("p")
     key, counted = place.rows.column(f"{place.alias}.id"), list[str]()
-    via = source.fk if place.entity.realm is target.realm and place.entity.scope == "id" else None
+    inherited = inherits(place.entity, str(source.fk), target)
 
     def count() -> str:
         if not counted:
             build.charge(place.rows.most)
-            where = filtered(build, place.rows, page, "n") + living(target, "n") + build.visible(place.rows, target, "n", via)
+            where = (
+                filtered(build, place.rows, page, "n") + living(target, "n") + build.visible(place.rows, target, "n", inherited=inherited)
+            )
             one = f"select 1 from {target.table} n where n.{source.fk} = {place.alias}.id{where}"
             limit = f" limit {MOST_COUNTED + 1}" if page.narrowed else ""
             counted.append(place.rows.column(f"(select count(*) from ({one}{limit}) n)"))
@@ -111,7 +113,7 @@ def related_page(build: Build, place: Place, item: Selected, declared: Declared)
         keys, lines = build.code.name("i"), build.code.statements
         lines.append(f"{keys} = [{key} for r in {parents}{place.guard}]")
         number = rows.bind(keys)
-        where = living(target, "y") + filtered(build, rows, page, "y") + build.visible(rows, target, "y", via)
+        where = living(target, "y") + filtered(build, rows, page, "y") + build.visible(rows, target, "y", inherited=inherited)
         where += _cursor(build, rows, page, "y")
         by = page.order.by
         inner = f"select * from {target.table} y where y.{source.fk} = k.id{where} order by {by('y')} limit {size + 1}"

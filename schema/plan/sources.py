@@ -6,10 +6,10 @@ from graphql import get_named_type, is_leaf_type, is_non_null_type
 
 from schema.access import Role
 from schema.fields import Column, Computed, Count, Extreme, Group, One, Realm
-from schema.plan.build import Build, Emit, Place, Sight, living
+from schema.plan.build import Build, Emit, Place, Sight, inherits, living
 from schema.plan.catalog import Declared, column_kind
 from schema.plan.select import Selected
-from schema.plan.values import Project, computing, decoder, leaf, record, wrapped
+from schema.plan.values import Project, computing, decoder, leaf, reader, record, wrapped
 
 TALLIED = frozenset({"application", "deployment"})
 """Tables whose living rows are counted per project in the writing transaction."""
@@ -73,9 +73,8 @@ def stored(build: Build, place: Place, item: Selected, declared: Declared) -> st
     """A column as it is."""
     needs = declared.source.needs if isinstance(declared.source, Column) else Role.viewer
     column = place.rows.column(f"{place.alias}.{declared.python_name}")
-    kind = column_kind(place.entity, declared.python_name)
-    decode = decoder(kind)
-    if decode is not None and not hasattr(kind, "enum_type"):
+    decode = decoder(column_kind(place.entity, declared.python_name))
+    if decode is not None:
         function = build.code.constant(computing(_same, [decode], plain(build, item.type, item.sets)))
         column = f"{function}(trouble, {column})"
     return checked(build, place, needs, column)
@@ -91,7 +90,7 @@ def computed(build: Build, place: Place, item: Selected, declared: Declared) -> 
     if not isinstance(source, Computed):
         raise TypeError(declared.name)
     columns = [place.rows.column(f"{place.alias}.{name}") for name in source.columns]
-    decoders = [decoder(column_kind(place.entity, name)) for name in source.columns]
+    decoders = [reader(column_kind(place.entity, name)) for name in source.columns]
     project = plain(build, item.type, item.sets)
     if not source.batch:
         function = build.code.constant(computing(source.function, decoders, project))
@@ -121,8 +120,7 @@ def one(build: Build, place: Place, item: Selected, declared: Declared) -> str:
         first = f"select y.id from {target.table} y where y.{source.fk} = {place.alias}.id{seen} order by y.{column}{way} limit 1"
         rows.joins.append(f"left join {target.table} {alias} on {alias}.id = ({first})")
     else:
-        same = target.scope if source.fk == place.entity.scope and target.realm is place.entity.realm else None
-        seen = build.visible(rows, target, alias, same)
+        seen = build.visible(rows, target, alias, inherited=inherits(target, source.fk, place.entity))
         rows.joins.append(f"left join {target.table} {alias} on {alias}.id = {place.alias}.{source.fk}{seen}")
     present = f"{rows.column(f'{alias}.id')} is not None"
     guard = f"{place.guard} and {present}" if place.guard else f" if {present}"
@@ -140,8 +138,8 @@ def aggregate(build: Build, place: Place, item: Selected, declared: Declared) ->
     if isinstance(source, Count) and source.fk == target.scope and target.table in TALLIED:
         return place.rows.column(f"coalesce((select n.{target.table} from tally n where n.project_id = {place.alias}.id), 0)")
     what = "count(*)" if isinstance(source, Count) else f"{source.kind}(n.{source.column})"
-    via = source.fk if place.entity.realm is target.realm and place.entity.scope == "id" else None
-    seen = living(target, "n") + build.visible(place.rows, target, "n", via)
+    inherited = inherits(place.entity, source.fk, target)
+    seen = living(target, "n") + build.visible(place.rows, target, "n", inherited=inherited)
     return place.rows.column(f"(select {what} from {target.table} n where n.{source.fk} = {place.alias}.id{seen})")
 
 

@@ -25,10 +25,13 @@ def decoder(kind: fields.Field[Any]) -> Callable[[Any], Any] | None:
     """What makes a Python value of a column as the driver hands it out, or None when that is one already."""
     if isinstance(kind, fields.JSONField):
         return _json
-    if isinstance(kind, EncryptedJSONField):
-        return _secret
+    return _secret if isinstance(kind, EncryptedJSONField) else None
+
+
+def reader(kind: fields.Field[Any]) -> Callable[[Any], Any] | None:
+    """What makes of a column the value that a function of ours takes: as `decoder`, and a member of an enum."""
     members: type[Enum] | None = getattr(kind, "enum_type", None)
-    return None if members is None else lambda text: None if text is None else members(text)
+    return decoder(kind) if members is None else lambda text: None if text is None else members(text)
 
 
 def _json(text: str | None) -> Any:

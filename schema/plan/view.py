@@ -14,7 +14,7 @@ from schema.plan.build import Sight
 from schema.plan.catalog import Catalog, answer_type
 from schema.plan.compile import Function, answered
 from schema.plan.document import Document
-from schema.plan.execute import called, one, settled, sight_of
+from schema.plan.execute import called, sight_of
 from schema.plan.outline import Selection
 from schema.plan.select import Scope
 from schema.plan.values import Trouble
@@ -36,14 +36,26 @@ class View:
         """The JSON value of a read. Raises what went wrong."""
         if self.document is None:
             raise TypeError("this view shows what a function returns")
-        return await one(self.document, values, context)
+        plan = self.document.plan(values, sight_of(context))
+        if plan.reads is None:
+            raise TypeError(self.document.text)
+        trouble: Trouble = []
+        (found,) = (await called(plan.reads, values, context, trouble)).values()
+        _settle(trouble)
+        return found
 
     async def show(self, value: Any, context: Context) -> Any:
         """The JSON value of what an operation's function returned. Raises what went wrong."""
         trouble: Trouble = []
         found = await called(self.functions[sight_of(context)], {}, context, trouble, value)
-        settled(trouble)
+        _settle(trouble)
         return found
+
+
+def _settle(trouble: Trouble) -> None:
+    """Raise what went wrong, if anything did: REST has no partial answers."""
+    for error in trouble:
+        raise error or TypeError("a value is missing where none may be")
 
 
 def view_of(
