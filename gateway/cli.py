@@ -95,7 +95,7 @@ def explain(query: str, *, variables: str = "{}", member: bool = False) -> None:
     member:
         As it runs for somebody who sees some projects only, not for an owner or admin.
     """
-    from schema.errors import ApiError
+    from schema.errors import ValidationFailed
     from schema.plan.build import Sight
     from schema.plan.document import Refused
     from schema.plan.explain import explained
@@ -103,7 +103,9 @@ def explain(query: str, *, variables: str = "{}", member: bool = False) -> None:
 
     try:
         _print(explained(surface().catalog, query, json.loads(variables), Sight.some if member else Sight.everything))
-    except (Refused, ApiError, ValueError) as error:
+    except ValidationFailed as error:
+        sys.exit(f"dokploy: {'; '.join(problem['message'] for problem in error.problems)}")
+    except (Refused, ValueError) as error:
         sys.exit(f"dokploy: {error}")
 
 

@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute, Route
 from gateway.auth import context_of
 from gateway.body import json_body
 from schema.context import Context
-from schema.errors import ValidationFailed
+from schema.errors import Problem, ValidationFailed
 from schema.inputs import decoded, parameter, problem
 from schema.names import api_name
 from schema.operation import Operation
@@ -36,24 +36,34 @@ def query_types(operation: Operation[Any]) -> dict[str, Any]:
     return found
 
 
+def _many(annotation: Any) -> bool:
+    """Whether a parameter is a list."""
+    return get_origin(annotation) is list
+
+
 def _parameter(annotation: Any, name: str, given: list[str]) -> Any:
     """The value of a parameter; one that is a list is named once for each item. Raises `ValidationFailed`."""
-    if get_origin(annotation) is list:
+    if _many(annotation):
         return [parameter(get_args(annotation)[0], name, each) for each in given]
     return parameter(annotation, name, given[0])
 
 
-def _query(operation: Operation[Any], request: Request) -> dict[str, Any]:
-    types, values, wrong = query_types(operation), {}, []
+Types = dict[str, Any]
+"""The query parameters of an operation, as `query_types` reads them off it: once, when the routes are made."""
+
+
+def _query(operation: Operation[Any], types: Types, request: Request) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    wrong: list[Problem] = []
     for name in dict.fromkeys(request.query_params):
-        given = request.query_params.getlist(name)
-        if name not in types:
+        given, type_ = request.query_params.getlist(name), types.get(name)
+        if type_ is None:
             wrong.append(problem([name], "unknown", "is not a known parameter"))
-        elif len(given) > 1 and get_origin(types[name]) is not list:
+        elif len(given) > 1 and not _many(type_):
             wrong.append(problem([name], "unique", "may be given once"))
         else:
             try:
-                values[name] = _parameter(types[name], name, given)
+                values[name] = _parameter(type_, name, given)
             except ValidationFailed as error:
                 wrong += error.problems
     for each in operation.signature.parameters:
@@ -67,17 +77,16 @@ def _query(operation: Operation[Any], request: Request) -> dict[str, Any]:
     return values
 
 
-def _asked(operation: Operation[Any], request: Request, body: bytes) -> Asked:
-    values = _query(operation, request)
+def _asked(operation: Operation[Any], types: Types, request: Request, body: bytes) -> Asked:
+    values = _query(operation, types, request)
     signature = operation.signature
     given = {each.name: values[api_name(each.name)] for each in signature.parameters if api_name(each.name) in values}
     input = decoded(signature.input, body) if signature.input is not None else None
     return Asked(input, given)
 
 
-def _listed(bound: Bound, request: Request) -> dict[str, Any]:
+def _listed(bound: Bound, given: dict[str, Any]) -> dict[str, Any]:
     """The values of the variables of a list's canned document. Raises `ValidationFailed`."""
-    given = _query(bound.operation, request)
     window = rest_window(given.pop("limit", DEFAULT_SIZE), given.pop("cursor", None))
     size, cursor = ("first", "after") if window.direction is Direction.forward else ("last", "before")
     sort = {"sort": bound.sorts[given["sort"]]} if "sort" in given else {}
@@ -93,29 +102,32 @@ async def _events(bound: Bound, context: Context, rows: tuple[Any, ...], asked: 
         yield b"data: " + data + b"\n\n"
 
 
-async def _answer(bound: Bound, request: Request) -> Response:
+async def _answer(bound: Bound, types: Types, request: Request) -> Response:
     operation, view = bound.operation, bound.view
     context = await context_of(request)
     body = await json_body(request)
     ids = tuple(request.path_params.values())
     if operation.kind == "subscription":
         rows = await admit(operation, context, bound.entity, ids)
-        asked = _asked(operation, request, body)
+        asked = _asked(operation, types, request, body)
         return StreamingResponse(_events(bound, context, rows, asked), media_type="text/event-stream")
     if view is not None and view.document is not None:
         context.require(operation.needs)
-        content = await view.read(_listed(bound, request) if operation.listing else {"id": ids[0], **_query(operation, request)}, context)
+        given = _query(operation, types, request)
+        content = await view.read(_listed(bound, given) if operation.listing else {"id": ids[0]}, context)
         return Response(msgspec.json.encode(content), operation.status, media_type="application/json")
-    value = await perform(operation, context, bound.entity, Ask(ids, lambda: _asked(operation, request, body)))
+    value = await perform(operation, context, bound.entity, Ask(ids, lambda: _asked(operation, types, request, body)))
     if view is None:
         return Response(status_code=operation.status)
     return Response(msgspec.json.encode(await view.show(value, context)), operation.status, media_type="application/json")
 
 
 def _endpoint(by_method: dict[str, Bound]) -> Callable[[Request], Awaitable[Response]]:
+    types = {method: query_types(bound.operation) for method, bound in by_method.items()}
+
     async def endpoint(request: Request) -> Response:
         method = "GET" if request.method == "HEAD" else request.method
-        return await _answer(by_method[method], request)
+        return await _answer(by_method[method], types[method], request)
 
     return endpoint
 

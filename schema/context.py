@@ -1,6 +1,6 @@
 """Who asks, and what they may see: the one choke point through which tenants' rows are fetched (SECURITY, DECISIONS 5 and 15)."""
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
@@ -16,6 +16,7 @@ from models.database import fetch
 from schema.access import OPERATORS, TEAM_ROLES, Role
 from schema.errors import Forbidden, NotFound, Unauthorized, UnprocessableEntity
 from schema.fields import Entity, Realm, entity_of
+from schema.inputs import uuid_of
 
 ROLES = """
 select 'team', team_id, role from membership where user_id = $1
@@ -52,7 +53,6 @@ class Context:
     session_id: UUID | None = None
     request_id: str = ""
     _roles: dict[Realm, dict[UUID, Role]] = field(default_factory=dict)
-    _loaders: dict[Hashable, Any] = field(default_factory=dict)
 
     @property
     def caller(self) -> Caller:
@@ -100,13 +100,6 @@ class Context:
             return query.filter(Q(id=self.caller.id) | Q(id__in=Subquery(fellows)))
         return query.filter(**{f"{entity.scope}__in": list(await self.roles(entity.realm))})
 
-    async def anything(self, entities: Iterable[Entity], id: str) -> Any:
-        """The row with this id, of whichever entity, or None: ids are unique across tables (DECISIONS 2)."""
-        for entity in entities:
-            if row := await self._seen(entity, id):
-                return row
-        return None
-
     async def role_for(self, entity: Entity, row: Model) -> Role:
         """The caller's role where the row lives."""
         if self.operator:
@@ -147,17 +140,6 @@ class Context:
             raise Forbidden
         _ = self.caller
 
-    def loader(self, key: Hashable, make: Callable[[], Any]) -> Any:
-        """The batch loader of this request for one purpose."""
-        if key not in self._loaders:
-            self._loaders[key] = make()
-        return self._loaders[key]
-
     async def _seen(self, entity: Entity, id: str) -> Any:
-        try:
-            key = UUID(id)
-        except ValueError:
-            return None
-        if str(key) != id.lower():
-            return None
-        return await (await self.visible(entity)).get_or_none(id=key)
+        key = uuid_of(id)
+        return None if key is None else await (await self.visible(entity)).get_or_none(id=key)

@@ -4,6 +4,7 @@ import functools
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any, NoReturn, TypeVar
+from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
@@ -38,6 +39,17 @@ class Input(BaseModel):
 def clean(text: str) -> bool:
     """Whether a text can be stored: no NUL, no lone surrogate."""
     return ("\0" not in text and text.isascii()) or not any(c == "\0" or "\ud800" <= c <= "\udfff" for c in text)
+
+
+def uuid_of(value: Any) -> UUID | None:
+    """An id in its canonical form, or None."""
+    if isinstance(value, UUID):
+        return value
+    try:
+        found = UUID(value)
+    except ValueError:
+        return None
+    return found if str(found) == value.lower() else None
 
 
 def _constraint(error_type: str) -> str:

@@ -33,6 +33,8 @@ class Function:
     run: Callable[..., Any]
     source: str
     statements: tuple[str, ...]
+    sees: bool
+    """Whether it asks what the caller may see."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ def _function(build: Build, result: str) -> Function:
     source = build.code.source(result)
     names = RUNTIME | build.code.constants
     exec(compile(source, "<plan>", "exec"), names)  # noqa: S102 (made of names and constants of ours only)
-    return Function(names["plan"], source, tuple(build.statements))
+    return Function(names["plan"], source, tuple(build.statements), "seen." in source)
 
 
 def compiled(

@@ -5,6 +5,7 @@ filters and page sizes vanish from the SQL: Postgres plans a literal LIMIT bette
 """
 
 from collections.abc import Mapping
+from enum import Enum
 from typing import Any
 
 from graphql import (
@@ -21,7 +22,6 @@ from graphql import (
 from graphql.execution.values import get_variable_values
 
 from schema.links import Link
-from schema.page import SortOrder
 from schema.plan.build import Sight
 from schema.plan.catalog import Catalog
 from schema.plan.compile import Plan, compiled
@@ -112,10 +112,9 @@ def _located(text: str, error: GraphQLError) -> Refused:
 
 
 def _known(value: Any) -> Any:
-    """What a plan may know of a value."""
-    if value is None or isinstance(value, bool | int | SortOrder) or type(value).__name__.endswith("Sort"):
-        return value
-    return GIVEN
+    """What a plan may know of a value. Members that are stored are text; the others say how to sort."""
+    asks_for_order = isinstance(value, Enum) and not isinstance(value, str)
+    return value if value is None or isinstance(value, bool | int) or asks_for_order else GIVEN
 
 
 def _variables(catalog: Catalog, operation: OperationDefinitionNode) -> list[tuple[str, type | None, bool]]:

@@ -122,5 +122,5 @@ class Engine:
 
 async def called(function: Function, values: Mapping[str, Any], context: Context, trouble: Trouble, value: Any = None) -> Any:
     """Run a generated function for a caller."""
-    seen = Seen() if context.user is None or context.operator else await context.seen()
+    seen = await context.seen() if function.sees else Seen()
     return await function.run(connection, values, seen, context, trouble, value)

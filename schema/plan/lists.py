@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 from schema.fields import Entity, Listing, Realm
+from schema.inputs import uuid_of
 from schema.page import MOST_COUNTED
 from schema.plan.build import Build, Place, Rows, Sight, inherits, living
 from schema.plan.catalog import Declared
@@ -12,7 +13,7 @@ from schema.plan.keyset import beyond
 from schema.plan.pages import Asked, asked, cut, filtered, page_object, parted
 from schema.plan.select import Selected
 from schema.plan.sources import TALLIED, object_of
-from schema.plan.values import Typed, missing, uuid_of
+from schema.plan.values import Typed, missing
 
 
 def _cursor(build: Build, rows: Rows, page: Asked, alias: str) -> str:

@@ -7,14 +7,13 @@ from typing import Any
 from uuid import UUID
 
 from schema.fields import Entity, Listing
-from schema.inputs import checked, refuse
+from schema.inputs import checked, refuse, uuid_of
 from schema.names import api_name
 from schema.page import MOST_COUNTED, Direction, Window, relay_window
 from schema.plan.build import Build, Place, Rows
 from schema.plan.keyset import Order, cursor, order_of
 from schema.plan.select import Selected
 from schema.plan.sources import object_of
-from schema.plan.values import uuid_of
 
 _OPERATORS = {"=": "= {}", "in": "= any({})", ">=": ">= {}", "<=": "<= {}"}
 

@@ -7,7 +7,6 @@ A plan never stops at a field that fails. It puts the exception in the field's p
 from collections.abc import Callable, Iterable
 from enum import Enum
 from typing import Any
-from uuid import UUID
 
 import msgspec
 from graphql import GraphQLScalarType, is_list_type, is_non_null_type, is_specified_scalar_type
@@ -155,17 +154,6 @@ async def batch(function: Callable[..., Any], context: Any, trouble: Trouble, ro
 def allowed(holds: bool, value: Any, trouble: Trouble) -> Any:
     """A value that was fetched for every row, for those that may be read."""
     return value if holds else forbidden(trouble)
-
-
-def uuid_of(value: Any) -> UUID | None:
-    """An id in its canonical form, or None."""
-    if isinstance(value, UUID):
-        return value
-    try:
-        found = UUID(value)
-    except ValueError:
-        return None
-    return found if str(found) == value.lower() else None
 
 
 class Typed(dict[str, Any]):

@@ -7,10 +7,11 @@ from graphql import ExecutionResult, GraphQLResolveInfo, execute, parse
 
 from schema.access import Role
 from schema.context import Context
+from schema.inputs import uuid_of
 from schema.page import relay_window
 from schema.perform import Ask, perform
 from schema.surface import CHAPTERS, ENTITIES, Bound, Surface, bind
-from tests.oracle.resolve import Part, attach, filters_given, page_of
+from tests.oracle.resolve import Loading, Part, attach, filters_given, page_of
 
 
 class Oracle:
@@ -27,12 +28,17 @@ class Oracle:
             if bound.operation.kind == "query":
                 query.fields[bound.operation.graphql_name].resolve = _root(bound)
 
-    async def _node(self, root: Any, info: GraphQLResolveInfo[Context], id: str) -> Any:
+    async def _node(self, root: Any, info: GraphQLResolveInfo[Loading], id: str) -> Any:
         info.context.require(Role.member)
-        return await info.context.anything(self.surface.catalog.entities.values(), id)
+        key = uuid_of(id)
+        for entity in self.surface.catalog.entities.values():
+            if key is not None and (row := await (await info.context.visible(entity)).get_or_none(id=key)):
+                return row
+        return None
 
     async def execute(self, text: str, variables: dict[str, Any] | None, context: Context, name: str | None = None) -> ExecutionResult:
-        found = execute(self.schema, parse(text), None, context, variables, name, hide_suggestions=True)
+        loading = Loading(context.user, context.session_id, context.request_id)
+        found = execute(self.schema, parse(text), None, loading, variables, name, hide_suggestions=True)
         result = await found if isawaitable(found) else found
         assert isinstance(result, ExecutionResult)
         return result
@@ -41,7 +47,7 @@ class Oracle:
 def _root(bound: Bound) -> Any:
     operation = bound.operation
 
-    async def resolve(root: Any, info: GraphQLResolveInfo[Context], **given: Any) -> Any:
+    async def resolve(root: Any, info: GraphQLResolveInfo[Loading], **given: Any) -> Any:
         context = info.context
         context.require(operation.needs)
         if operation.listing is not None and bound.entity is not None:

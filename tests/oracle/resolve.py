@@ -1,7 +1,7 @@
 """Fetching by rows: each declared source of a field as a graphql-core resolver over Tortoise rows and batch loaders."""
 
 from asyncio import shield
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -40,6 +40,17 @@ def attach(catalog: Catalog) -> None:
                     found.resolve = _resolver(declared)
 
 
+@dataclass
+class Loading(Context):
+    """A request with its batch loaders."""
+
+    loaders: dict[Hashable, DataLoader[Any, Any]] = field(default_factory=dict)
+
+    def loader(self, key: Hashable, load: Callable[[list[Any]], Awaitable[list[Any]]]) -> DataLoader[Any, Any]:
+        """The batch loader for one purpose."""
+        return self.loaders.setdefault(key, DataLoader(load_fn=load))
+
+
 def _resolver(declared: Declared) -> Resolver:
     match declared:
         case Declared(source=Column() as source, owner=Entity() as owner):
@@ -63,7 +74,7 @@ def _allowed(needs: Role, owner: Entity | None, resolver: Resolver) -> Resolver:
     if owner is None or needs <= Role.viewer:
         return resolver
 
-    async def resolve(root: Any, info: GraphQLResolveInfo[Context]) -> Any:
+    async def resolve(root: Any, info: GraphQLResolveInfo[Loading]) -> Any:
         if await info.context.role_for(owner, root) < needs:
             raise Forbidden
         return await resolver(root, info)
@@ -72,24 +83,24 @@ def _allowed(needs: Role, owner: Entity | None, resolver: Resolver) -> Resolver:
 
 
 def _column(name: str) -> Resolver:
-    async def resolve(root: Any, info: GraphQLResolveInfo[Context]) -> Any:
+    async def resolve(root: Any, info: GraphQLResolveInfo[Loading]) -> Any:
         return getattr(root, name)
 
     return resolve
 
 
 def _computed(source: Computed) -> Resolver:
-    async def resolve(root: Any, info: GraphQLResolveInfo[Context]) -> Any:
+    async def resolve(root: Any, info: GraphQLResolveInfo[Loading]) -> Any:
         values = tuple(getattr(root, column) for column in source.columns)
         if not source.batch:
             return source.function(*values)
-        context: Context = info.context
+        context = info.context
 
         async def load(keys: list[tuple[Any, ...]]) -> list[Any]:
             found: list[Any] = await source.function(context, keys)
             return found
 
-        return await shield(context.loader(source, lambda: DataLoader(load_fn=load)).load(values))
+        return await shield(context.loader(source, load).load(values))
 
     return resolve
 
@@ -105,11 +116,11 @@ async def _seen(context: Context, entity: Entity, *, living: bool = True) -> Que
 def _one(source: One, entity: Entity) -> Resolver:
     child = bool(source.order)
 
-    async def resolve(root: Any, info: GraphQLResolveInfo[Context]) -> Any:
+    async def resolve(root: Any, info: GraphQLResolveInfo[Loading]) -> Any:
         key = root.id if child else getattr(root, source.fk)
         if key is None:
             return None
-        context: Context = info.context
+        context = info.context
 
         async def load(keys: list[UUID]) -> list[Any]:
             seen = await _seen(context, entity, living=child)
@@ -118,13 +129,13 @@ def _one(source: One, entity: Entity) -> Resolver:
             rows = {row.pk: row for row in await seen.filter(id__in=keys)}
             return [rows.get(key) for key in keys]
 
-        return await shield(context.loader((entity.title, source), lambda: DataLoader(load_fn=load)).load(key))
+        return await shield(context.loader((entity.title, source), load).load(key))
 
     return resolve
 
 
 def _count(source: Count, target: Entity) -> Resolver:
-    async def resolve(root: Any, info: GraphQLResolveInfo[Context]) -> int:
+    async def resolve(root: Any, info: GraphQLResolveInfo[Loading]) -> int:
         found: int = await (await _seen(info.context, target)).filter(**{source.fk: root.id}).count()
         return found
 
@@ -134,21 +145,21 @@ def _count(source: Count, target: Entity) -> Resolver:
 def _extreme(source: Extreme, target: Entity) -> Resolver:
     aggregate = {"min": Min, "max": Max}[source.kind]
 
-    async def resolve(root: Any, info: GraphQLResolveInfo[Context]) -> Any:
+    async def resolve(root: Any, info: GraphQLResolveInfo[Loading]) -> Any:
         rows = (await _seen(info.context, target)).filter(**{source.fk: root.id})
         return await rows.annotate(found=aggregate(source.column)).first().values_list("found", flat=True)
 
     return resolve
 
 
-async def _group(root: Any, info: GraphQLResolveInfo[Context]) -> Any:
+async def _group(root: Any, info: GraphQLResolveInfo[Loading]) -> Any:
     return root
 
 
 def _related(name: str, source: Listing, target: Entity) -> Resolver:
     async def resolve(
         root: Any,
-        info: GraphQLResolveInfo[Context],
+        info: GraphQLResolveInfo[Loading],
         first: int | None = None,
         after: str | None = None,
         last: int | None = None,
