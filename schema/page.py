@@ -2,10 +2,9 @@
 
 import base64
 import binascii
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Generic, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -117,32 +116,15 @@ class PageInfo:
     end_cursor: str | None
 
 
-@dataclass(frozen=True)
-class Total:
-    """How many rows a list has, or has at least when counting stopped."""
-
-    count: int
-    capped: bool
-
-
 @strawberry.type
 class Pagination:
-    """The specification's page information; its cursors know which way to go."""
+    """The specification's page information: cursors that know which way to go, and how many rows there are, or are at least."""
 
     has_more: bool
     next_cursor: str | None
     prev_cursor: str | None
-    counted: strawberry.Private[Callable[[], Awaitable[Total]]]
-
-    @strawberry.field
-    async def total(self) -> int:
-        """How many there are on all pages; a filtered list is counted to 10,000."""
-        return (await self.counted()).count
-
-    @strawberry.field
-    async def total_capped(self) -> bool:
-        """Whether there are more than `total`."""
-        return (await self.counted()).capped
+    total: int
+    total_capped: bool
 
 
 @strawberry.type
@@ -155,52 +137,11 @@ class Edge(Generic[T]):
 
 @strawberry.type
 class Page(Generic[T]):
-    """A part of a list."""
+    """A part of a list; `totalCount` are there on all pages, or more when it is capped."""
 
     nodes: list[T]
     edges: list[Edge[T]]
     page_info: PageInfo
     pagination: Pagination
-    counted: strawberry.Private[Callable[[], Awaitable[Total]]]
-
-    @strawberry.field
-    async def total_count(self) -> int:
-        """How many there are on all pages; a filtered list is counted to 10,000."""
-        return (await self.counted()).count
-
-    @strawberry.field
-    async def total_capped(self) -> bool:
-        """Whether there are more than `totalCount`."""
-        return (await self.counted()).capped
-
-
-@dataclass(frozen=True)
-class Slice:
-    """Rows that were fetched for a window, in the list's own order."""
-
-    rows: list[Any]
-    before: bool
-    after: bool
-
-
-def paged(found: Slice, window: Window, place: Callable[[Any, str], str], counted: Callable[[], Awaitable[Total]]) -> Page[Any]:
-    """The page of a slice; `place(row, way)` makes a row's cursor."""
-    rows = found.rows
-    forward = window.direction is Direction.forward
-    return Page(
-        nodes=rows,
-        edges=[Edge(cursor=place(row, ""), node=row) for row in rows],
-        page_info=PageInfo(
-            has_next_page=found.after,
-            has_previous_page=found.before,
-            start_cursor=place(rows[0], "") if rows else None,
-            end_cursor=place(rows[-1], "") if rows else None,
-        ),
-        pagination=Pagination(
-            has_more=found.after if forward else found.before,
-            next_cursor=place(rows[-1], "f") if rows and found.after else None,
-            prev_cursor=place(rows[0], "b") if rows and found.before else None,
-            counted=counted,
-        ),
-        counted=counted,
-    )
+    total_count: int
+    total_capped: bool

@@ -52,7 +52,7 @@ def catalog(schema: GraphQLSchema, entities: Mapping[str, Entity], operations: I
     """Read the schema.
 
     Raises `WrongDeclaration` for a relation without its column, a column that can be null where the field cannot, an enum
-    whose members are stored by other names, and for permission classes and extensions, which nothing would ask.
+    whose members are stored by other names, and for what a plan would skip: permission classes, extensions, resolvers.
     """
     fields: dict[tuple[str, str], Declared] = {}
     roots = {schema.query_type, schema.mutation_type, schema.subscription_type}
@@ -95,6 +95,8 @@ def _check(declared: Declared, definition: StrawberryField, non_null: bool) -> N
     name, owner, source = f"{declared.name.partition('.')[0]}.{declared.python_name}", declared.owner, declared.source
     if definition.permission_classes or definition.extensions:
         raise WrongDeclaration(f"{name}: a field says what it takes by needs, not by permission classes or extensions")
+    if source is None and definition.base_resolver is not None:
+        raise WrongDeclaration(f"{name}: a field is declared, not resolved")
     unruled = owner is None or owner.realm is Realm.person
     if isinstance(source, Column | Computed) and source.needs > Role.viewer and unruled:
         raise WrongDeclaration(f"{name}: there is no row here that says who may read it")

@@ -20,7 +20,7 @@ from schema.errors import Forbidden
 from schema.fields import Column, Computed, Count, Entity, Extreme, Listing, One, Realm
 from schema.inputs import checked, clean, parameter, refuse
 from schema.names import api_name
-from schema.page import MOST_COUNTED, Cursor, Direction, Page, Slice, SortOrder, Total, Window, decode_cursor, paged, relay_window
+from schema.page import MOST_COUNTED, Cursor, Direction, Edge, Page, PageInfo, Pagination, SortOrder, Window, decode_cursor, relay_window
 from schema.plan.catalog import Catalog, Declared
 
 Resolver = Callable[..., Awaitable[Any]]
@@ -242,6 +242,40 @@ def _text(value: Any) -> str | None:
     return None if value is None else value.isoformat() if hasattr(value, "isoformat") else str(value)
 
 
+@dataclass(frozen=True)
+class Slice:
+    """Rows that were fetched for a window, in the list's own order."""
+
+    rows: list[Any]
+    before: bool
+    after: bool
+
+
+def paged(found: Slice, window: Window, place: Callable[[Any, str], str], total: int, capped: bool) -> Page[Any]:
+    """The page of a slice; `place(row, way)` makes a row's cursor."""
+    rows = found.rows
+    forward = window.direction is Direction.forward
+    return Page(
+        nodes=rows,
+        edges=[Edge(cursor=place(row, ""), node=row) for row in rows],
+        page_info=PageInfo(
+            has_next_page=found.after,
+            has_previous_page=found.before,
+            start_cursor=place(rows[0], "") if rows else None,
+            end_cursor=place(rows[-1], "") if rows else None,
+        ),
+        pagination=Pagination(
+            has_more=found.after if forward else found.before,
+            next_cursor=place(rows[-1], "f") if rows and found.after else None,
+            prev_cursor=place(rows[0], "b") if rows and found.before else None,
+            total=total,
+            total_capped=capped,
+        ),
+        total_count=total,
+        total_capped=capped,
+    )
+
+
 async def page_of(name: str, entity: Entity, listing: Listing, rows: QuerySet[Any], part: Part) -> Page[Any]:
     """A page of `rows`, by keyset: the rows beyond the cursor in the direction of travel. `name` is what its cursors belong to."""
     window, column = part.window, part.sort or listing.default.lstrip("-")
@@ -264,10 +298,7 @@ async def page_of(name: str, entity: Entity, listing: Listing, rows: QuerySet[An
     def place(row: Any, way: str) -> str:
         return Cursor(of=name, sort=sorted_by, key=_text(getattr(row, column)), id=str(row.pk), way=way).encoded()
 
-    async def counted() -> Total:
-        if not part.filters and not part.search:
-            return Total(await rows.count(), False)
-        count = await rows.limit(MOST_COUNTED + 1).count()
-        return Total(min(count, MOST_COUNTED), count > MOST_COUNTED)
-
-    return paged(piece, window, place, counted)
+    if not part.filters and not part.search:
+        return paged(piece, window, place, await rows.count(), False)
+    count = await rows.limit(MOST_COUNTED + 1).count()
+    return paged(piece, window, place, min(count, MOST_COUNTED), count > MOST_COUNTED)

@@ -242,6 +242,21 @@ def test_a_field_with_a_permission_class_that_nothing_would_ask() -> None:
         bound(Odd)
 
 
+def test_a_field_with_a_resolver_that_nothing_would_call() -> None:
+    @strawberry.type
+    class Part:
+        @strawberry.field
+        def size(self) -> int:
+            return 1
+
+    @entity(models.Project, scope="id")
+    class Odd(Node):
+        part: Part = computed(len, "name")
+
+    with pytest.raises(WrongDeclaration, match=r"^Part\.size: a field is declared, not resolved$"):
+        bound(Odd)
+
+
 def test_a_role_where_no_row_says_who_has_it() -> None:
     @entity(models.User, scope="id", realm=Realm.person)
     class Odd(Node):
