@@ -4,7 +4,7 @@
 """
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -161,22 +161,22 @@ async def applications(request: Request) -> Response:
     )
 
 
-async def detail(request: Request) -> Response:
-    """One application with everything REST shows of it."""
+async def _found(request: Request, statement: Callable[[sql.Statements], str], show: Callable[[Any], Any]) -> Response:
     reader: Reader = request.app.state.reader
     statements, scope = await reader.scope(request)
     async with reader.pool.acquire() as connection:
-        row = await connection.fetchrow(statements.detail, UUID(request.path_params["id"]), *scope)
-    return _answer(_detail(row)) if row else Response(status_code=404)
+        row = await connection.fetchrow(statement(statements), UUID(request.path_params["id"]), *scope)
+    return _answer(show(row)) if row else Response(status_code=404)
+
+
+async def detail(request: Request) -> Response:
+    """One application with everything REST shows of it."""
+    return await _found(request, lambda statements: statements.detail, _detail)
 
 
 async def item(request: Request) -> Response:
     """One application as a page shows it."""
-    reader: Reader = request.app.state.reader
-    statements, scope = await reader.scope(request)
-    async with reader.pool.acquire() as connection:
-        row = await connection.fetchrow(statements.item, UUID(request.path_params["id"]), *scope)
-    return _answer(_item(row)) if row else Response(status_code=404)
+    return await _found(request, lambda statements: statements.item, _item)
 
 
 async def nested(request: Request) -> Response:
