@@ -16,6 +16,8 @@ DEADLINE = 3600.0
 """Seconds."""
 LARGEST_DOCKERFILE = 1 << 20
 """Bytes of a Dockerfile that are read to count its steps."""
+LOOKS, LOOK_PAUSE = 10, 0.5
+"""How often the image of a build that was given up is looked for, and the seconds between: the engine may finish what it had begun."""
 FIRST, SHARE = 10, 70
 """Where the build begins in the deployment's percentage, and how much of it is the build's."""
 
@@ -42,6 +44,15 @@ def _steps(dockerfile: Path) -> int:
     """About how many steps the build will have."""
     with dockerfile.open("rb") as file:
         return count_steps(file.read(LARGEST_DOCKERFILE).decode(errors="replace"))
+
+
+async def _discard(run: Run, image: str) -> None:
+    """Remove the image of a build that was given up: nobody will ever ask for it."""
+    for _ in range(LOOKS):
+        with contextlib.suppress(docker.DockerError):
+            if await docker.remove_image(run.runtime.docker, image) or run.runtime.stopping:
+                return
+        await asyncio.sleep(LOOK_PAUSE)
 
 
 @stage(StageName.building, deadline=DEADLINE + 30)
@@ -73,9 +84,8 @@ async def build(run: Run) -> Stored:
             on_line=heard,
         )
         await run.still_held()
-    except (asyncio.CancelledError, LeaseLost):  # nobody will ever ask for this image, which may have been finished all the same
-        with contextlib.suppress(docker.DockerError):
-            await docker.remove_image(client, image)
+    except (asyncio.CancelledError, LeaseLost):
+        await _discard(run, image)
         raise
     except docker.DockerError as error:
         raise StageFailed(error.code, f"The build failed: {error}", error.tail) from error
