@@ -3,44 +3,38 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
-from starlette.requests import Request
-from starlette.responses import Response
+from starlette.routing import Router
+from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocketClose
 
 from gateway import graphql_http, openapi, pages, rest, websocket
-from gateway.errors import error_response
 from gateway.graphql import Runner
 from gateway.middleware import Errors, RequestId
+from gateway.routing import Paths
 from models import events
 from models.database import connected
 from schema.surface import surface
 
 
-def _http_error(request: Request, error: Exception) -> Response:
-    return error_response(error, request.scope["request_id"])
-
-
 @asynccontextmanager
-async def _lifespan(app: Starlette) -> AsyncIterator[None]:
+async def lifespan(app: object) -> AsyncIterator[None]:
+    """Hold what the application needs while it serves."""
     async with connected(), events.bell:
         yield
 
 
-def application() -> Starlette:
+async def _nowhere(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer where no route leads."""
+    if scope["type"] != "websocket":
+        raise HTTPException(404)
+    await WebSocketClose()(scope, receive, send)
+
+
+def application() -> ASGIApp:
     """Return the application; it connects to the database when it starts."""
     found = surface()
     runner = Runner(found)
-    return Starlette(
-        routes=[
-            *rest.routes(found),
-            *graphql_http.routes(runner),
-            *websocket.routes(runner),
-            *openapi.routes(found),
-            *pages.routes(),
-        ],
-        middleware=[Middleware(RequestId), Middleware(Errors)],
-        exception_handlers={HTTPException: _http_error},
-        lifespan=_lifespan,
-    )
+    paths = Paths([*rest.routes(found), *graphql_http.routes(runner), *openapi.routes(found), *pages.routes()])
+    routes = [paths, *websocket.routes(runner), pages.assets()]
+    return RequestId(Errors(Router(routes, default=_nowhere, lifespan=lifespan)))

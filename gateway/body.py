@@ -14,6 +14,8 @@ async def json_body(request: Request) -> bytes:
     Raises `PayloadTooLarge` before reading further than the limit, `UnsupportedMediaType` for a body that says it is no JSON.
     """
     length = request.headers.get("content-length", "")
+    if not length and "transfer-encoding" not in request.headers:
+        return b""
     if length.isdecimal() and int(length) > LARGEST:
         raise PayloadTooLarge
     chunks, size = [], 0

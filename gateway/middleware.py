@@ -2,16 +2,15 @@
 
 import re
 from collections.abc import Awaitable, Callable
-from uuid import uuid4
+from secrets import token_hex
 
 import structlog
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.errors import error_response
 
-_SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+_SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
 
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
@@ -27,14 +26,15 @@ class RequestId:
         if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
-        given = Headers(scope=scope).get("x-request-id", "")
-        request_id = given if _SANE_ID.fullmatch(given) else f"req-{uuid4()}"
+        given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
+        named = given if _SANE_ID.fullmatch(given) else f"req-{token_hex(16)}".encode()
+        request_id = named.decode()
         scope["request_id"] = request_id
         structlog.contextvars.bind_contextvars(request_id=request_id)
 
         async def with_header(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)["X-Request-ID"] = request_id
+                message["headers"] = [*message.get("headers", ()), (b"x-request-id", named)]
             await send(message)
 
         await self.app(scope, receive, with_header)

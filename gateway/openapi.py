@@ -11,7 +11,7 @@ import msgspec
 from pydantic import TypeAdapter
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import Route
 
 from gateway.rest import paths, query_types
 from schema import errors
@@ -211,7 +211,7 @@ def _encoded() -> bytes:
     return msgspec.json.encode(document(surface()))
 
 
-def routes(found: Surface) -> list[BaseRoute]:
+def routes(found: Surface) -> list[Route]:
     """`/api/openapi.json`, also under `/api/v1`."""
 
     async def endpoint(request: Request) -> Response:

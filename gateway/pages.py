@@ -8,7 +8,7 @@ from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
@@ -23,13 +23,14 @@ POLICIES: Final = {
 """What each page adds to `default-src 'self'` is what its vendored files were seen to need, and no more."""
 
 
-def routes() -> list[BaseRoute]:
-    """The documentation pages and the files all pages load."""
-    return [
-        Route("/api/docs", _docs, name="docs"),
-        Route("/api/redoc", _redoc, name="redoc"),
-        Mount(base(), _Immutable(directory=ASSETS), name="static"),
-    ]
+def routes() -> list[Route]:
+    """The documentation pages."""
+    return [Route("/api/docs", _docs, name="docs"), Route("/api/redoc", _redoc, name="redoc")]
+
+
+def assets() -> Mount:
+    """The files that all pages load."""
+    return Mount(base(), _Immutable(directory=ASSETS), name="static")
 
 
 def graphiql() -> Response:

@@ -2,13 +2,14 @@
 
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, get_args, get_origin
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
-from starlette.routing import BaseRoute, Route
+from starlette.routing import Route
 
 from gateway.auth import context_of
 from gateway.body import json_body
@@ -48,37 +49,47 @@ def _parameter(annotation: Any, name: str, given: list[str]) -> Any:
     return parameter(annotation, name, given[0])
 
 
-Types = dict[str, Any]
-"""The query parameters of an operation, as `query_types` reads them off it: once, when the routes are made."""
+@dataclass(frozen=True)
+class Query:
+    """The query parameters of an operation, read off it once, when the routes are made."""
+
+    types: dict[str, Any]
+    required: tuple[str, ...]
+    sorts: tuple[str, ...]
+
+    @classmethod
+    def of(cls, operation: Operation[Any]) -> "Query":
+        """Read them off an operation."""
+        required = tuple(api_name(each.name) for each in operation.signature.parameters if each.required)
+        return cls(query_types(operation), required, tuple(map(api_name, operation.listing.sort)) if operation.listing else ())
+
+    def values(self, request: Request) -> dict[str, Any]:
+        """What a request gives for them. Raises `ValidationFailed`."""
+        if not request.scope["query_string"] and not self.required:
+            return {}
+        values: dict[str, Any] = {}
+        wrong: list[Problem] = []
+        for name in dict.fromkeys(request.query_params):
+            given, type_ = request.query_params.getlist(name), self.types.get(name)
+            if type_ is None:
+                wrong.append(problem([name], "unknown", "is not a known parameter"))
+            elif len(given) > 1 and not _many(type_):
+                wrong.append(problem([name], "unique", "may be given once"))
+            else:
+                try:
+                    values[name] = _parameter(type_, name, given)
+                except ValidationFailed as error:
+                    wrong += error.problems
+        wrong += [problem([name], "required", "is required") for name in self.required if name not in request.query_params]
+        if self.sorts and values.get("sort", self.sorts[0]) not in self.sorts:
+            wrong.append(problem(["sort"], "enum", f"must be one of {', '.join(self.sorts)}", values["sort"]))
+        if wrong:
+            raise ValidationFailed(wrong)
+        return values
 
 
-def _query(operation: Operation[Any], types: Types, request: Request) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    wrong: list[Problem] = []
-    for name in dict.fromkeys(request.query_params):
-        given, type_ = request.query_params.getlist(name), types.get(name)
-        if type_ is None:
-            wrong.append(problem([name], "unknown", "is not a known parameter"))
-        elif len(given) > 1 and not _many(type_):
-            wrong.append(problem([name], "unique", "may be given once"))
-        else:
-            try:
-                values[name] = _parameter(type_, name, given)
-            except ValidationFailed as error:
-                wrong += error.problems
-    for each in operation.signature.parameters:
-        if each.required and api_name(each.name) not in request.query_params:
-            wrong.append(problem([api_name(each.name)], "required", "is required"))
-    listing = operation.listing
-    if listing is not None and values.get("sort", "") not in {"", *map(api_name, listing.sort)}:
-        wrong.append(problem(["sort"], "enum", f"must be one of {', '.join(map(api_name, listing.sort))}", values["sort"]))
-    if wrong:
-        raise ValidationFailed(wrong)
-    return values
-
-
-def _asked(operation: Operation[Any], types: Types, request: Request, body: bytes) -> Asked:
-    values = _query(operation, types, request)
+def _asked(operation: Operation[Any], query: Query, request: Request, body: bytes) -> Asked:
+    values = query.values(request)
     signature = operation.signature
     given = {each.name: values[api_name(each.name)] for each in signature.parameters if api_name(each.name) in values}
     input = decoded(signature.input, body) if signature.input is not None else None
@@ -102,32 +113,32 @@ async def _events(bound: Bound, context: Context, rows: tuple[Any, ...], asked: 
         yield b"data: " + data + b"\n\n"
 
 
-async def _answer(bound: Bound, types: Types, request: Request) -> Response:
+async def _answer(bound: Bound, query: Query, request: Request) -> Response:
     operation, view = bound.operation, bound.view
     context = await context_of(request)
     body = await json_body(request)
     ids = tuple(request.path_params.values())
     if operation.kind == "subscription":
         rows = await admit(operation, context, bound.entity, ids)
-        asked = _asked(operation, types, request, body)
+        asked = _asked(operation, query, request, body)
         return StreamingResponse(_events(bound, context, rows, asked), media_type="text/event-stream")
     if view is not None and view.document is not None:
         context.require(operation.needs)
-        given = _query(operation, types, request)
+        given = query.values(request)
         content = await view.read(_listed(bound, given) if operation.listing else {"id": ids[0]}, context)
         return Response(msgspec.json.encode(content), operation.status, media_type="application/json")
-    value = await perform(operation, context, bound.entity, Ask(ids, lambda: _asked(operation, types, request, body)))
+    value = await perform(operation, context, bound.entity, Ask(ids, lambda: _asked(operation, query, request, body)))
     if view is None:
         return Response(status_code=operation.status)
     return Response(msgspec.json.encode(await view.show(value, context)), operation.status, media_type="application/json")
 
 
 def _endpoint(by_method: dict[str, Bound]) -> Callable[[Request], Awaitable[Response]]:
-    types = {method: query_types(bound.operation) for method, bound in by_method.items()}
+    queries = {method: Query.of(bound.operation) for method, bound in by_method.items()}
 
     async def endpoint(request: Request) -> Response:
         method = "GET" if request.method == "HEAD" else request.method
-        return await _answer(by_method[method], types[method], request)
+        return await _answer(by_method[method], queries[method], request)
 
     return endpoint
 
@@ -141,7 +152,7 @@ def paths(operations: Iterable[Bound]) -> dict[str, dict[str, Bound]]:
     return found
 
 
-def routes(surface: Surface) -> list[BaseRoute]:
+def routes(surface: Surface) -> list[Route]:
     """Every route of the surface, under `/api` and, identically, under `/api/v1` (DECISIONS 1)."""
     return [
         Route(prefix + path, _endpoint(by_method), methods=list(by_method))

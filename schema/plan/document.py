@@ -1,23 +1,28 @@
 """A document as it is kept: validated once, compiled once for each shape of its variables and each sight.
 
-A shape says of each variable whether it is null, and of Booleans, numbers and sorts their value. So skip and include, absent
+A shape says of each variable whether it is null, and of Booleans, page sizes and sorts their value. So skip and include, absent
 filters and page sizes vanish from the SQL: Postgres plans a literal LIMIT better than one that is a parameter.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 from graphql import (
+    ArgumentNode,
+    DocumentNode,
     FragmentDefinitionNode,
     GraphQLError,
     GraphQLNonNull,
     NoSchemaIntrospectionCustomRule,
     OperationDefinitionNode,
+    VariableNode,
+    Visitor,
     get_operation_ast,
     parse,
     type_from_ast,
     validate,
+    visit,
 )
 from graphql.execution.values import get_variable_values
 
@@ -32,8 +37,15 @@ MOST_PROBLEMS = 20
 MOST_SHAPES = 64
 """Plans that one document may have."""
 
-_EXACT: Mapping[str, type] = {"String": str, "ID": str, "Boolean": bool}
-"""Types whose values need no coercion when they are of exactly this class."""
+_SMALLEST, _LARGEST = -(2**31), 2**31 - 1
+
+_EXACT: Mapping[str, Callable[[Any], bool]] = {
+    "String": lambda value: type(value) is str,
+    "ID": lambda value: type(value) is str,
+    "Boolean": lambda value: type(value) is bool,
+    "Int": lambda value: type(value) is int and _SMALLEST <= value <= _LARGEST,
+}
+"""Whether a value needs no coercion to become one of these types."""
 
 
 class Refused(Exception):
@@ -70,17 +82,21 @@ class Document:
         """What an anonymous caller may not ask."""
         self._catalog, self._operation, self._links, self._words = catalog, operation, links, words
         self._fragments = {each.name.value: each for each in tree.definitions if isinstance(each, FragmentDefinitionNode)}
-        self._variables = _variables(catalog, operation)
+        self._variables = _variables(catalog, operation, _sizes(tree))
+        self._deciding = [each for each in self._variables if each.known is not _given]
         self._plans: dict[tuple[Any, ...], Plan] = {}
 
     def coerced(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """The values of the variables. Raises `Refused`."""
         found: dict[str, Any] = {}
-        for name, exact, required in self._variables:
-            value = given.get(name)
-            if type(value) is not exact and (value is not None or required or name not in given):
+        for each in self._variables:
+            value = given.get(each.name)
+            if value is not None and each.exact is not None and each.exact(value):
+                found[each.name] = value
+            elif value is not None or each.demanding:
                 break
-            found[name] = value
+            elif each.name in given:
+                found[each.name] = None
         else:
             return found
         values = get_variable_values(
@@ -92,12 +108,12 @@ class Document:
 
     def plan(self, values: Mapping[str, Any], sight: Sight) -> Plan:
         """The plan for these values. Raises `ValidationFailed`."""
-        known = {name: _known(values.get(name)) for name, _, _ in self._variables}
-        shape = (sight, *known.values())
+        shape = (sight, *[each.known(values.get(each.name)) for each in self._deciding])
         found = self._plans.get(shape)
         if found is None:
             if len(self._plans) >= MOST_SHAPES:
                 self._plans.clear()
+            known = {each.name: each.known(values.get(each.name)) for each in self._variables}
             scope = Scope(self._catalog.schema, self._fragments, known)
             found = self._plans[shape] = compiled(self._catalog, scope, self._operation, sight, links=self._links, words=self._words)
         return found
@@ -111,18 +127,58 @@ def _located(text: str, error: GraphQLError) -> Refused:
     return Refused([GraphQLError(error.message, source=error.source, positions=error.positions, extensions={"code": "INVALID_INPUT"})])
 
 
+def _given(value: Any) -> Any:
+    """What a plan knows of a value that is never null and only read when the plan runs."""
+    return GIVEN
+
+
 def _known(value: Any) -> Any:
-    """What a plan may know of a value. Members that are stored are text; the others say how to sort."""
+    """What a plan knows of a value. Members that are stored are text; the others say how to sort."""
     asks_for_order = isinstance(value, Enum) and not isinstance(value, str)
-    return value if value is None or isinstance(value, bool | int) or asks_for_order else GIVEN
+    return value if value is None or isinstance(value, bool) or asks_for_order else GIVEN
 
 
-def _variables(catalog: Catalog, operation: OperationDefinitionNode) -> list[tuple[str, type | None, bool]]:
-    """Name, class that needs no coercion, and whether null is refused, of each variable."""
-    found: list[tuple[str, type | None, bool]] = []
+def _size(value: Any) -> Any:
+    """What a plan knows of a page's size: all of it."""
+    return value
+
+
+class Variable(NamedTuple):
+    """A variable of the operation."""
+
+    name: str
+    exact: Callable[[Any], bool] | None
+    demanding: bool
+    """Whether it may not be left out or null, or something stands for it then."""
+    known: Callable[[Any], Any]
+    """What a plan knows of its value."""
+
+
+def _variables(catalog: Catalog, operation: OperationDefinitionNode, sizes: set[str]) -> list[Variable]:
+    found = []
     for each in operation.variable_definitions or ():
-        type_ = type_from_ast(catalog.schema, each.type)
+        name, type_ = each.variable.name.value, type_from_ast(catalog.schema, each.type)
         required = isinstance(type_, GraphQLNonNull)
-        bare = type_.of_type if isinstance(type_, GraphQLNonNull) else type_
-        found.append((each.variable.name.value, _EXACT.get(str(bare)), required))
+        bare = str(type_.of_type if isinstance(type_, GraphQLNonNull) else type_)
+        known = _size if name in sizes else _given if required and bare in ("String", "ID", "Int") else _known
+        found.append(Variable(name, _EXACT.get(bare), required or each.default_value is not None, known))
     return found
+
+
+class _Sizes(Visitor):
+    """Gathers the variables that are sizes of pages."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: set[str] = set()
+
+    def enter_argument(self, node: ArgumentNode, *_: Any) -> None:
+        """Look at an argument of a field."""
+        if node.name.value in ("first", "last") and isinstance(node.value, VariableNode):
+            self.found.add(node.value.name.value)
+
+
+def _sizes(tree: DocumentNode) -> set[str]:
+    gathering = _Sizes()
+    visit(tree, gathering)
+    return gathering.found

@@ -25,7 +25,7 @@ async def _graphql(_: Request) -> Response:
 
 @pytest.fixture(scope="module")
 def client() -> TestClient:
-    return TestClient(Starlette(routes=[*pages.routes(), Route("/api/graphql", _graphql)]))
+    return TestClient(Starlette(routes=[*pages.routes(), pages.assets(), Route("/api/graphql", _graphql)]))
 
 
 class Elements(HTMLParser):

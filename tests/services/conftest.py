@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from gateway.app import application
+from gateway.app import application, lifespan
 from gateway.embedded.stack import Stack
 from models.database import database
 
@@ -94,7 +94,7 @@ async def _registered(client: httpx2.AsyncClient, username: str) -> Person:
 @pytest.fixture(scope="session")
 async def gateway(stack: Stack) -> AsyncIterator[httpx2.AsyncClient]:
     app = application()
-    async with app.router.lifespan_context(app):
+    async with lifespan(app):
         transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
         async with httpx2.AsyncClient(transport=transport, base_url="http://test") as client:
             yield client
