@@ -16,6 +16,8 @@ from models.database import AWAY
 from schema.errors import InvalidInput, MethodNotAllowed, ValidationFailed
 from schema.plan.document import Refused
 
+_encode = msgspec.json.Encoder().encode
+
 
 def _requested(request: Request, body: bytes) -> Asking:
     if request.method == "POST":
@@ -49,6 +51,6 @@ def routes(runner: Runner) -> list[Route]:
             content, status = {"errors": refused(error.errors, context.request_id)}, 400
         except (ValidationFailed, *AWAY) as error:
             content, status = {"errors": [problem(error, context.request_id)]}, fact(error, context.request_id).status
-        return Response(msgspec.json.encode(content), status, media_type="application/json")
+        return Response(_encode(content), status, media_type="application/json")
 
     return [Route(f"{prefix}/graphql", endpoint, methods=["GET", "POST"]) for prefix in ("/api", "/api/v1")]

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Awaitable, Callable
+from itertools import count
 from secrets import token_hex
 
 import structlog
@@ -11,6 +12,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gateway.errors import error_response
 
 _SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
+_PROCESS = token_hex(8)
+_NUMBERS = count(1)
 
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
@@ -27,7 +30,7 @@ class RequestId:
             await self.app(scope, receive, send)
             return
         given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
-        named = given if _SANE_ID.fullmatch(given) else f"req-{token_hex(16)}".encode()
+        named = given if _SANE_ID.fullmatch(given) else f"req-{_PROCESS}-{next(_NUMBERS)}".encode()
         request_id = named.decode()
         scope["request_id"] = request_id
         structlog.contextvars.bind_contextvars(request_id=request_id)

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, get_args, get_origin
+from urllib.parse import parse_qsl
 
 import msgspec
 from starlette.requests import Request
@@ -24,6 +25,7 @@ from schema.scalars import Instant
 from schema.surface import Bound, Surface
 
 PREFIXES = ("/api", "/api/v1")
+_encode = msgspec.json.Encoder().encode
 _PAGING: dict[str, Any] = {"limit": Limit, "cursor": str, "order": SortOrder}
 
 
@@ -67,10 +69,13 @@ class Query:
         """What a request gives for them. Raises `ValidationFailed`."""
         if not request.scope["query_string"] and not self.required:
             return {}
+        found: dict[str, list[str]] = {}
+        for name, value in parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True):
+            found.setdefault(name, []).append(value)
         values: dict[str, Any] = {}
         wrong: list[Problem] = []
-        for name in dict.fromkeys(request.query_params):
-            given, type_ = request.query_params.getlist(name), self.types.get(name)
+        for name, given in found.items():
+            type_ = self.types.get(name)
             if type_ is None:
                 wrong.append(problem([name], "unknown", "is not a known parameter"))
             elif len(given) > 1 and not _many(type_):
@@ -80,7 +85,7 @@ class Query:
                     values[name] = _parameter(type_, name, given)
                 except ValidationFailed as error:
                     wrong += error.problems
-        wrong += [problem([name], "required", "is required") for name in self.required if name not in request.query_params]
+        wrong += [problem([name], "required", "is required") for name in self.required if name not in found]
         if self.sorts and values.get("sort", self.sorts[0]) not in self.sorts:
             wrong.append(problem(["sort"], "enum", f"must be one of {', '.join(self.sorts)}", values["sort"]))
         if wrong:
@@ -109,7 +114,7 @@ async def _events(bound: Bound, context: Context, rows: tuple[Any, ...], asked: 
     if handler is None or bound.view is None:
         raise TypeError(f"{bound.operation.id} is not a stream")
     async for item in handler(context, *rows, **asked.arguments):
-        data = msgspec.json.encode(await bound.view.show(item, context))
+        data = _encode(await bound.view.show(item, context))
         yield b"data: " + data + b"\n\n"
 
 
@@ -126,11 +131,11 @@ async def _answer(bound: Bound, query: Query, request: Request) -> Response:
         context.require(operation.needs)
         given = query.values(request)
         content = await view.read(_listed(bound, given) if operation.listing else {"id": ids[0]}, context)
-        return Response(msgspec.json.encode(content), operation.status, media_type="application/json")
+        return Response(_encode(content), operation.status, media_type="application/json")
     value = await perform(operation, context, bound.entity, Ask(ids, lambda: _asked(operation, query, request, body)))
     if view is None:
         return Response(status_code=operation.status)
-    return Response(msgspec.json.encode(await view.show(value, context)), operation.status, media_type="application/json")
+    return Response(_encode(await view.show(value, context)), operation.status, media_type="application/json")
 
 
 def _endpoint(by_method: dict[str, Bound]) -> Callable[[Request], Awaitable[Response]]:

@@ -18,6 +18,9 @@ from models.settings import settings
 AWAY = (DBConnectionError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError, ConnectionError)
 """What a statement raises while the database cannot be reached."""
 
+_pool: list[BaseDBAsyncClient] = []
+"""The pool while `connected` lasts."""
+
 _MIGRATION_LOCK = 0x646F6B70
 
 
@@ -67,24 +70,26 @@ def configuration(url: str) -> dict[str, Any]:
 async def connected() -> AsyncIterator[None]:
     """Hold the process's connection pool for the event loop that runs this."""
     await Tortoise.init(config=configuration(settings().database_url), _enable_global_fallback=True)
+    _pool.append(get_connection("default"))
     try:
         yield
     finally:
+        _pool.pop()
         await Tortoise.close_connections()
 
 
 def database() -> BaseDBAsyncClient:
-    """The pool as Tortoise hands it out, for statements of our own."""
+    """The pool, or the transaction that this task is in, for statements of our own."""
     return get_connection("default")
 
 
 def connection() -> Any:
-    """A connection of the pool for as long as `async with` lasts, for several statements of our own."""
-    return database().acquire_connection()
+    """A connection of the pool for as long as `async with` lasts, for reads that are not part of a transaction."""
+    return _pool[-1].acquire_connection()
 
 
 async def fetch(sql: str, *values: Any) -> list[Any]:
-    """The rows of a statement of our own, past the ORM."""
+    """The rows of a statement of our own, past the ORM; inside a transaction, as it sees them."""
     async with database().acquire_connection() as connection:
         found: list[Any] = await connection.fetch(sql, *values)
         return found
