@@ -15,6 +15,8 @@ class Code:
         """Lines that fetch, a parent before its children."""
         self.islands: list[str] = []
         """Lines that run batch functions; the connection has been given back."""
+        self.functions: list[str] = []
+        """Functions that the generated one calls."""
         self.constants: dict[str, Any] = {}
         self._known: dict[int, str] = {}
         self._count = 0
@@ -24,13 +26,20 @@ class Code:
         self._count += 1
         return f"{prefix}{self._count}"
 
-    def constant(self, value: Any, prefix: str = "k") -> str:
+    def constant(self, value: Any, prefix: str = "") -> str:
         """The name of a value that the source cannot spell."""
         found = self._known.get(id(value))
         if found is None:
-            found = self._known[id(value)] = self.name(prefix)
+            own = getattr(value, "__name__", "").strip("_")
+            found = self._known[id(value)] = self.name(prefix or (own if own.isidentifier() else "k"))
             self.constants[found] = value
         return found
+
+    def function(self, parameters: str, lines: list[str]) -> str:
+        """The name of a new function."""
+        name = self.name("f")
+        self.functions.append(f"def {name}({parameters}):\n" + "".join(f"    {line}\n" for line in lines))
+        return name
 
     def source(self, result: str) -> str:
         """The text of the function that returns `result`."""
@@ -40,4 +49,4 @@ class Code:
             lines.append("        fetch = connection.fetch")
             lines += [f"        {line}" for line in self.statements]
         lines += [f"    {line}" for line in self.islands]
-        return TEMPLATE + "\n".join([*lines, f"    return {result}"]) + "\n"
+        return "".join(self.functions) + TEMPLATE + "\n".join([*lines, f"    return {result}"]) + "\n"

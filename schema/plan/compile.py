@@ -15,10 +15,11 @@ from schema.plan import values
 from schema.plan.build import Build, Emit, Sight
 from schema.plan.catalog import Catalog
 from schema.plan.lists import get, node, related_page, root_page, row
+from schema.plan.plain import shown
 from schema.plan.select import Scope, Selected
-from schema.plan.sources import SOURCES, plain
+from schema.plan.sources import SOURCES
 
-RUNTIME: dict[str, Any] = {name: getattr(values, name) for name in ("absent", "forbidden", "allowed", "batch")}
+RUNTIME: dict[str, Any] = {name: getattr(values, name) for name in ("absent", "failed", "odd", "forbidden", "allowed", "batch")}
 """What generated source may call."""
 
 EMITTERS: Mapping[type, Emit] = SOURCES | {Listing: related_page}
@@ -94,8 +95,8 @@ def compiled(
             introspects = True
         elif item.name == "__typename":
             parts.append(f"{item.key!r}: {root.name!r}")
-        elif (shown := _read(build, item, kind)) is not None:
-            parts.append(f"{item.key!r}: {shown}")
+        elif (part := _read(build, item, kind)) is not None:
+            parts.append(f"{item.key!r}: {part}")
         elif item.field is not None:
             answer = answered(catalog, scope, item.type, item.sets, sight, links=links)
             required = is_non_null_type(item.type)
@@ -131,7 +132,7 @@ def answered(catalog: Catalog, scope: Scope, type_: Any, sets: list[Any], sight:
     if named.name in catalog.entities:
         return _function(build, _row(build, type_, sets, "value"))
     if is_leaf_type(named):
-        return _function(build, f"{build.code.constant(plain(build, type_, sets))}(value, trouble)")
+        return _function(build, shown(build, type_, sets, "value"))
     parts = []
     for item in scope.select(named, sets):
         if item.field is None:
@@ -139,16 +140,16 @@ def answered(catalog: Catalog, scope: Scope, type_: Any, sets: list[Any], sight:
             continue
         attribute = f"value.{catalog.fields[named.name, item.name].python_name}"
         if get_named_type(item.type).name in catalog.entities:
-            shown = _row(build, item.type, item.sets, attribute)
+            part = _row(build, item.type, item.sets, attribute)
         else:
-            shown = f"{build.code.constant(plain(build, item.type, item.sets))}({attribute}, trouble)"
-        parts.append(f"{item.key!r}: {shown}")
+            part = shown(build, item.type, item.sets, attribute)
+        parts.append(f"{item.key!r}: {part}")
     return _function(build, "{" + ", ".join(parts) + "}")
 
 
 def _row(build: Build, type_: Any, sets: list[Any], value: str) -> str:
     """The expression of the row that a function returned, as it is in the database now."""
     target = build.catalog.entities[get_named_type(type_).name]
-    found, shown = row(build, type_, sets, target, f"{value}.id", lambda rows: "", f"{value} is not None")
+    found, part = row(build, type_, sets, target, f"{value}.id", lambda rows: "", f"{value} is not None")
     nothing = "absent(trouble)" if is_non_null_type(type_) else "None"
-    return f"([{shown} for r in {found}] or [{nothing}])[0]"
+    return f"([{part} for r in {found}] or [{nothing}])[0]"

@@ -2,14 +2,15 @@
 
 from typing import Any
 
-from graphql import get_named_type, is_leaf_type, is_non_null_type
+from graphql import get_named_type, is_non_null_type
 
 from schema.access import Role
 from schema.fields import Column, Computed, Count, Extreme, Group, One, Realm
 from schema.plan.build import Build, Emit, Place, Sight, inherits, living
 from schema.plan.catalog import Declared, column_kind
+from schema.plan.plain import computing, projection
 from schema.plan.select import Selected
-from schema.plan.values import Project, computing, decoder, leaf, reader, record, wrapped
+from schema.plan.values import decoder, reader
 
 TALLIED = frozenset({"application", "deployment"})
 """Tables whose living rows are counted per project in the writing transaction."""
@@ -40,26 +41,6 @@ def _links(build: Build, place: Place) -> str:
     return "{" + ", ".join(parts) + "}"
 
 
-def plain(build: Build, type_: Any, sets: list[Any]) -> Project:
-    """The projection of a value that Python code returns: scalars, and objects without rows."""
-
-    def inner(bare: Any) -> Project:
-        if is_leaf_type(bare):
-            return leaf(bare)
-        parts: list[tuple[str, str | None, Project | None]] = []
-        for item in build.scope.select(bare, sets):
-            if item.field is None:
-                parts.append((item.key, None, None))
-                continue
-            if build.catalog.target(item.type):
-                raise TypeError(f"{bare.name}.{item.name}: rows cannot be reached from a plain object here")
-            declared = build.catalog.fields[bare.name, item.name]
-            parts.append((item.key, declared.python_name, plain(build, item.type, item.sets)))
-        return record(bare.name, parts)
-
-    return wrapped(type_, inner)
-
-
 def checked(build: Build, place: Place, needs: Role, shown: str, *, consumed: bool = False) -> str:
     """An expression under the role that it takes where the row lives; a consumed one must run for every row."""
     if needs <= Role.viewer or build.sight is Sight.everything:
@@ -75,13 +56,8 @@ def stored(build: Build, place: Place, item: Selected, declared: Declared) -> st
     column = place.rows.column(f"{place.alias}.{declared.python_name}")
     decode = decoder(column_kind(place.entity, declared.python_name))
     if decode is not None:
-        function = build.code.constant(computing(_same, [decode], plain(build, item.type, item.sets)))
-        column = f"{function}(trouble, {column})"
+        column = f"{computing(build, item.type, item.sets, '', [decode])}(trouble, {column})"
     return checked(build, place, needs, column)
-
-
-def _same(value: Any) -> Any:
-    return value
 
 
 def computed(build: Build, place: Place, item: Selected, declared: Declared) -> str:
@@ -91,12 +67,12 @@ def computed(build: Build, place: Place, item: Selected, declared: Declared) -> 
         raise TypeError(declared.name)
     columns = [place.rows.column(f"{place.alias}.{name}") for name in source.columns]
     decoders = [reader(column_kind(place.entity, name)) for name in source.columns]
-    project = plain(build, item.type, item.sets)
+    function = build.code.constant(source.function)
     if not source.batch:
-        function = build.code.constant(computing(source.function, decoders, project))
+        function = computing(build, item.type, item.sets, function, decoders)
         return checked(build, place, source.needs, f"{function}({', '.join(['trouble', *columns])})")
     build.charge(place.rows.most)
-    found, function = build.code.name("b"), build.code.constant(source.function)
+    found, project = build.code.name("b"), projection(build, item.type, item.sets)
 
     def island(rows: str) -> None:
         read = [f"{build.code.constant(decode)}({column})" if decode else column for column, decode in zip(columns, decoders, strict=True)]
@@ -104,7 +80,7 @@ def computed(build: Build, place: Place, item: Selected, declared: Declared) -> 
         build.code.islands.append(f"{found} = await batch({function}, context, trouble, {keys})")
 
     place.rows.children.append(island)
-    return checked(build, place, source.needs, f"{build.code.constant(project)}(next({found}), trouble)", consumed=True)
+    return checked(build, place, source.needs, f"{project}(next({found}), trouble)", consumed=True)
 
 
 def one(build: Build, place: Place, item: Selected, declared: Declared) -> str:

@@ -4,20 +4,19 @@ A plan never stops at a field that fails. It puts the exception in the field's p
 `schema.plan.complete`.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
+from functools import cache
 from typing import Any
 
 import msgspec
-from graphql import GraphQLScalarType, is_list_type, is_non_null_type, is_specified_scalar_type
+from graphql import GraphQLScalarType, is_specified_scalar_type
 from tortoise import fields
 
 from models.secrets import EncryptedJSONField, decrypt
 from schema.errors import Forbidden, NotFound
 
 Trouble = list[Exception | None]
-Project = Callable[[Any, Trouble], Any]
-"""Makes the JSON value of a Python value."""
 
 
 def decoder(kind: fields.Field[Any]) -> Callable[[Any], Any] | None:
@@ -63,79 +62,38 @@ def missing(title: str, singular: str, id: Any, trouble: Trouble) -> Exception:
     return failed(NotFound(f"{title} with ID '{shown}' not found", resourceType=singular, resourceId=shown), trouble)
 
 
-def leaf(type_: Any) -> Project:
-    """The projection of a scalar or enum that Python code returned.
+_EXACT: Mapping[str, type] = {"String": str, "ID": str, "Boolean": bool}
+"""Scalars whose values are shown as they are when they are of exactly this class."""
+
+
+def odd(value: Any, required: bool, trouble: Trouble) -> Any:
+    """Stand for a value that is not what its field promises: nothing, an exception, or something else."""
+    if value is None:
+        return absent(trouble) if required else None
+    return failed(value if isinstance(value, Exception) else TypeError(f"a {type(value).__name__} is not what this field shows"), trouble)
+
+
+@cache
+def leaf(type_: Any, required: bool) -> Callable[[Any, Trouble], Any]:
+    """What shows a scalar or enum that Python code returned.
 
     A scalar of ours stays as it is once it has shown that it can be serialised: it is encoded in the same way at the end.
     """
-    serialize = type_.serialize
     own = isinstance(type_, GraphQLScalarType) and not is_specified_scalar_type(type_)
+    exact = _EXACT.get(type_.name)
 
-    def project(value: Any, trouble: Trouble) -> Any:
+    def show(value: Any, trouble: Trouble) -> Any:
+        if type(value) is exact:
+            return value
+        if value is None or isinstance(value, Exception):
+            return odd(value, required, trouble)
         try:
-            shown = serialize(value)
+            found = type_.serialize(value)
         except Exception as error:
             return failed(error, trouble)
-        return value if own else shown
+        return value if own else found
 
-    return project
-
-
-def many(item: Project) -> Project:
-    """The projection of a list."""
-
-    def project(value: Any, trouble: Trouble) -> Any:
-        return [item(each, trouble) for each in value]
-
-    return project
-
-
-def record(type_name: str, parts: Iterable[tuple[str, str | None, Project | None]]) -> Project:
-    """The projection of a plain object: response key, attribute and projection of each part, or no attribute for `__typename`."""
-    parts = list(parts)
-
-    def project(value: Any, trouble: Trouble) -> Any:
-        return {
-            key: type_name if attribute is None or inner is None else inner(getattr(value, attribute), trouble)
-            for key, attribute, inner in parts
-        }
-
-    return project
-
-
-def nullable(type_: Any, inner: Project) -> Project:
-    """A projection that knows whether there may be nothing, and lets an exception stand."""
-    required = is_non_null_type(type_)
-
-    def project(value: Any, trouble: Trouble) -> Any:
-        if value is None:
-            return absent(trouble) if required else None
-        if isinstance(value, Exception):
-            return failed(value, trouble)
-        return inner(value, trouble)
-
-    return project
-
-
-def wrapped(type_: Any, inner: Callable[[Any], Project]) -> Project:
-    """The projection of a type with its lists and its nulls; `inner` makes that of what they hold."""
-    bare = type_.of_type if is_non_null_type(type_) else type_
-    return nullable(type_, many(wrapped(bare.of_type, inner)) if is_list_type(bare) else inner(bare))
-
-
-def computing(function: Callable[..., Any], decoders: Iterable[Callable[[Any], Any] | None], project: Project) -> Callable[..., Any]:
-    """A function of columns with its projection; what it raises stands in its place."""
-    steps = list(decoders)
-
-    def compute(trouble: Trouble, *columns: Any) -> Any:
-        try:
-            values = [decode(column) if decode else column for decode, column in zip(steps, columns, strict=True)]
-            found = function(*values)
-        except Exception as error:
-            return failed(error, trouble)
-        return project(found, trouble)
-
-    return compute
+    return show
 
 
 async def batch(function: Callable[..., Any], context: Any, trouble: Trouble, rows: list[tuple[Any, ...]]) -> Iterable[Any]:
