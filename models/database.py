@@ -13,13 +13,15 @@ from tortoise.connection import get_connection
 from tortoise.exceptions import DBConnectionError
 from tortoise.migrations.api import migrate as apply_migrations
 
+from models.readers import Loan, Readers
 from models.settings import settings
 
 AWAY = (DBConnectionError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError, ConnectionError)
 """What a statement raises while the database cannot be reached."""
 
-_pool: list[BaseDBAsyncClient] = []
-"""The pool while `connected` lasts."""
+MOST_READERS = 16
+_readers: list[Readers] = []
+"""The connections for reads while `connected` lasts."""
 
 _MIGRATION_LOCK = 0x646F6B70
 
@@ -70,11 +72,13 @@ def configuration(url: str) -> dict[str, Any]:
 async def connected() -> AsyncIterator[None]:
     """Hold the process's connection pool for the event loop that runs this."""
     await Tortoise.init(config=configuration(settings().database_url), _enable_global_fallback=True)
-    _pool.append(get_connection("default"))
+    readers = Readers(credentials(settings().database_url), MOST_READERS)
+    _readers.append(readers)
     try:
         yield
     finally:
-        _pool.pop()
+        _readers.remove(readers)
+        await readers.close()
         await Tortoise.close_connections()
 
 
@@ -83,9 +87,9 @@ def database() -> BaseDBAsyncClient:
     return get_connection("default")
 
 
-def connection() -> Any:
-    """A connection of the pool for as long as `async with` lasts, for reads that are not part of a transaction."""
-    return _pool[-1].acquire_connection()
+def connection() -> Loan:
+    """A connection for as long as `async with` lasts, for reads that are not part of a transaction."""
+    return _readers[-1].lend()
 
 
 async def fetch(sql: str, *values: Any) -> list[Any]:

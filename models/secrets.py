@@ -7,6 +7,7 @@ import secrets
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from tortoise import fields
 
@@ -89,6 +90,6 @@ def decrypt(value: str) -> Any:
     Raises `UnreadableSecret` when no configured key fits.
     """
     try:
-        return json.loads(cipher().decrypt(value.encode()))
+        return msgspec.json.decode(cipher().decrypt(value.encode()))
     except InvalidToken as error:
         raise UnreadableSecret(UnreadableSecret.__doc__) from error

@@ -1,0 +1,83 @@
+"""Connections for reads, handed from one request to the next without a round trip or a task.
+
+A read of this program takes less time than a general pool needs to lend a connection and take it back (`bench/reads`).
+"""
+
+import asyncio
+import contextlib
+from types import TracebackType
+from typing import Any
+
+import asyncpg
+
+CONNECT_SECONDS = 10.0
+CLOSE_SECONDS = 10.0
+
+
+class Readers:
+    """At most `size` connections, opened when they are first needed; whoever comes when all are lent waits for one.
+
+    The one that came back last is lent first. A connection on which something was raised is not lent again: it may be in the
+    middle of an answer.
+    """
+
+    def __init__(self, credentials: dict[str, Any], size: int) -> None:
+        self._credentials = credentials
+        self._idle: asyncio.LifoQueue[asyncpg.Connection | None] = asyncio.LifoQueue()
+        self._size = size
+        for _ in range(size):
+            self._idle.put_nowait(None)
+
+    def lend(self) -> "Loan":
+        """A connection for as long as `async with` lasts, for reads that are not part of a transaction.
+
+        Entering raises `ConnectionError`, or what Postgres says, while the database is away.
+        """
+        return Loan(self)
+
+    async def take(self) -> asyncpg.Connection:
+        """The next connection, opened if it has to be."""
+        idle = self._idle
+        connection = await idle.get() if idle.empty() else idle.get_nowait()
+        if connection is not None and not connection.is_closed():
+            return connection
+        try:
+            return await asyncpg.connect(**self._credentials, timeout=CONNECT_SECONDS, statement_cache_size=1024)
+        except BaseException as error:
+            idle.put_nowait(None)
+            if isinstance(error, OSError):
+                raise ConnectionError(str(error)) from error
+            raise
+
+    def give(self, connection: asyncpg.Connection, *, usable: bool) -> None:
+        """Take a connection back."""
+        if not usable:
+            connection.terminate()
+        self._idle.put_nowait(connection if usable else None)
+
+    async def close(self) -> None:
+        """Wait a while until every connection has come back, and close them; what is still lent ends with the process."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                for _ in range(self._size):
+                    connection = await self._idle.get()
+                    if connection is not None:
+                        await connection.close()
+
+
+class Loan:
+    """A connection that is lent."""
+
+    __slots__ = ("_connection", "_readers")
+
+    def __init__(self, readers: Readers) -> None:
+        self._readers = readers
+
+    async def __aenter__(self) -> asyncpg.Connection:
+        """Borrow it."""
+        self._connection = connection = await self._readers.take()
+        return connection
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Bring it back."""
+        self._readers.give(self._connection, usable=kind is None)
