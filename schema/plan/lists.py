@@ -38,10 +38,18 @@ def root_page(build: Build, item: Selected, listing: Listing, target: Entity, na
 
     shown = page_object(build, page, rows, count)
     limit, by = size + 1, page.order.by
-    source = _source(build, rows, target, "*", where + beyond_cursor, f" order by {by('y')} limit {limit}")
-    sql = f"select {rows.selected} from ({source}) t {' '.join(rows.joins)} order by {by('t')} limit {limit}"
     sees = "" if build.sight is Sight.everything else build.seen(target)
-    build.code.statements.append(f"{found} = {build.fetched(sql, rows, sees)}")
+
+    def sql(projects: str) -> str:
+        source = _source(build, rows, target, "*", where + beyond_cursor, f" order by {by('y')} limit {limit}", projects)
+        return f"select {rows.selected} from ({source}) t {' '.join(rows.joins)} order by {by('t')} limit {limit}"
+
+    read = build.fetched(sql(""), rows, sees)
+    if sees and target.scope != "id":
+        first = f"select * from {target.table} y where y.{target.scope} = p.id{where}{beyond_cursor} order by {by('y')} limit 1"
+        promising = f"(select p.id from {{}} p(id) cross join lateral ({first}) y order by {by('y')} limit {limit})"
+        read = f"({build.fetched(sql(promising), rows)} if len({sees}) > {2 * limit} else {read})"
+    build.code.statements.append(f"{found} = {read}")
     if counted:
         column = counted[0].removeprefix("r")
         build.code.statements.append(f"{total} = {found}[0]{column} if {found} else {_empty_total(build, page, sees)}")
@@ -52,16 +60,17 @@ def root_page(build: Build, item: Selected, listing: Listing, target: Entity, na
     return f"[{shown} for more, rows in ({found},)][0]"
 
 
-def _source(build: Build, rows: Rows, target: Entity, what: str, where: str, rest: str) -> str:
+def _source(build: Build, rows: Rows, target: Entity, what: str, where: str, rest: str, projects: str = "") -> str:
     """The rows of a table that may be seen: out of a set of projects, the first ones of each, since a scan that looks for a
-    small tenant's rows in a large table is as slow as the table is long."""
+    small tenant's rows in a large table is as slow as the table is long. `projects` narrows the set further."""
     if build.sight is Sight.everything:
         return f"select {what} from {target.table} y where true{where}{rest}"
     seen = rows.bind(build.seen(target))
     if target.scope == "id":
         return f"select {what} from {target.table} y where y.id = any({seen}){where}{rest}"
     each = f"select {what} from {target.table} y where y.{target.scope} = p.id{where}{rest}"
-    return f"select y.* from unnest({seen}::uuid[]) p(id) cross join lateral ({each}) y{rest}"
+    source = (projects or "{}").format(f"unnest({seen}::uuid[])")
+    return f"select y.* from {source} p(id) cross join lateral ({each}) y{rest}"
 
 
 def _count(build: Build, rows: Rows, page: Asked, where: str) -> str:

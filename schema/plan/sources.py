@@ -93,8 +93,8 @@ def one(build: Build, place: Place, item: Selected, declared: Declared) -> str:
         build.charge(rows.most)
         column, way = source.order.lstrip("-"), " desc" if source.order.startswith("-") else ""
         seen = living(target, "y") + build.visible(rows, target, "y")
-        first = f"select y.id from {target.table} y where y.{source.fk} = {place.alias}.id{seen} order by y.{column}{way} limit 1"
-        rows.joins.append(f"left join {target.table} {alias} on {alias}.id = ({first})")
+        first = f"select * from {target.table} y where y.{source.fk} = {place.alias}.id{seen} order by y.{column}{way} limit 1"
+        rows.joins.append(f"left join lateral ({first}) {alias} on true")
     else:
         seen = build.visible(rows, target, alias, inherited=inherits(target, source.fk, place.entity))
         rows.joins.append(f"left join {target.table} {alias} on {alias}.id = {place.alias}.{source.fk}{seen}")
