@@ -1,8 +1,8 @@
 """Random documents over the real schema, with everything in them that clients write."""
 
+import base64
 import json
 import random
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,15 +11,22 @@ from graphql import (
     GraphQLList,
     GraphQLNonNull,
     GraphQLObjectType,
-    GraphQLSchema,
     get_named_type,
     get_nullable_type,
     is_leaf_type,
 )
 
-LISTS = ("nodes", "edges")
-UNREAD = frozenset({"health", "deploymentLogs"})
-"""Root fields that functions answer and that have tests of their own."""
+from schema.fields import Listing
+from schema.page import Direction
+from schema.plan.catalog import Catalog
+from schema.plan.keyset import order_of
+from tests.services.kinds import KINDS, argument_kind, field_kinds
+
+PAGES = frozenset({"projects", "applications", "deployments"})
+ALWAYS = ("projects", "projects", "applications", "applications", "deployments", "project", "application", "deployment", "me")
+"""Root fields to begin with; the others are chosen when their kind is wished for."""
+FAVOURED = ("success", "running", "finishedAt", "duration")
+"""Members of enums that are chosen more often than the others."""
 
 
 @dataclass
@@ -27,8 +34,20 @@ class Pool:
     """What arguments can be taken from."""
 
     ids: dict[str, list[str]]
-    cursors: list[str] = field(default_factory=list)
-    times: list[str] = field(default_factory=list)
+    times: list[str]
+    cursors: dict[str, list[str]] = field(default_factory=dict)
+    """By the list they belong to."""
+
+    def keep(self, cursor: str) -> None:
+        """Remember a cursor for later documents."""
+        known = self.cursors.setdefault(_read(cursor)["of"], [])
+        known.append(cursor)
+        del known[:-100]
+
+
+def _read(cursor: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    return found
 
 
 @dataclass
@@ -39,130 +58,179 @@ class Written:
     values: dict[str, Any]
     fields: int
     depth: int
-    kinds: Counter[str]
+    kinds: set[str]
 
 
 class Writer:
-    """Writes one document."""
+    """Writes one document. It wishes for some kinds of fields and arguments, and takes what it wishes for where it can."""
 
-    def __init__(self, schema: GraphQLSchema, pool: Pool, dice: random.Random, *, hostile: bool) -> None:
-        self.schema, self.pool, self.dice, self.hostile = schema, pool, dice, hostile
+    def __init__(self, catalog: Catalog, pool: Pool, dice: random.Random, *, hostile: bool) -> None:
+        self.catalog, self.pool, self.dice, self.hostile = catalog, pool, dice, hostile
+        self.schema = catalog.schema
+        self.wishes = set(dice.sample(KINDS, 10))
+        self.wishes |= {"statistics"} if "min or max" in self.wishes else set()
+        self.goal = dice.choice([3, 4, 5, 6, 7])
         self.types: dict[str, str] = {}
         self.values: dict[str, Any] = {}
         self.fragments: list[str] = []
         self.fields = self.deepest = 0
-        self.kinds: Counter[str] = Counter()
+        self.kinds: set[str] = set()
 
     def write(self) -> Written:
         """A query."""
-        assert self.schema.query_type is not None
-        body = self._selections(self.schema.query_type, self.dice.choice([6, 7, 8, 9]), 0)
+        query = self.catalog.root("query")
+        names = [self.dice.choice(ALWAYS)]
+        names += [name for name in query.fields if name not in ALWAYS and field_kinds(self.catalog, query, name) & self.wishes]
+        if self.wishes & {"statistics", "min or max"}:
+            names.append("projects")
+        if "sort on a nullable column" in self.wishes or any(each.startswith("filter") for each in self.wishes):
+            names.append("deployments")
+        chosen = [self._field(query, name, query.fields[name], self.goal, 0) for name in dict.fromkeys(names)]
+        body = "{ " + " ".join(each for each in chosen if each) + " }"
         declared = ", ".join(f"${name}: {type_}" for name, type_ in self.types.items())
         text = f"query Q{f'({declared})' if declared else ''} {body} {' '.join(self.fragments)}"
         return Written(text, self.values, self.fields, self.deepest, self.kinds)
 
+    def _chance(self, kind: str, chance: float) -> bool:
+        """Whether something is written: more often when it is wished for."""
+        holds = self.dice.random() < (max(0.2, chance) if kind in self.wishes else chance)
+        if holds:
+            self.kinds.add(kind)
+        return holds
+
     def _variable(self, type_: str, value: Any) -> str:
-        self.kinds["variable"] += 1
+        self.kinds.add("variable")
         name = f"v{len(self.types)}"
         self.types[name] = type_
-        if self.dice.random() < 0.9 or type_.endswith("!"):
+        if self.dice.random() < 0.95 or type_.endswith("!"):
             self.values[name] = value
         return f"${name}"
 
-    def _argument(self, parent: str, name: str, type_: Any) -> str:
-        bare = get_nullable_type(type_)
-        value, literal = self._value(parent, name, bare)
-        required = isinstance(type_, GraphQLNonNull)
-        self.kinds[f"argument {name}"] += 1
-        if self.dice.random() < 0.5 and not (required and value is None):
-            return self._variable(f"{bare}{'!' if required else ''}", value)
-        return literal
+    def _arguments(self, type_: Any, name: str, declared: Any, depth: int) -> str:
+        listing = self._listing(type_, name)
+        backward = listing is not None and self._chance("backward", 0.2)
+        away = {"first", "after"} if backward else {"last", "before"}
+        size = 1.0 if depth > 1 or self.goal > 4 else 0.6
+        given: dict[str, str] = {}
+        for argument, each in sorted(declared.args.items(), key=lambda pair: pair[0] in ("after", "before")):
+            required = isinstance(each.type, GraphQLNonNull)
+            kind = argument_kind(self.catalog, type_, name, argument)
+            likely = size if argument in ("first", "last") else 0.2 if argument in ("sort", "order") else 0.05
+            if (argument in away and not self.hostile) or not (self._wanted(kind, likely) or required):
+                continue
+            value, literal = self._value(type_, name, argument, get_nullable_type(each.type), sorted_=bool({"sort", "order"} & set(given)))
+            if value == "" and not self.hostile:
+                continue
+            if value is not None:
+                self.kinds.add(argument_kind(self.catalog, type_, name, argument, value))
+            if self.dice.random() < 0.5 and not (required and value is None):
+                literal = self._variable(f"{get_nullable_type(each.type)}{'!' if required else ''}", value)
+            given[argument] = literal
+        return f"({', '.join(f'{key}: {value}' for key, value in given.items())})" if given else ""
 
-    def _value(self, parent: str, name: str, bare: Any) -> tuple[Any, str]:
+    def _wanted(self, kind: str, likely: float) -> bool:
+        return self.dice.random() < (max(0.7, likely) if kind in self.wishes else likely)
+
+    def _listing(self, type_: Any, name: str) -> Listing | None:
+        if type_.name == "Query":
+            operation = self.catalog.operations.get(("query", name))
+            return operation.listing if operation else None
+        declared = self.catalog.fields.get((type_.name, name))
+        return declared.source if declared and isinstance(declared.source, Listing) else None
+
+    def _value(self, type_: Any, name: str, argument: str, bare: Any, *, sorted_: bool) -> tuple[Any, str]:
         dice = self.dice
-        if name in ("first", "last"):
-            value: Any = dice.choice([1, 2, 3, 4, 7, None]) if not self.hostile else dice.choice([0, -1, 101, 3])
-        elif name in ("after", "before"):
-            value = dice.choice([*self.pool.cursors[-40:], None]) if not self.hostile else dice.choice(["junk", "", *self.pool.cursors])
-        elif name == "search":
-            value = dice.choice(["a", "P", "%", "é", "app", "", None])
-        elif name.startswith("created"):
-            value = dice.choice([*self.pool.times, None])
+        if argument in ("first", "last"):
+            value: Any = dice.choice([1, 2, 3, 3, 4, 7]) if not self.hostile else dice.choice([0, -1, 101, 3])
+        elif argument in ("after", "before"):
+            value = self._cursor(type_, name, sorted_=sorted_)
+        elif argument == "search":
+            value = dice.choice(["a", "a", "P", "p", "-", "web", "%", "é"])
+        elif argument.startswith("created"):
+            value = self.pool.times[0 if argument.endswith("From") and dice.random() < 0.5 else dice.randrange(len(self.pool.times))]
         elif isinstance(bare, GraphQLList):
             options = list(get_named_type(bare).values)
-            value = dice.sample(options, dice.randrange(3)) if dice.random() < 0.9 else None
+            value = dice.sample(options, dice.choice([0, 2, 3, len(options)]))
             return value, json.dumps(value).replace('"', "")
         elif isinstance(bare, GraphQLEnumType):
-            value = dice.choice([*bare.values, None])
+            value = dice.choice([*bare.values, None] + 3 * [each for each in FAVOURED if each in bare.values])
             return value, "null" if value is None else value
         elif str(bare) == "ID":
-            kind = name.removesuffix("Id") if name != "id" else parent
-            value = dice.choice(self.pool.ids.get(kind) or [each for ids in self.pool.ids.values() for each in ids])
-            value = dice.choice(["junk", "", "01900000-0000-7000-8000-000000000000"]) if self.hostile else value
+            value = self._id(name, argument)
         else:
-            value = None
+            value = dice.choice([1, 2, 50]) if str(bare) == "Int" else None
         return value, json.dumps(value, ensure_ascii=False)
 
-    def _arguments(self, parent: str, declared: Any) -> str:
-        given = []
-        names = dict(declared.args)
-        away = ("last", "before") if self.dice.random() < 0.6 else ("first", "after")
-        for name, argument in names.items():
-            required = isinstance(argument.type, GraphQLNonNull)
-            likely = 0.7 if name in ("first", "last") else 0.25 if name in ("sort", "order") else 0.1
-            if not required and ((name in away and not self.hostile) or self.dice.random() > likely):
-                continue
-            given.append(f"{name}: {self._argument(parent, name, argument.type)}")
-        return f"({', '.join(given)})" if given else ""
+    def _id(self, name: str, argument: str) -> str:
+        if self.hostile:
+            return self.dice.choice(["junk", "", "01900000-0000-7000-8000-000000000000"])
+        kind = argument.removesuffix("Id") if argument != "id" else {"deploymentLogs": "deployment"}.get(name, name)
+        return self.dice.choice(self.pool.ids[kind])
+
+    def _cursor(self, type_: Any, name: str, *, sorted_: bool) -> str:
+        listing, of = self._listing(type_, name), f"{type_.name}.{name}"
+        everything = [each for known in self.pool.cursors.values() for each in known]
+        if sorted_ and not self.hostile:
+            return ""
+        if self.hostile or listing is None or self.dice.random() < 0.01:
+            return self.dice.choice(["junk", "", *everything])
+        sort = order_of(of, listing, None, None, Direction.forward).name
+        fitting = [each for each in self.pool.cursors.get(of, []) if _read(each)["sort"] == sort]
+        return self.dice.choice(fitting) if fitting else ""
 
     def _directive(self) -> str:
-        if self.dice.random() > 0.08:
+        if not self._wanted("skip or include", 0.04) or self.dice.random() < 0.8:
             return ""
-        self.kinds["skip or include"] += 1
-        holds = self.dice.random() < 0.7
-        kind = "include" if holds else "skip"
-        value = self.dice.random() < 0.85
+        self.kinds.add("skip or include")
+        kind = self.dice.choice(["include", "skip"])
+        value = self.dice.random() < 0.9
         shown = value if kind == "include" else not value
         literal = self._variable("Boolean!", shown) if self.dice.random() < 0.6 else json.dumps(shown)
         return f" @{kind}(if: {literal})"
 
+    def _picked(self, type_: Any, left: int, depth: int) -> list[tuple[str, Any]]:
+        fields = getattr(type_, "fields", {})
+        available = list(fields.items())
+        deeper = [pair for pair in available if not is_leaf_type(get_named_type(pair[1].type))] if left > 0 else []
+        wished = [pair for pair in available if field_kinds(self.catalog, type_, pair[0]) & self.wishes]
+        picked = [self.dice.choice(available) for _ in range(1 + self.dice.randrange(3 if depth < 4 else 2))]
+        picked += self.dice.sample(wished, min(len(wished), 1 + self.dice.randrange(2)))
+        onward = [pair for pair in deeper if pair[0] in (*PAGES, "nodes", "edges", "node", "lastDeployment", "application", "project")]
+        if onward and not any(pair in onward for pair in picked):
+            picked.append(self.dice.choice(onward))
+        return [pair for at, pair in enumerate(picked) if not pair[1].args or pair not in picked[:at]]
+
     def _selections(self, type_: Any, left: int, depth: int) -> str:
         self.deepest = max(self.deepest, depth)
         found = []
-        available = [(name, each) for name, each in getattr(type_, "fields", {}).items() if name not in UNREAD]
-        must = [each for each in available if each[0] in LISTS] if left > 0 else []
-        count = 2 + self.dice.randrange(5) if depth else 1 + self.dice.randrange(2)
-        picked = ([self.dice.choice(must)] if must else []) + [self.dice.choice(available) for _ in range(count)]
-        for name, declared in picked:
-            roll = self.dice.random()
-            if roll < 0.05:
-                self.kinds["__typename"] += 1
+        for name, declared in self._picked(type_, left, depth):
+            if self._chance("__typename", 0.02):
                 found.append("__typename")
-            elif roll < 0.11 and depth and left > 0:
-                self.kinds["inline fragment"] += 1
-                found.append(f"... on {type_.name}{self._directive()} {self._selections(type_, left - 1, depth)}")
-            elif roll < 0.17 and depth and left > 0:
-                self.kinds["fragment"] += 1
+            if left > 0 and self._chance("inline fragment", 0.03):
+                found.append(f"... on {type_.name}{self._directive()} {self._selections(type_, left - 3, depth)}")
+            if left > 0 and self._chance("fragment", 0.03):
                 number = len(self.fragments)
                 self.fragments.append("")
-                self.fragments[number] = f"fragment F{number} on {type_.name} {self._selections(type_, left - 1, depth)}"
+                self.fragments[number] = f"fragment F{number} on {type_.name} {self._selections(type_, left - 3, depth)}"
                 found.append(f"...F{number}{self._directive()}")
-            elif (one := self._field(type_, name, declared, left, depth)) is not None:
+            if (one := self._field(type_, name, declared, left, depth)) is not None:
                 found.append(one)
-        if isinstance(type_, GraphQLObjectType) is False and type_.name == "Node":
-            found += [f"... on {each.name} {self._selections(each, left - 1, depth)}" for each in self.dice.sample(self._nodes(), 2)]
+        if not isinstance(type_, GraphQLObjectType):
+            found += [f"... on {each.name} {self._selections(each, left - 4, depth)}" for each in self._nodes()]
         return "{ " + " ".join(found or ["__typename"]) + " }"
 
     def _nodes(self) -> list[Any]:
-        return [self.schema.type_map[name] for name in ("Project", "Application", "Deployment", "User", "Team")]
+        return [self.schema.type_map[name] for name in self.dice.sample(["Project", "Application", "Deployment", "User", "Team"], 2)]
 
     def _field(self, type_: Any, name: str, declared: Any, left: int, depth: int) -> str | None:
         named = get_named_type(declared.type)
         if not is_leaf_type(named) and left <= 0:
             return None
         self.fields += 1
-        self.kinds[f"{type_.name}.{name}"] += 1
-        alias = self.dice.choice(["a: ", "b: "]) if self.dice.random() < 0.1 else ""
-        self.kinds["alias"] += bool(alias)
+        self.kinds |= field_kinds(self.catalog, type_, name)
+        alias = self.dice.choice(["a: ", "b: "]) if self._wanted("alias", 0.05) and self.dice.random() < 0.3 else ""
+        if alias:
+            self.kinds.add("alias")
+        arguments = self._arguments(type_, name, declared, depth)
         inner = "" if is_leaf_type(named) else f" {self._selections(named, left - 1, depth + 1)}"
-        return f"{alias}{name}{self._arguments(name, declared)}{self._directive()}{inner}"
+        return f"{alias}{name}{arguments}{self._directive()}{inner}"

@@ -1,0 +1,130 @@
+"""Rows with ties, gaps and oddities, whoever looks at them, and in plain Python what each of them may see."""
+
+import random
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+import models
+from models.lifecycle import TERMINAL
+from schema.context import Caller
+
+START = datetime(2024, 1, 1, tzinfo=UTC)
+TIMES = [(START + timedelta(seconds=n)).isoformat() for n in range(4)]
+
+
+@dataclass
+class World:
+    """Everything that is in the database."""
+
+    callers: dict[str, Caller]
+    teams: list[Any] = field(default_factory=list)
+    members: set[tuple[UUID, UUID]] = field(default_factory=set)
+    """Pairs of team and person."""
+    projects: list[Any] = field(default_factory=list)
+    applications: list[Any] = field(default_factory=list)
+    deployments: list[Any] = field(default_factory=list)
+
+    def visible(self, caller: Caller) -> dict[str, list[Any]]:
+        """The rows that a caller may see, by the names of their entities (DECISIONS 5 and 15)."""
+        everything = caller.role is models.GlobalRole.owner
+        mine = {team for team, person in self.members if person == caller.id}
+        alive = [row for row in self.projects if row.deleted_at is None]
+        projects = [row for row in alive if everything or row.owner_id == caller.id or row.team_id in mine]
+        ids = {row.id for row in projects}
+
+        def seen(rows: list[Any]) -> list[Any]:
+            return [row for row in rows if row.deleted_at is None and (everything or row.project_id in ids)]
+
+        return {
+            "team": [row for row in self.teams if everything or row.id in mine],
+            "project": projects,
+            "application": seen(self.applications),
+            "deployment": seen(self.deployments),
+        }
+
+    def people(self, caller: Caller) -> set[UUID]:
+        """The people whom a caller may ask for by their id: all of them, or themselves and the members of their teams."""
+        everyone = {each.id for each in self.callers.values()}
+        if caller.role is models.GlobalRole.owner:
+            return everyone
+        mine = {team for team, person in self.members if person == caller.id}
+        return {caller.id} | {person for team, person in self.members if team in mine}
+
+
+async def made(dice: random.Random, owner: str, member: str, viewer: str, stranger: str) -> World:
+    """Fill the database: several rows share a time, some relations are empty, some rows are deleted, some contradict each other."""
+    roles = {"owner": models.GlobalRole.owner}
+    named = {"owner": owner, "member": member, "viewer": viewer, "stranger": stranger}
+    world = World({name: Caller(UUID(id), roles.get(name, models.GlobalRole.member)) for name, id in named.items()})
+    await _teams(world)
+    await _projects(world, dice)
+    await _applications(world, dice)
+    await _deployments(world, dice)
+    return world
+
+
+async def _teams(world: World) -> None:
+    world.teams = [await models.Team.create(name=f"Team{n}") for n in range(2)]
+    of = ((0, "member", "admin"), (0, "viewer", "viewer"), (1, "viewer", "developer"))
+    for number, name, role in of:
+        team, person = world.teams[number], world.callers[name]
+        await models.Membership.create(team=team, user_id=person.id, role=models.TeamRole(role))
+        world.members.add((team.id, person.id))
+
+
+async def _projects(world: World, dice: random.Random) -> None:
+    for n in range(9):
+        owner = dice.choice(["owner", "member", "stranger"]) if n else "stranger"
+        row = await models.Project.create(
+            name=f"P{n}",
+            owner_id=world.callers[owner].id,
+            team=dice.choice([None, *world.teams]),
+            deleted_at=START if n == 8 else None,
+        )
+        await models.Project.filter(id=row.id).update(created_at=START + timedelta(seconds=n // 2))
+        world.projects.append(row)
+
+
+async def _applications(world: World, dice: random.Random) -> None:
+    source = {"repo_url": "https://x/y", "branch": "main", "build_path": "./", "dockerfile": "Dockerfile"}
+    for n in range(50):
+        row = await models.Application.create(
+            name=f"{dice.choice(['app', 'Web', 'a'])}-{n}",
+            project=dice.choice(world.projects[:-2]) if n else world.projects[0],
+            service_name=f"s{n}",
+            env_vars=[{"key": f"K{k}", "value": 'ü"', "is_secret": bool(k % 2)} for k in range(dice.randrange(3))],
+            status=dice.choice(list(models.ApplicationStatus)),
+            image=dice.choice([None, "busybox:1"]),
+            git_source=dice.choice([None, source]),
+            deleted_at=START if n % 11 == 5 else None,
+        )
+        at = START + timedelta(milliseconds=500 * (n // 4))
+        await models.Application.filter(id=row.id).update(created_at=at, updated_at=at)
+        world.applications.append(row)
+
+
+async def _deployments(world: World, dice: random.Random) -> None:
+    living = [row for row in world.applications[:40] if row.deleted_at is None]
+    for n in range(140):
+        application = dice.choice(living if n % 50 else world.applications)
+        elsewhere = n % 40 == 0
+        row = await models.Deployment.create(
+            id=uuid7(),
+            application=application,
+            project_id=dice.choice(world.projects).id if elsewhere else application.project_id,
+            kind=dice.choice(list(models.DeploymentKind)),
+            status=dice.choice(sorted(TERMINAL)),
+            snapshot={},
+            finished_at=dice.choice([None, START, START + timedelta(seconds=dice.randrange(3))]),
+            started_at=START,
+            duration=dice.choice([None, 0, 1, 2]),
+            branch=dice.choice([None, "main"]),
+            error_code=dice.choice([None, "BUILD_FAILED"]),
+            deleted_at=START if dice.random() < 0.1 else None,
+        )
+        await models.Deployment.filter(id=row.id).update(created_at=START + timedelta(seconds=dice.randrange(5)))
+        world.deployments.append(row)
