@@ -63,7 +63,14 @@ def printed(result: ExecutionResult, request_id: str) -> dict[str, Any]:
 
 def refused(errors: list[GraphQLError], request_id: str) -> list[dict[str, Any]]:
     """Return the errors of a document that was not run as the protocol prints them."""
-    return [_printed(error, request_id) for error in errors]
+    return [_printed(_worded(error), request_id) for error in errors]
+
+
+def _worded(error: GraphQLError) -> GraphQLError:
+    """An error about a value in our own words: what Python says of it is nobody's business."""
+    if error.original_error is None or isinstance(error.original_error, GraphQLError):
+        return error
+    return GraphQLError(error.message.partition(", but encountered error")[0], error.nodes, path=error.path)
 
 
 def problem(error: BaseException, request_id: str) -> dict[str, Any]:

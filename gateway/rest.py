@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, get_args, get_origin
 from urllib.parse import parse_qsl
+from uuid import UUID
 
 import msgspec
 from starlette.requests import Request
@@ -21,12 +22,14 @@ from schema.names import api_name
 from schema.operation import Operation
 from schema.page import DEFAULT_SIZE, Direction, Limit, SortOrder, rest_window
 from schema.perform import Ask, Asked, admit, perform
-from schema.scalars import Instant
+from schema.scalars import Id, Instant
 from schema.surface import Bound, Surface
 
 PREFIXES = ("/api", "/api/v1")
 _encode = msgspec.json.Encoder().encode
 _PAGING: dict[str, Any] = {"limit": Limit, "cursor": str, "order": SortOrder}
+_STRICT: dict[type, Any] = {datetime: Instant, UUID: Id}
+"""What reads a filter's value where its type alone would take too much."""
 
 
 def query_types(operation: Operation[Any]) -> dict[str, Any]:
@@ -34,7 +37,7 @@ def query_types(operation: Operation[Any]) -> dict[str, Any]:
     found = {api_name(each.name): each.annotation for each in operation.signature.parameters}
     if operation.listing is not None:
         found |= _PAGING | {"sort": str}
-        found |= {api_name(name): Instant if each.type is datetime else each.type for name, each in operation.listing.filters.items()}
+        found |= {api_name(name): _STRICT.get(each.type, each.type) for name, each in operation.listing.filters.items()}
         found |= {"search": str} if operation.listing.search else {}
     return found
 

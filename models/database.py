@@ -13,10 +13,17 @@ from tortoise.connection import get_connection
 from tortoise.exceptions import DBConnectionError
 from tortoise.migrations.api import migrate as apply_migrations
 
-from models.readers import Loan, Readers
+from models.readers import Loan, Readers, connect
 from models.settings import settings
 
-AWAY = (DBConnectionError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError, ConnectionError)
+AWAY = (
+    DBConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.TooManyConnectionsError,
+    ConnectionError,
+)
 """What a statement raises while the database cannot be reached."""
 
 MOST_READERS = 16
@@ -53,7 +60,7 @@ def credentials(url: str) -> dict[str, Any]:
 
 def configuration(url: str) -> dict[str, Any]:
     """Tortoise's configuration for one database."""
-    pool = {"minsize": 1, "maxsize": 16, "connection_class": _NoReset, "statement_cache_size": 1024}
+    pool = {"minsize": 1, "maxsize": 16, "connection_class": _NoReset, "statement_cache_size": 1024, "connect": connect}
     return {
         "connections": {"default": {"engine": "tortoise.backends.asyncpg", "credentials": credentials(url) | pool}},
         "apps": {

@@ -14,6 +14,14 @@ CONNECT_SECONDS = 10.0
 CLOSE_SECONDS = 10.0
 
 
+async def connect(*arguments: Any, **options: Any) -> asyncpg.Connection:
+    """A new connection. Raises `ConnectionError`, whatever the way there says, or what Postgres says, while it is away."""
+    try:
+        return await asyncpg.connect(*arguments, **options)
+    except OSError as error:
+        raise ConnectionError(str(error)) from error
+
+
 class Readers:
     """At most `size` connections, opened when they are first needed; whoever comes when all are lent waits for one.
 
@@ -42,11 +50,9 @@ class Readers:
         if connection is not None and not connection.is_closed():
             return connection
         try:
-            return await asyncpg.connect(**self._credentials, timeout=CONNECT_SECONDS, statement_cache_size=1024)
-        except BaseException as error:
+            return await connect(**self._credentials, timeout=CONNECT_SECONDS, statement_cache_size=1024)
+        except BaseException:
             idle.put_nowait(None)
-            if isinstance(error, OSError):
-                raise ConnectionError(str(error)) from error
             raise
 
     def give(self, connection: asyncpg.Connection, *, usable: bool) -> None:

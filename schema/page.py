@@ -4,7 +4,7 @@ import base64
 import binascii
 from dataclasses import dataclass
 from enum import Enum
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Generic, Literal, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -38,6 +38,10 @@ class Direction(Enum):
     backward = "b"
 
 
+Way = Literal["", "f", "b"]
+"""Where a cursor of REST leads, forward or backward; in GraphQL the argument says it."""
+
+
 class Cursor(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """A place in one list under one sort; `way` is set in REST, where the cursor alone carries the direction."""
 
@@ -45,7 +49,7 @@ class Cursor(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     sort: str
     key: str | None
     id: str
-    way: str = ""
+    way: Way = ""
 
     def encoded(self) -> str:
         """The cursor as clients see it."""
@@ -99,9 +103,9 @@ def rest_window(limit: int, cursor: str | None) -> Window:
     direction = Direction.forward
     if cursor is not None:
         try:
-            raw = msgspec.json.decode(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-            direction = Direction(raw["way"])
-        except (binascii.Error, ValueError, msgspec.MsgspecError, KeyError, TypeError):
+            raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+            direction = Direction(msgspec.json.decode(raw, type=Cursor).way)
+        except (binascii.Error, ValueError, msgspec.MsgspecError):
             refuse("cursor", "cursor", "is not a cursor of this list", cursor)
     return Window(limit, direction, cursor, "cursor")
 

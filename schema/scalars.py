@@ -2,11 +2,14 @@
 
 from datetime import UTC, datetime
 from typing import Annotated, Any
+from uuid import UUID
 
 import strawberry
 from pydantic import PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 from strawberry.schema.config import StrawberryConfig
+
+from schema.inputs import uuid_of
 
 
 def instant(value: Any) -> str:
@@ -38,6 +41,17 @@ def _checked(value: Any) -> datetime:
 
 Instant = Annotated[datetime, PlainValidator(_checked), WithJsonSchema({"type": "string", "format": "date-time"})]
 """A time as a query parameter, read as strictly as in GraphQL."""
+
+
+def _id(value: Any) -> UUID:
+    found = uuid_of(value)
+    if found is None:
+        raise PydanticCustomError("id_type", "must be a valid id")
+    return found
+
+
+Id = Annotated[UUID, PlainValidator(_id), WithJsonSchema({"type": "string", "format": "uuid"})]
+"""An id as a query parameter, read as strictly as in GraphQL."""
 
 CONFIG = StrawberryConfig(
     scalar_map={datetime: strawberry.scalar(name="DateTime", description="RFC 3339, UTC.", serialize=instant, parse_value=parse_instant)}

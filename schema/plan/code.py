@@ -2,6 +2,7 @@
 
 from typing import Any
 
+CHECK = "def check(v):\n"
 TEMPLATE = "async def plan(connect, v, seen, context, trouble, value):\n"
 
 
@@ -42,11 +43,12 @@ class Code:
         return name
 
     def source(self, result: str) -> str:
-        """The text of the function that returns `result`."""
+        """The text of the function that returns `result`, and of one that only reads the arguments."""
         lines = [f"    {line}" for line in self.arguments]
+        check = CHECK + "\n".join(lines) + "\n" if lines else ""
         if self.statements:
             lines.append("    async with connect() as connection:")
             lines.append("        fetch = connection.fetch")
             lines += [f"        {line}" for line in self.statements]
         lines += [f"    {line}" for line in self.islands]
-        return "".join(self.functions) + TEMPLATE + "\n".join([*lines, f"    return {result}"]) + "\n"
+        return "".join(self.functions) + check + TEMPLATE + "\n".join([*lines, f"    return {result}"]) + "\n"

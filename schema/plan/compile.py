@@ -36,6 +36,8 @@ class Function:
     statements: tuple[str, ...]
     sees: bool
     """Whether it asks what the caller may see."""
+    check: Callable[[Mapping[str, Any]], None]
+    """Reads the arguments and fetches nothing; raises `ValidationFailed`."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,11 @@ def _function(build: Build, result: str) -> Function:
     source = build.code.source(result)
     names = RUNTIME | build.code.constants
     exec(compile(source, "<plan>", "exec"), names)  # noqa: S102 (made of names and constants of ours only)
-    return Function(names["plan"], source, tuple(build.statements), "seen." in source)
+    return Function(names["plan"], source, tuple(build.statements), "seen." in source, names.get("check", _nothing))
+
+
+def _nothing(values: Mapping[str, Any]) -> None:
+    """Check a plan without arguments."""
 
 
 def compiled(

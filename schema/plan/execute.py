@@ -70,6 +70,8 @@ class Engine:
         values = document.coerced(given)
         plan = document.plan(values, sight_of(context))
         answer = Answer(introspects=plan.introspects)
+        for ask in plan.asks:  # what its answer selects must be sound before anything is done
+            ask.answer.check(values)
         if plan.reads is not None:
             answer.data = await called(plan.reads, values, context, answer.trouble)
         if plan.asks:

@@ -13,7 +13,7 @@ from tortoise import fields
 
 from schema.fields import Entity, Listing
 from schema.inputs import clean, refuse
-from schema.page import Cursor, Direction, SortOrder, Window, decode_cursor
+from schema.page import Cursor, Direction, SortOrder, Way, Window, decode_cursor
 from schema.plan.build import Build, Rows
 from schema.plan.catalog import column_kind
 
@@ -70,30 +70,37 @@ def beyond(build: Build, rows: Rows, order: Order, window: Window, entity: Entit
 def read_cursor(text: str, *, of: str, sort: str, argument: str, kind: fields.Field[Any]) -> tuple[Any, UUID]:
     """The sort key and the id that a cursor names. Raises `ValidationFailed`."""
     cursor = decode_cursor(text, of=of, sort=sort, argument=argument)
-    if cursor.key is None:
-        return None, UUID(cursor.id)
     try:
-        if not clean(cursor.key):
-            raise ValueError
-        value: Any = cursor.key
-        if isinstance(kind, fields.DatetimeField):
-            value = datetime.fromisoformat(cursor.key).astimezone(UTC)
-        elif isinstance(kind, fields.IntField):
-            value = int(cursor.key)
-            if abs(value) >= 2**31:
-                raise ValueError
+        value, id = _key(cursor.key, kind), UUID(cursor.id)
     except (ValueError, TypeError, OverflowError):
         refuse(argument, "cursor", "is not a cursor of this list", text)
-    return value, UUID(cursor.id)
+    if written(of, sort, cursor.way, value, id) != text:
+        refuse(argument, "cursor", "is not a cursor of this list", text)
+    return value, id
 
 
-def written(of: str, sort: str, way: str, key: Any, id: UUID) -> str:
+def _key(text: str | None, kind: fields.Field[Any]) -> Any:
+    if text is None and kind.null:
+        return None
+    if text is None or not clean(text):
+        raise ValueError
+    if isinstance(kind, fields.DatetimeField):
+        return datetime.fromisoformat(text).astimezone(UTC)
+    if isinstance(kind, fields.IntField):
+        value = int(text)
+        if abs(value) >= 2**31:
+            raise ValueError
+        return value
+    return text
+
+
+def written(of: str, sort: str, way: Way, key: Any, id: UUID) -> str:
     """The cursor of a row."""
     text = None if key is None else key.isoformat() if isinstance(key, datetime) else str(key)
     return Cursor(of=of, sort=sort, key=text, id=str(id), way=way).encoded()
 
 
-def cursor(build: Build, rows: Rows, order: Order, way: str, row: str) -> str:
+def cursor(build: Build, rows: Rows, order: Order, way: Way, row: str) -> str:
     """The expression of the cursor of a row; `way` is set in REST."""
     write = build.code.constant(partial(written, order.of, order.name, way), "w")
     key, id = (rows.column(f"t.{name}").removeprefix("r") for name in (order.column, "id"))
