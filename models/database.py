@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 import asyncpg
 from tortoise import Tortoise
-from tortoise.backends.base.client import BaseDBAsyncClient
+from tortoise.backends.base.client import BaseDBAsyncClient, TransactionalDBClient
 from tortoise.connection import get_connection
 from tortoise.exceptions import DBConnectionError
 from tortoise.migrations.api import migrate as apply_migrations
@@ -101,8 +101,9 @@ def connection() -> Loan:
 
 async def fetch(sql: str, *values: Any) -> list[Any]:
     """The rows of a statement of our own, past the ORM; inside a transaction, as it sees them."""
-    async with database().acquire_connection() as connection:
-        found: list[Any] = await connection.fetch(sql, *values)
+    client = database()
+    async with client.acquire_connection() if isinstance(client, TransactionalDBClient) else connection() as lent:
+        found: list[Any] = await lent.fetch(sql, *values)
         return found
 
 

@@ -65,11 +65,11 @@ def _source(build: Build, rows: Rows, target: Entity, what: str, where: str, res
     small tenant's rows in a large table is as slow as the table is long. `projects` narrows the set further."""
     if build.sight is Sight.everything:
         return f"select {what} from {target.table} y where true{where}{rest}"
-    seen = rows.bind(build.seen(target))
+    seen = rows.bind_ids(build.seen(target))
     if target.scope == "id":
         return f"select {what} from {target.table} y where y.id = any({seen}){where}{rest}"
     each = f"select {what} from {target.table} y where y.{target.scope} = p.id{where}{rest}"
-    source = (projects or "{}").format(f"unnest({seen}::uuid[])")
+    source = (projects or "{}").format(f"unnest({seen})")
     return f"select y.* from {source} p(id) cross join lateral ({each}) y{rest}"
 
 
@@ -79,7 +79,7 @@ def _count(build: Build, rows: Rows, page: Asked, where: str) -> str:
     if page.narrowed or target.table not in TALLIED:
         rest = f" limit {MOST_COUNTED + 1}" if page.narrowed else ""
         return f"(select count(*) from ({_source(build, rows, target, '1', where, rest)}) n)"
-    seen = "" if build.sight is Sight.everything else f" where n.project_id = any({rows.bind(build.seen(target))})"
+    seen = "" if build.sight is Sight.everything else f" where n.project_id = any({rows.bind_ids(build.seen(target))})"
     return f"(select coalesce(sum(n.{target.table}), 0)::int from tally n{seen})"
 
 
@@ -122,12 +122,12 @@ def related_page(build: Build, place: Place, item: Selected, declared: Declared)
     def fetch(parents: str) -> None:
         keys, lines = build.code.name("i"), build.code.statements
         lines.append(f"{keys} = [{key} for r in {parents}{place.guard}]")
-        number = rows.bind(keys)
+        ids = rows.bind_ids(keys)
         where = living(target, "y") + filtered(build, rows, page, "y") + build.visible(rows, target, "y", inherited=inherited)
         where += _cursor(build, rows, page, "y")
         by = page.order.by
         inner = f"select * from {target.table} y where y.{source.fk} = k.id{where} order by {by('y')} limit {size + 1}"
-        outer = f"unnest({number}::uuid[]) with ordinality k(id, position) cross join lateral ({inner}) t"
+        outer = f"unnest({ids}) with ordinality k(id, position) cross join lateral ({inner}) t"
         columns = ", ".join([*rows.columns, "k.position - 1"])
         sql = f"select {columns} from {outer} {' '.join(rows.joins)} order by k.position, {by('t')}"
         lines.append(f"{found} = {build.code.constant(parted)}({build.fetched(sql, rows, keys)}, len({keys}), {size}, {not page.forward})")
@@ -171,7 +171,7 @@ def _sighted(build: Build, rows: Rows, target: Entity) -> str:
     """The condition that a row may be seen when it is asked for by its id alone."""
     seen = living(target, "t") + build.visible(rows, target, "t")
     if target.realm is Realm.person and build.sight is not Sight.everything:
-        me, teams = rows.bind("context.caller.id"), rows.bind("seen.teams")
+        me, teams = rows.bind("context.caller.id"), rows.bind_ids("seen.teams")
         seen += f" and (t.id = {me} or t.id in (select m.user_id from membership m where m.team_id = any({teams})))"
     return seen
 

@@ -13,7 +13,7 @@ from models import database
 from models.database import own_connection
 from models.readers import Readers
 from tests.services.asking import Transport
-from tests.services.conftest import Api, Person, _registered
+from tests.services.conftest import PASSWORD, Api, Person, _registered
 
 BOTH = pytest.mark.parametrize("over", ["rest", "graphql"])
 SECRET = "hunter22"
@@ -197,12 +197,20 @@ async def test_a_statement_whose_connection_ends_is_503_and_not_run_again(api: A
 
 
 @BOTH
-async def test_memberships_that_cannot_be_read_are_503(api: Api, over: Transport, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_memberships_that_cannot_be_read_are_503(api: Api, over: Transport, readings: Readings) -> None:
     member = await api.person()
-    await lead_astray(monkeypatch)
+    readings.begin(away=2)
     assert unavailable(await read(over, member))
-    monkeypatch.undo()
+    assert readings.asked == 2
     assert (await read(over, member)).status_code == 200
+
+
+async def test_a_login_without_the_database_is_503(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    login = {"username": "owner", "password": PASSWORD}
+    await lead_astray(monkeypatch)
+    assert unavailable(await api.anonymous.post("/auth/login", login))
+    monkeypatch.undo()
+    assert (await api.anonymous.post("/auth/login", login)).status_code == 200
 
 
 @BOTH

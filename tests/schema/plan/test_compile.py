@@ -47,7 +47,7 @@ def test_a_page_size_is_a_literal() -> None:
 def test_somebody_who_sees_some_projects_never_scans_the_others() -> None:
     few, many = sql("{deployments {nodes {id}}}", Sight.some)
     for statement in (few, many):
-        assert "unnest($1::uuid[]) p(id) cross join lateral" in statement
+        assert "unnest((select $1::uuid[])::uuid[]) p(id) cross join lateral" in statement
         assert "y.project_id = p.id" in statement
     assert "limit 1) y order by y.created_at desc, y.id desc limit 21) p(id)" in many
 
