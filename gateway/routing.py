@@ -28,7 +28,7 @@ class Place:
 class Paths(BaseRoute):
     """Many routes as one. Where a segment has a name in one path and is an id in another, the name wins.
 
-    What an endpoint raises goes through: the middleware `Errors` answers it.
+    What an endpoint raises goes through: the middleware `Errors` answers it. Raises ValueError when two paths call an id differently.
     """
 
     def __init__(self, routes: Iterable[Route]) -> None:
@@ -40,7 +40,11 @@ class Paths(BaseRoute):
         place = self._start
         for segment in route.path.split("/"):
             if segment.startswith("{"):
-                place.any = place = place.any or Place(ids=(*place.ids, segment[1:-1]))
+                ids = (*place.ids, segment[1:-1])
+                place.any = place.any or Place(ids=ids)
+                place = place.any
+                if place.ids != ids:
+                    raise ValueError(f"{route.path}: another path calls this id {place.ids[-1]}")
             else:
                 place = place.named.setdefault(segment, Place(ids=place.ids))
         place.endpoints |= dict.fromkeys(route.methods or (), route.endpoint)

@@ -61,3 +61,8 @@ def test_another_method_is_told_which_there_are(client: TestClient) -> None:
 def test_a_slash_at_the_end_is_redirected(client: TestClient) -> None:
     answer = client.get("/things/7/", follow_redirects=False)
     assert (answer.status_code, answer.headers["location"]) == (307, "http://testserver/things/7")
+
+
+def test_two_paths_may_not_call_an_id_differently() -> None:
+    with pytest.raises(ValueError, match="calls this id id"):
+        Paths([*ROUTES, Route("/things/{thing}/size", _shown)])
