@@ -26,7 +26,7 @@ AWAY = (
 )
 """What a statement raises while the database cannot be reached."""
 
-MOST_READERS = 16
+MOST_CONNECTIONS, MOST_READERS = 16, 16
 _readers: list[Readers] = []
 """The connections for reads while `connected` lasts."""
 
@@ -58,9 +58,9 @@ def credentials(url: str) -> dict[str, Any]:
     }
 
 
-def configuration(url: str) -> dict[str, Any]:
-    """Tortoise's configuration for one database."""
-    pool = {"minsize": 1, "maxsize": 16, "connection_class": _NoReset, "statement_cache_size": 1024, "connect": connect}
+def configuration(url: str, most: int = MOST_CONNECTIONS) -> dict[str, Any]:
+    """Tortoise's configuration for one database, with so many connections at most."""
+    pool = {"minsize": 1, "maxsize": most, "connection_class": _NoReset, "statement_cache_size": 1024, "connect": connect}
     return {
         "connections": {"default": {"engine": "tortoise.backends.asyncpg", "credentials": credentials(url) | pool}},
         "apps": {
@@ -76,9 +76,9 @@ def configuration(url: str) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def connected() -> AsyncIterator[None]:
-    """Hold the process's connection pool for the event loop that runs this."""
-    await Tortoise.init(config=configuration(settings().database_url), _enable_global_fallback=True)
+async def connected(most: int = MOST_CONNECTIONS) -> AsyncIterator[None]:
+    """Hold the process's connections for the event loop that runs this: so many for the ORM at most, and those for reads."""
+    await Tortoise.init(config=configuration(settings().database_url, most), _enable_global_fallback=True)
     readers = Readers(credentials(settings().database_url), MOST_READERS)
     _readers.append(readers)
     try:

@@ -121,6 +121,7 @@ class Pagination(Answer):
     next_cursor: str | None
     prev_cursor: str | None = None
     total: int
+    total_capped: bool = False
 
 
 class Page(Answer):

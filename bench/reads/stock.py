@@ -9,12 +9,10 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from tortoise import Tortoise
 
 from gateway.auth import context_of
 from gateway.graphql import Asking, printed, read_request
-from models.database import configuration
-from models.settings import settings
+from models.database import connected
 from schema.context import Context
 from tests.oracle import Oracle
 
@@ -32,13 +30,8 @@ async def answered(asked: Asking, context: Context) -> dict[str, Any]:
 
 @asynccontextmanager
 async def _connected(app: Starlette) -> AsyncIterator[None]:
-    config = configuration(settings().database_url)
-    config["connections"]["default"]["credentials"]["maxsize"] = CONNECTIONS
-    await Tortoise.init(config=config, _enable_global_fallback=True)
-    try:
+    async with connected(CONNECTIONS):
         yield
-    finally:
-        await Tortoise.close_connections()
 
 
 async def _endpoint(request: Request) -> Response:
