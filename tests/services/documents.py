@@ -17,7 +17,8 @@ from graphql import (
 )
 
 from schema.fields import Listing
-from schema.page import Direction
+from schema.names import api_name
+from schema.page import Direction, SortOrder
 from schema.plan.catalog import Catalog
 from schema.plan.keyset import order_of
 from tests.services.kinds import KINDS, argument_kind, field_kinds
@@ -112,20 +113,21 @@ class Writer:
         away = {"first", "after"} if backward else {"last", "before"}
         size = 1.0 if depth > 1 or self.goal > 4 else 0.6
         given: dict[str, str] = {}
+        chosen: dict[str, Any] = {}
         for argument, each in sorted(declared.args.items(), key=lambda pair: pair[0] in ("after", "before")):
             required = isinstance(each.type, GraphQLNonNull)
             kind = argument_kind(self.catalog, type_, name, argument)
             likely = size if argument in ("first", "last") else 0.2 if argument in ("sort", "order") else 0.05
             if (argument in away and not self.hostile) or not (self._wanted(kind, likely) or required):
                 continue
-            value, literal = self._value(type_, name, argument, get_nullable_type(each.type), sorted_=bool({"sort", "order"} & set(given)))
+            value, literal = self._value(type_, name, argument, get_nullable_type(each.type), chosen)
             if value == "" and not self.hostile:
                 continue
             if value is not None:
                 self.kinds.add(argument_kind(self.catalog, type_, name, argument, value))
             if self.dice.random() < 0.5 and not (required and value is None):
                 literal = self._variable(f"{get_nullable_type(each.type)}{'!' if required else ''}", value)
-            given[argument] = literal
+            given[argument], chosen[argument] = literal, value
         return f"({', '.join(f'{key}: {value}' for key, value in given.items())})" if given else ""
 
     def _wanted(self, kind: str, likely: float) -> bool:
@@ -138,12 +140,12 @@ class Writer:
         declared = self.catalog.fields.get((type_.name, name))
         return declared.source if declared and isinstance(declared.source, Listing) else None
 
-    def _value(self, type_: Any, name: str, argument: str, bare: Any, *, sorted_: bool) -> tuple[Any, str]:
+    def _value(self, type_: Any, name: str, argument: str, bare: Any, chosen: dict[str, Any]) -> tuple[Any, str]:
         dice = self.dice
         if argument in ("first", "last"):
             value: Any = dice.choice([1, 2, 3, 3, 4, 7]) if not self.hostile else dice.choice([0, -1, 101, 3])
         elif argument in ("after", "before"):
-            value = self._cursor(type_, name, sorted_=sorted_)
+            value = self._cursor(type_, name, chosen)
         elif argument == "search":
             value = dice.choice(["a", "a", "P", "p", "-", "web", "%", "é"])
         elif argument.startswith("created"):
@@ -167,14 +169,15 @@ class Writer:
         kind = argument.removesuffix("Id") if argument != "id" else {"deploymentLogs": "deployment"}.get(name, name)
         return self.dice.choice(self.pool.ids[kind])
 
-    def _cursor(self, type_: Any, name: str, *, sorted_: bool) -> str:
+    def _cursor(self, type_: Any, name: str, chosen: dict[str, Any]) -> str:
+        """A cursor of this list in this order, if one is known."""
         listing, of = self._listing(type_, name), f"{type_.name}.{name}"
         everything = [each for known in self.pool.cursors.values() for each in known]
-        if sorted_ and not self.hostile:
-            return ""
         if self.hostile or listing is None or self.dice.random() < 0.01:
             return self.dice.choice(["junk", "", *everything])
-        sort = order_of(of, listing, None, None, Direction.forward).name
+        column = next((each for each in listing.sort if api_name(each) == chosen.get("sort")), None)
+        order = SortOrder(chosen["order"]) if chosen.get("order") else None
+        sort = order_of(of, listing, column, order, Direction.forward).name
         fitting = [each for each in self.pool.cursors.get(of, []) if _read(each)["sort"] == sort]
         return self.dice.choice(fitting) if fitting else ""
 

@@ -1,14 +1,10 @@
 """Who sees what, asked for in every way there is, against plain Python over all rows."""
 
-import random
 from collections.abc import Iterator
 from typing import Any
 
-from gateway.graphql import Asking, Runner
-from schema.context import Caller, Context
-from schema.surface import CHAPTERS, ENTITIES, bind
 from tests.services.conftest import Api
-from tests.services.world import World, made
+from tests.services.world import Asker, World, peopled
 
 LISTS = {
     "project": "{ projects(first: 100) { nodes { id } totalCount } }",
@@ -24,24 +20,6 @@ RELATIONS = """{
 }"""
 
 
-class Asker:
-    """Asks as one caller."""
-
-    def __init__(self, caller: Caller) -> None:
-        self.caller = caller
-        self.runner = Runner(bind(CHAPTERS, ENTITIES))
-
-    async def __call__(self, text: str) -> Any:
-        asking, context = Asking(text), Context(self.caller)
-        answer = await self.runner.run(self.runner.prepared(asking, context), asking, context)
-        return answer["data"], answer.get("errors", [])
-
-
-async def worlds(api: Api) -> World:
-    people = [(await api.person()).id for _ in range(3)]
-    return await made(random.Random(7), api.owner.id, *people)
-
-
 def ids(rows: list[Any]) -> set[str]:
     return {str(row.id) for row in rows}
 
@@ -53,7 +31,7 @@ def shown(page: Any) -> set[str]:
 
 
 async def test_a_list_holds_what_the_caller_may_see(api: Api) -> None:
-    world = await worlds(api)
+    world = await peopled(api)
     for caller in world.callers.values():
         ask, wanted = Asker(caller), world.visible(caller)
         for kind, text in LISTS.items():
@@ -70,7 +48,7 @@ async def test_a_list_holds_what_the_caller_may_see(api: Api) -> None:
 
 
 async def test_a_relation_holds_what_the_caller_may_see(api: Api) -> None:
-    world = await worlds(api)
+    world = await peopled(api)
     for caller in world.callers.values():
         wanted = world.visible(caller)
         data, errors = await Asker(caller)(RELATIONS)
@@ -99,7 +77,7 @@ def everything(world: World) -> Iterator[tuple[str, str]]:
 
 
 async def test_an_id_leads_to_a_row_when_the_caller_may_see_it(api: Api) -> None:
-    world = await worlds(api)
+    world = await peopled(api)
     known = list(everything(world))
     for caller in world.callers.values():
         wanted = world.visible(caller)
@@ -115,7 +93,7 @@ async def test_an_id_leads_to_a_row_when_the_caller_may_see_it(api: Api) -> None
 
 
 async def test_a_row_that_may_not_be_seen_is_not_found(api: Api) -> None:
-    world = await worlds(api)
+    world = await peopled(api)
     for caller in world.callers.values():
         ask, wanted = Asker(caller), world.visible(caller)
         rows = {"project": world.projects, "application": world.applications[:30], "deployment": world.deployments[:30]}

@@ -9,8 +9,11 @@ from uuid import UUID
 from uuid_utils.compat import uuid7
 
 import models
+from gateway.graphql import Asking, Runner
 from models.lifecycle import TERMINAL
-from schema.context import Caller
+from schema.context import Caller, Context
+from schema.surface import CHAPTERS, ENTITIES, bind
+from tests.services.conftest import Api
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 TIMES = [(START + timedelta(seconds=n)).isoformat() for n in range(4)]
@@ -128,3 +131,21 @@ async def _deployments(world: World, dice: random.Random) -> None:
         )
         await models.Deployment.filter(id=row.id).update(created_at=START + timedelta(seconds=dice.randrange(5)))
         world.deployments.append(row)
+
+
+class Asker:
+    """Asks GraphQL as one caller, past HTTP."""
+
+    def __init__(self, caller: Caller) -> None:
+        self.caller = caller
+        self.runner = Runner(bind(CHAPTERS, ENTITIES))
+
+    async def __call__(self, text: str) -> Any:
+        asking, context = Asking(text), Context(self.caller)
+        answer = await self.runner.run(self.runner.prepared(asking, context), asking, context)
+        return answer["data"], answer.get("errors", [])
+
+
+async def peopled(api: Api) -> World:
+    """A world of the installation's owner and three other people."""
+    return await made(random.Random(7), api.owner.id, *[(await api.person()).id for _ in range(3)])
