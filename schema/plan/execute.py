@@ -17,7 +17,8 @@ from schema.plan.document import Document, Refused
 from schema.plan.values import Trouble, absent
 
 MOST_DOCUMENTS = 500
-LONGEST_DOCUMENT = 100_000
+LONGEST_DOCUMENT = 20_000
+"""Characters of a document that is kept."""
 
 Perform = Callable[[Operation[Any], Context, dict[str, Any]], Awaitable[Any]]
 """Runs an operation's own function with the arguments of its root field."""
