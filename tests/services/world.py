@@ -114,11 +114,13 @@ async def _deployments(world: World, dice: random.Random) -> None:
     living = [row for row in world.applications[:40] if row.deleted_at is None]
     for n in range(140):
         application = dice.choice(living if n % 50 else world.applications)
-        elsewhere = n % 40 == 0
+        project = dice.choice(world.projects) if n % 40 == 0 else application.project
+        if n > 130:  # the last of its application belongs to a project that no member sees
+            project = world.projects[8]
         row = await models.Deployment.create(
             id=uuid7(),
             application=application,
-            project_id=dice.choice(world.projects).id if elsewhere else application.project_id,
+            project=project,
             kind=dice.choice(list(models.DeploymentKind)),
             status=dice.choice(sorted(TERMINAL)),
             snapshot={},
