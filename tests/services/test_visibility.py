@@ -40,6 +40,7 @@ async def test_a_list_holds_what_the_caller_may_see(api: Api) -> None:
                 data, errors = await ask(text.replace(", AFTER", after))
                 assert errors == []
                 (page,) = data.values()
+                assert not found or shown(page) - found, "a page brings something new"
                 found |= shown(page)
                 info = page.get("pageInfo", {"hasNextPage": False})
                 more, after = info["hasNextPage"], f', after: "{info.get("endCursor")}"'
