@@ -9,7 +9,7 @@ from uuid import UUID
 import jwt
 
 import models
-from models.database import connection
+from models.database import fetch
 from models.secrets import token_key
 from schema.context import Caller
 from schema.errors import InvalidToken
@@ -85,8 +85,6 @@ async def living(session_id: UUID) -> Caller:
 
     Raises `InvalidToken`.
     """
-    async with connection() as reading:
-        found = await reading.fetch(_LIVING, session_id, datetime.now(UTC))
-    for id, role in found:
+    for id, role in await fetch(_LIVING, session_id, datetime.now(UTC)):
         return Caller(id, models.GlobalRole(role))
     raise InvalidToken

@@ -50,8 +50,10 @@ async def _discard(run: Run, image: str) -> None:
     """Remove the image of a build that was given up: nobody will ever ask for it."""
     for _ in range(LOOKS):
         with contextlib.suppress(docker.DockerError):
-            if await docker.remove_image(run.runtime.docker, image) or run.runtime.stopping:
+            if await docker.remove_image(run.runtime.docker, image):
                 return
+        if run.runtime.stopping:
+            return
         await asyncio.sleep(LOOK_PAUSE)
 
 

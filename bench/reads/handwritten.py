@@ -27,7 +27,6 @@ from schema.application_inputs import MASK
 
 OPEN = os.environ.get("BENCH_SCOPE") == "tenant"
 _encode = msgspec.json.Encoder().encode
-_MILLISECONDS = len('"2024-12-30T10:00:00.000')
 _json = msgspec.json.Decoder().decode
 
 

@@ -40,14 +40,15 @@ def root_page(build: Build, item: Selected, listing: Listing, target: Entity, na
     limit, by = size + 1, page.order.by
     sees = "" if build.sight is Sight.everything else build.seen(target)
 
-    def sql(projects: str) -> str:
+    def sql(projects: str = "") -> str:
         source = _source(build, rows, target, "*", where + beyond_cursor, f" order by {by('y')} limit {limit}", projects)
         return f"select {rows.selected} from ({source}) t {' '.join(rows.joins)} order by {by('t')} limit {limit}"
 
-    read = build.fetched(sql(""), rows, sees)
+    read = build.fetched(sql(), rows, sees)
     if sees and target.scope != "id":
         first = f"select * from {target.table} y where y.{target.scope} = p.id{where}{beyond_cursor} order by {by('y')} limit 1"
-        promising = f"(select p.id from {{}} p(id) cross join lateral ({first}) y order by {by('y')} limit {limit})"
+        everything = f"unnest({rows.bind_ids(sees)}) p(id)"
+        promising = f"(select p.id from {everything} cross join lateral ({first}) y order by {by('y')} limit {limit})"
         read = f"({build.fetched(sql(promising), rows)} if len({sees}) > {2 * limit} else {read})"
     build.code.statements.append(f"{found} = {read}")
     if counted:
@@ -62,15 +63,14 @@ def root_page(build: Build, item: Selected, listing: Listing, target: Entity, na
 
 def _source(build: Build, rows: Rows, target: Entity, what: str, where: str, rest: str, projects: str = "") -> str:
     """The rows of a table that may be seen: out of a set of projects, the first ones of each, since a scan that looks for a
-    small tenant's rows in a large table is as slow as the table is long. `projects` narrows the set further."""
+    small tenant's rows in a large table is as slow as the table is long. `projects` selects some of the set."""
     if build.sight is Sight.everything:
         return f"select {what} from {target.table} y where true{where}{rest}"
     seen = rows.bind_ids(build.seen(target))
     if target.scope == "id":
         return f"select {what} from {target.table} y where y.id = any({seen}){where}{rest}"
     each = f"select {what} from {target.table} y where y.{target.scope} = p.id{where}{rest}"
-    source = (projects or "{}").format(f"unnest({seen})")
-    return f"select y.* from {source} p(id) cross join lateral ({each}) y{rest}"
+    return f"select y.* from {projects or f'unnest({seen})'} p(id) cross join lateral ({each}) y{rest}"
 
 
 def _count(build: Build, rows: Rows, page: Asked, where: str) -> str:
