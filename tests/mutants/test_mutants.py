@@ -91,6 +91,28 @@ MUTANTS = (
     Mutant("filtered total not capped", "pages.py", 'f"min({total()}, {MOST_COUNTED})"', 'f"{total()}"'),
     Mutant("default of a variable forgotten", "document.py", "required or each.default_value is not None", "required"),
     Mutant("literal null taken for a value", "select.py", "elif constant is not None:", "else:"),
+    Mutant(
+        "guard of a to-one lost on what hangs on it",
+        "sources.py",
+        'guard = f"{place.guard} and {present}" if place.guard else f" if {present}"',
+        "guard = place.guard",
+    ),
+    Mutant(
+        "type condition of a spread ignored",
+        "select.py",
+        "if self._applies(fragment.type_condition.name.value, type_)",
+        "if fragment.type_condition",
+    ),
+    Mutant("literal with variables taken for a constant", "select.py", "if constant is Undefined:", "if False:"),
+    Mutant(
+        "list for operators shown to members",
+        "compile.py",
+        "needs is Role.operator and build.sight is not Sight.everything",
+        "needs is Role.operator and build.sight is Sight.nothing",
+    ),
+    Mutant("promising projects without the cursor", "lists.py", "p.id{where}{beyond_cursor} order", "p.id{where} order"),
+    Mutant("direction of a cursor's order not checked", "keyset.py", "of=order.of, sort=order.name", "of=order.of, sort=order.column"),
+    Mutant("total capped at the most that is counted", "pages.py", "{total()} > {MOST_COUNTED}", "{total()} >= {MOST_COUNTED}"),
     Mutant("keyset comparison the wrong way round", "keyset.py", "'<' if order.falls else '>'", "'>' if order.falls else '<'"),
     Mutant(
         "id dropped from the keyset comparison",

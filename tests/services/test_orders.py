@@ -77,3 +77,16 @@ async def test_a_filtered_total_stops_at_the_most_that_is_counted(api: Api, monk
         assert data["applications"] == data["project"]["applications"] == {"totalCount": 5, "totalCapped": True}
         data, errors = await ask('{ applications(first: 1, createdFrom: "2999-01-01T00:00:00Z") { totalCount totalCapped } }')
         assert (data["applications"], errors) == ({"totalCount": 0, "totalCapped": False}, [])
+
+
+async def test_as_many_as_are_counted_are_all_of_them(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = await peopled(api)
+    rows = world.visible(world.callers["owner"])["application"]
+    (many, count), *_ = Counter(row.project_id for row in rows).most_common()
+    for module in ("pages", "lists"):
+        monkeypatch.setattr(f"schema.plan.{module}.MOST_COUNTED", count)
+    asked = 'applications(first: 1, search: "-") { totalCount totalCapped }'
+    data, errors = await Asker(world.callers["owner"])(f'{{ {asked} project(id: "{many}") {{ {asked} }} }}')
+    assert errors == []
+    assert data["project"]["applications"] == {"totalCount": count, "totalCapped": False}
+    assert data["applications"] == {"totalCount": count, "totalCapped": True}
