@@ -113,14 +113,14 @@ class Runner:
         return printed(completed(self._engine.catalog.schema, document, request.variables or {}, answer), context.request_id)
 
     async def _perform(self, operation: Operation[Any], context: Context, given: dict[str, Any]) -> Any:
-        ids = (given[operation.row_argument],) if operation.signature.rows else ()
-        value = await perform(operation, context, self._bound[operation.id].entity, Ask(ids, lambda: asked(operation, given)))
+        ids = tuple(given[name] for name in operation.row_arguments)
+        value = await perform(self._bound[operation.id], context, Ask(ids, lambda: asked(operation, given)))
         return True if operation.signature.returns is None else value
 
     async def _follow(self, operation: Operation[Any], context: Context, given: dict[str, Any]) -> AsyncIterator[Any]:
         if operation.handler is None:
             raise TypeError(f"{operation.id} is not a stream")
-        ids = (given[operation.row_argument],) if operation.signature.rows else ()
-        rows = await admit(operation, context, self._bound[operation.id].entity, ids)
+        ids = tuple(given[name] for name in operation.row_arguments)
+        rows = await admit(self._bound[operation.id], context, ids)
         stream: AsyncIterator[Any] = operation.handler(context, *rows, **asked(operation, given).arguments)
         return stream

@@ -15,8 +15,6 @@ from schema.inputs import Input
 from schema.operation import Resource
 from schema.users import Email, Password, User, Username
 
-_FIRST_USER_LOCK = 0x6F776E72
-
 auth = Resource("", plural="auth", path="/auth")
 
 
@@ -42,9 +40,10 @@ async def login(ctx: Context, input: LoginInput) -> Login:
     """Authenticate with username (or e-mail) and password."""
     name = input.username.lower()
     user = await (models.User.get_or_none(email=name) if "@" in name else models.User.get_or_none(username=name))
-    if not await passwords.verify(user.password_hash if user else None, input.password) or user is None:
+    known = await passwords.verify(user.password_hash if user else None, input.password)
+    if not known or user is None or user.disabled_at is not None:
         raise Unauthorized("Wrong user name or password.")
-    ctx.user = Caller(user.id, user.role)
+    ctx.user = Caller.of(user)
     return Login(token=await tokens.issued(user), expires_in=tokens.LIFETIME, user=user)  # type: ignore[arg-type]
 
 
@@ -69,7 +68,7 @@ async def register(ctx: Context, input: RegisterInput) -> models.User:
     hashed = await passwords.hashed(input.password)
     try:
         async with in_transaction() as connection:
-            await connection.execute_query("select pg_advisory_xact_lock($1)", [_FIRST_USER_LOCK])
+            await connection.execute_query("select pg_advisory_xact_lock($1)", [models.OWNERS_LOCK])
             first = not await models.User.exists()
             if settings().registration == "closed" and not first:
                 raise Forbidden("Registration is closed.")
@@ -81,5 +80,5 @@ async def register(ctx: Context, input: RegisterInput) -> models.User:
             )
     except IntegrityError as error:
         raise Conflict("The user name or the e-mail address is taken.", reason="NAME_TAKEN") from error
-    ctx.user = Caller(user.id, user.role)
+    ctx.user = Caller.of(user)
     return user

@@ -1,6 +1,6 @@
 """The errors of the API: the specification's table and the codes it lacks (DECISIONS 4 and 5)."""
 
-from typing import Any, ClassVar, TypedDict
+from typing import Any, ClassVar, Self, TypedDict
 
 
 class Problem(TypedDict):
@@ -75,6 +75,12 @@ class NotFound(ApiError):
 
     status = 404
     code = "RESOURCE_NOT_FOUND"
+
+    @classmethod
+    def row(cls, title: str, singular: str, id: str) -> Self:
+        """The answer for a row that does not exist, and for one that may not be seen."""
+        shown = id[:64]
+        return cls(f"{title} with ID '{shown}' not found", resourceType=singular, resourceId=shown)
 
 
 class MethodNotAllowed(ApiError):

@@ -9,8 +9,7 @@ from pydantic import BaseModel
 import workers
 from schema.context import Context
 from schema.errors import Conflict, UnprocessableEntity
-from schema.fields import Entity
-from schema.operation import Operation
+from schema.surface import Bound
 
 
 @dataclass(frozen=True)
@@ -29,22 +28,25 @@ class Ask:
     read: Callable[[], Asked]
 
 
-async def admit(operation: Operation[Any], context: Context, entity: Entity | None, ids: tuple[str, ...]) -> tuple[Any, ...]:
-    """The rows that the path names, each one the caller may touch at the operation's `needs`.
+async def admit(bound: Bound, context: Context, ids: tuple[str, ...]) -> tuple[Any, ...]:
+    """The rows that the path names: the first one the caller may touch at the operation's `needs`, the second one belongs to it.
 
     Raises `Unauthorized`, `NotFound` or `Forbidden`.
     """
+    operation = bound.operation
     context.require(operation.needs)
     if not ids:
         return ()
-    if entity is None or len(ids) != 1:
-        raise TypeError(f"{operation.id}: the path's ids cannot be fetched")
-    return (await context.fetch(entity, ids[0], operation.needs),)
+    parent, *children = bound.entities
+    row = await context.fetch(parent, ids[0], operation.needs)
+    names = zip(children, operation.ids[1:], ids[1:], strict=True)
+    return (row, *[await context.part(parent, row, entity, name, id) for entity, name, id in names])
 
 
-async def perform(operation: Operation[Any], context: Context, entity: Entity | None, ask: Ask) -> Any:
+async def perform(bound: Bound, context: Context, ask: Ask) -> Any:
     """What the function of an operation returns, for whoever may ask: a row, or a plain object of the schema."""
-    rows = await admit(operation, context, entity, ask.ids)
+    operation = bound.operation
+    rows = await admit(bound, context, ask.ids)
     asked = ask.read()
     if operation.handler is None:
         raise TypeError(f"{operation.id} is read by its plan")

@@ -8,12 +8,12 @@ from typing import Any
 import strawberry
 from tortoise.models import Model
 
-from schema import applications, auth, deployments, health, projects, teams, users
+from schema import applications, auth, deployments, health, members, projects, teams, users
 from schema.fields import Entity, WrongDeclaration, entity_of
 from schema.graph import graph
 from schema.links import Links, links_of
 from schema.operation import Operation, Resource
-from schema.plan.catalog import Catalog, answer_type, catalog, sorts
+from schema.plan.catalog import Catalog, answer_type, catalog
 from schema.plan.outline import outlined
 from schema.plan.view import View, view_of
 
@@ -21,7 +21,10 @@ PREFIX = "/api"
 
 CHAPTERS: tuple[Resource, ...] = (
     auth.auth,
+    users.own,
     users.users,
+    teams.teams,
+    members.members,
     projects.projects,
     applications.applications,
     deployments.deployments,
@@ -31,6 +34,7 @@ CHAPTERS: tuple[Resource, ...] = (
 ENTITIES: tuple[type, ...] = (
     users.User,
     teams.Team,
+    members.Member,
     projects.Project,
     applications.Application,
     deployments.Deployment,
@@ -42,7 +46,8 @@ class Bound:
     """An operation together with what the rest of the surface makes of it."""
 
     operation: Operation[Any]
-    entity: Entity | None
+    entities: tuple[Entity, ...]
+    """Those whose rows its path names; of a list, the one that it lists."""
     links: Links
     view: View | None
     sorts: Mapping[str, Any]
@@ -58,21 +63,21 @@ class Surface:
     catalog: Catalog
 
 
-def _item(operation: Operation[Any], entities: Mapping[type[Model], Entity], chapters: Iterable[Resource]) -> Resource:
-    """The chapter whose row an operation answers with."""
-    entity = entities.get(operation.signature.returns)
+def _item(catalog: Catalog, operation: Operation[Any], chapters: Iterable[Resource]) -> Resource:
+    """The chapter whose rows an operation answers with."""
+    entity = catalog.target(answer_type(catalog, operation))
     return next((chapter for chapter in chapters if entity and chapter.type is entity.of), operation.chapter)
 
 
-def _fetched(operation: Operation[Any], entities: Mapping[type[Model], Entity]) -> Entity | None:
-    """The entity whose rows an operation lists, or finds by its path."""
+def _fetched(operation: Operation[Any], entities: Mapping[type[Model], Entity]) -> tuple[Entity, ...]:
+    """The entities whose rows an operation finds by its path, or lists. Raises `WrongDeclaration`."""
     if operation.listing is not None and operation.chapter.type is not None:
-        return entity_of(operation.chapter.type)
-    for model in operation.signature.rows.values():
+        return (entity_of(operation.chapter.type),)
+    models = operation.signature.rows.values()
+    for model in models:
         if model not in entities:
             raise WrongDeclaration(f"{operation.id}: no entity stands for {model.__name__}")
-        return entities[model]
-    return None
+    return tuple(entities[model] for model in models)
 
 
 PAGE = "data: nodes {{ {item} }} pagination {{ hasMore nextCursor prevCursor total totalCapped }}"
@@ -103,9 +108,11 @@ def bind(chapters: tuple[Resource, ...], types: tuple[type, ...]) -> Surface:
     known = catalog(schema._schema, {entity.title: entity for entity in entities.values()}, operations)
     bound = []
     for operation in operations:
-        links = links_of(operation, _item(operation, entities, chapters), by_id, PREFIX)
+        links = links_of(operation, _item(known, operation, chapters), by_id, PREFIX)
         view = _view(known, operation, links)
-        bound.append(Bound(operation, _fetched(operation, entities), links, view, sorts(known, operation)))
+        members = operation.listing.sorting if operation.listing else None
+        sorts = {member.name: member for member in members or ()}
+        bound.append(Bound(operation, _fetched(operation, entities), links, view, sorts))
     return Surface(tuple(bound), schema, known)
 
 
