@@ -73,12 +73,6 @@ def _worded(error: GraphQLError) -> GraphQLError:
     return GraphQLError(error.message.partition(", but encountered error")[0], error.nodes, path=error.path)
 
 
-def problem(error: BaseException, request_id: str) -> dict[str, Any]:
-    """Return what kept a whole request from running as the protocol prints it."""
-    found = fact(error, request_id)
-    return {"message": found.message, "extensions": extensions(found, request_id)}
-
-
 class Runner:
     """Runs documents against the surface."""
 
@@ -86,6 +80,14 @@ class Runner:
         self._bound = {bound.operation.id: bound for bound in surface.operations}
         self._engine = Engine(surface.catalog, self._perform)
         attach(surface.catalog.schema)
+
+    def cost(self, document: Document, *, known: bool) -> int:
+        """How many requests a document counts as: one for each root field, and one for reading a new document."""
+        return document.roots + (not known)
+
+    def knows(self, request: Asking) -> bool:
+        """Whether the document of a request was read before."""
+        return self._engine.knows(request.query, request.operationName)
 
     def prepared(self, request: Asking, context: Context) -> Document:
         """Return the document of a request for this caller. Raises `Refused` when it cannot be run."""

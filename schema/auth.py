@@ -35,7 +35,7 @@ class LoginInput(Input):
     password: str
 
 
-@auth.post("/login", needs=Role.anonymous, status=200, view="token expiresIn user { id username email roles }")
+@auth.post("/login", needs=Role.anonymous, status=200, atomic=False, view="token expiresIn user { id username email roles }")
 async def login(ctx: Context, input: LoginInput) -> Login:
     """Authenticate with username (or e-mail) and password."""
     name = input.username.lower()
@@ -62,7 +62,7 @@ class RegisterInput(Input):
     password: Password
 
 
-@auth.post("/register", needs=Role.anonymous, view="id username email createdAt")
+@auth.post("/register", needs=Role.anonymous, atomic=False, view="id username email createdAt")
 async def register(ctx: Context, input: RegisterInput) -> models.User:
     """Register a new user; the first one becomes the owner of the installation (DECISIONS 14)."""
     hashed = await passwords.hashed(input.password)

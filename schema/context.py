@@ -60,6 +60,8 @@ class Context:
     user: Caller | None = None
     session_id: UUID | None = None
     request_id: str = ""
+    address: str = ""
+    """Where the request came from."""
     _roles: dict[Realm, dict[UUID, Role]] = field(default_factory=dict)
 
     @property
@@ -76,7 +78,7 @@ class Context:
 
     def again(self) -> "Context":
         """The same caller with nothing learned yet: for whoever looks again after a while."""
-        return Context(self.user, self.session_id, self.request_id)
+        return Context(self.user, self.session_id, self.request_id, self.address)
 
     async def roles(self, realm: Realm) -> dict[UUID, Role]:
         """The caller's role in each project, or team, that they may see; for an operator nothing is listed."""
@@ -103,6 +105,8 @@ class Context:
         query: QuerySet[Any] = entity.model.filter(**entity.living)
         if self.operator:
             return query
+        if entity.realm is Realm.installation:
+            return query.filter(id__isnull=True)
         if entity.realm is Realm.person:
             fellows = models.Membership.filter(team_id__in=list(await self.roles(Realm.team))).values_list("user_id", flat=True)
             return query.filter(Q(id=self.caller.id) | Q(id__in=Subquery(fellows)))
@@ -112,7 +116,7 @@ class Context:
         """The caller's role where the row lives."""
         if self.operator:
             return Role.owner if self.caller.role is models.GlobalRole.owner else Role.operator
-        roles = await self.roles(entity.realm) if entity.realm is not Realm.person else {}
+        roles = await self.roles(entity.realm) if entity.realm in (Realm.project, Realm.team) else {}
         return roles.get(getattr(row, entity.scope), Role.anonymous)
 
     async def fetch(self, entity: Entity, id: str, needs: Role) -> Any:

@@ -1,5 +1,7 @@
 """The errors of the API: the specification's table and the codes it lacks (DECISIONS 4 and 5)."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar, Self, TypedDict
 
 
@@ -17,7 +19,7 @@ class ApiError(Exception):
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "INTERNAL_SERVER_ERROR"
-    headers: ClassVar[dict[str, str]] = {}
+    headers: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, message: str | None = None, **details: Any) -> None:
         self.message = message or type(self).__doc__ or self.code
@@ -52,7 +54,7 @@ class Unauthorized(ApiError):
 
     status = 401
     code = "UNAUTHORIZED"
-    headers: ClassVar[dict[str, str]] = {"WWW-Authenticate": "Bearer"}
+    headers = MappingProxyType({"WWW-Authenticate": "Bearer"})
 
 
 class InvalidToken(ApiError):
@@ -60,7 +62,7 @@ class InvalidToken(ApiError):
 
     status = 401
     code = "INVALID_TOKEN"
-    headers: ClassVar[dict[str, str]] = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
+    headers = MappingProxyType({"WWW-Authenticate": 'Bearer error="invalid_token"'})
 
 
 class Forbidden(ApiError):
@@ -118,9 +120,20 @@ class UnprocessableEntity(ApiError):
     code = "UNPROCESSABLE_ENTITY"
 
 
+class RateLimitExceeded(ApiError):
+    """Rate limit exceeded."""
+
+    status = 429
+    code = "RATE_LIMIT_EXCEEDED"
+
+    def __init__(self, seconds: int, **details: Any) -> None:
+        super().__init__(f"Rate limit exceeded. Try again in {seconds} seconds", **details)
+        self.headers = {"Retry-After": str(seconds)}
+
+
 class ServiceUnavailable(ApiError):
     """The service is temporarily unavailable."""
 
     status = 503
     code = "SERVICE_UNAVAILABLE"
-    headers: ClassVar[dict[str, str]] = {"Retry-After": "5"}
+    headers = MappingProxyType({"Retry-After": "5"})

@@ -42,6 +42,8 @@ class Realm(Enum):
     """The team it belongs to."""
     person = "person"
     """By its id: oneself and the members of one's teams. By a relation: whoever sees what leads there."""
+    installation = "installation"
+    """Nothing: only operators see it."""
 
 
 @dataclass(frozen=True)

@@ -78,6 +78,8 @@ class Operation(Generic[F]):
     summary: str
     handler: F | None = None
     listing: Listing | None = None
+    atomic: bool = True
+    """Whether its change and the entry of it in the audit trail are one transaction; not where it first hashes a password."""
     relation: str | None = None
     """For the list of a row's relation: the name of that field. In GraphQL it is that field and nothing else."""
 
@@ -106,6 +108,11 @@ class Operation(Generic[F]):
                 return api_name(singular)
         words = f"{singular}_{verb}" if self.kind != "mutation" else f"{verb}_{singular}"
         return api_name(words)
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether it takes an Idempotency-Key: an action of somebody who is logged in."""
+        return self.method == "POST" and self.needs is not Role.anonymous and self.atomic
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -171,6 +178,7 @@ class Resource:
         summary: str,
         handler: Any = None,
         listing: Listing | None = None,
+        atomic: bool = True,
         relation: str | None = None,
     ) -> Operation[Any]:
         name = f"{self.plural}.{verb}"
@@ -185,7 +193,7 @@ class Resource:
         if not isinstance(links, Mapping):
             links = {link: f"{self.plural}.{'get' if link == 'self' else link}" for link in links}
         operation = Operation(
-            self, verb, method, self.path + path, needs, status, view, links, signature, summary, handler, listing, relation
+            self, verb, method, self.path + path, needs, status, view, links, signature, summary, handler, listing, atomic, relation
         )
         self.operations.append(operation)
         return operation
@@ -273,9 +281,10 @@ class Resource:
         status: int = 201,
         view: str | None = None,
         links: tuple[str, ...] | Mapping[str, str] = (),
+        atomic: bool = True,
     ) -> Callable[[F], Operation[F]]:
         """Declare an action."""
-        return self._decorator("POST", path, needs=needs, status=status, view=view, links=links)
+        return self._decorator("POST", path, needs=needs, status=status, view=view, links=links, atomic=atomic)
 
     def patch(
         self,
@@ -284,9 +293,10 @@ class Resource:
         needs: Role | None = None,
         view: str | None = None,
         links: tuple[str, ...] | Mapping[str, str] = (),
+        atomic: bool = True,
     ) -> Callable[[F], Operation[F]]:
         """Declare a change."""
-        return self._decorator("PATCH", path, needs=needs, status=200, view=view, links=links)
+        return self._decorator("PATCH", path, needs=needs, status=200, view=view, links=links, atomic=atomic)
 
     def delete(self, path: str, *, needs: Role | None = None) -> Callable[[F], Operation[F]]:
         """Declare a removal."""

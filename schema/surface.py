@@ -8,7 +8,7 @@ from typing import Any
 import strawberry
 from tortoise.models import Model
 
-from schema import applications, auth, deployments, health, members, projects, teams, users
+from schema import applications, audit, auth, deployments, health, members, projects, teams, users
 from schema.fields import Entity, WrongDeclaration, entity_of
 from schema.graph import graph
 from schema.links import Links, links_of
@@ -28,6 +28,7 @@ CHAPTERS: tuple[Resource, ...] = (
     projects.projects,
     applications.applications,
     deployments.deployments,
+    audit.audit,
     health.service,
 )
 
@@ -38,6 +39,7 @@ ENTITIES: tuple[type, ...] = (
     projects.Project,
     applications.Application,
     deployments.Deployment,
+    audit.AuditEntry,
 )
 
 
@@ -48,6 +50,8 @@ class Bound:
     operation: Operation[Any]
     entities: tuple[Entity, ...]
     """Those whose rows its path names; of a list, the one that it lists."""
+    answer: Entity | None
+    """What it answers with, when that is a row or a page of them."""
     links: Links
     view: View | None
     sorts: Mapping[str, Any]
@@ -63,9 +67,8 @@ class Surface:
     catalog: Catalog
 
 
-def _item(catalog: Catalog, operation: Operation[Any], chapters: Iterable[Resource]) -> Resource:
-    """The chapter whose rows an operation answers with."""
-    entity = catalog.target(answer_type(catalog, operation))
+def _item(operation: Operation[Any], entity: Entity | None, chapters: Iterable[Resource]) -> Resource:
+    """The chapter of what an operation answers with."""
     return next((chapter for chapter in chapters if entity and chapter.type is entity.of), operation.chapter)
 
 
@@ -108,11 +111,12 @@ def bind(chapters: tuple[Resource, ...], types: tuple[type, ...]) -> Surface:
     known = catalog(schema._schema, {entity.title: entity for entity in entities.values()}, operations)
     bound = []
     for operation in operations:
-        links = links_of(operation, _item(known, operation, chapters), by_id, PREFIX)
+        answer = known.target(answer_type(known, operation))
+        links = links_of(operation, _item(operation, answer, chapters), by_id, PREFIX)
         view = _view(known, operation, links)
         members = operation.listing.sorting if operation.listing else None
         sorts = {member.name: member for member in members or ()}
-        bound.append(Bound(operation, _fetched(operation, entities), links, view, sorts))
+        bound.append(Bound(operation, _fetched(operation, entities), answer, links, view, sorts))
     return Surface(tuple(bound), schema, known)
 
 

@@ -102,7 +102,7 @@ async def _know_password(user_id: UUID, current: strawberry.Some[str] | None) ->
         raise Forbidden("The current password is wrong.")
 
 
-@own.patch("/me", needs=Role.member, view=PROFILE)
+@own.patch("/me", needs=Role.member, atomic=False, view=PROFILE)
 async def update_me(ctx: Context, input: UpdateMeInput) -> models.User:
     """Change the current user's e-mail or password; a new password ends all other sessions."""
     changed: dict[str, str] = {}

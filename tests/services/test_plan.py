@@ -146,6 +146,7 @@ def pool_of(world: World, caller: Caller) -> Pool:
     """Mostly what a caller may see, and now and then something else."""
     found = {kind: [str(row.id) for row in each] for kind, each in world.visible(caller).items()}
     found["node"] = [each for kind in ("project", "team") for each in found[kind]] + [str(each) for each in world.people(caller)]
+    found["resource"] = found["node"]
     found["user"] = [str(each) for each in world.people(caller)]
     found["node"] += found["member"] + found["application"][:9] + found["deployment"][:9]
     strays = {
