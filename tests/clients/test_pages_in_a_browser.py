@@ -32,7 +32,7 @@ from tests.clients.programs import installed, lacking, ran, unavailable
 
 CLIENT = Path(__file__).parent / "browser"
 PICTURES = Path(__file__).parents[2] / "docs" / "images"
-ORIGIN = "dokploy.example"
+HOST = "dokploy.example"
 SIZE = (1280, 800)
 LARGEST = 300_000
 READY_SECONDS = 30.0
@@ -77,8 +77,9 @@ class House:
 
     async def visit(self, page: str, *, port: int | None = None) -> Visit:
         """Let the browser use a page. Raises TimeoutError."""
-        picture = self.data / f"{page}.png"
-        asked = {"chromium": self.chromium, "port": port or self.port, "page": page, "picture": str(picture)}
+        port = port or self.port
+        picture = self.data / f"{page}-{port}.png"
+        asked = {"chromium": self.chromium, "port": port, "page": page, "picture": str(picture)}
         known = {"token": self.token, "deployment": self.deployment, **ACCOUNT}
         (line,) = await ran("node", "visit.mjs", json.dumps(asked | known), cwd=CLIENT, within=VISIT_SECONDS)
         return Visit(page, picture, **json.loads(line))
@@ -153,7 +154,7 @@ def test_graphiql_signs_in_queries_and_subscribes(visit: Visit) -> None:
     assert json.loads(visit.seen["chosen"]) == {"data": {"me": {"email": EMAIL}}}
     assert json.loads(visit.seen["event"])["data"]["deploymentEvents"] == {"seq": 1, "status": "pending"}
     assert "Subscription" in visit.seen["explorer"]
-    assert {"url": f"ws://{ORIGIN}/api/graphql", "status": 101} in visit.requests
+    assert {"url": f"ws://{HOST}/api/graphql", "status": 101} in visit.requests
 
 
 def test_a_page_does_nothing_that_its_policy_refuses(visit: Visit) -> None:
@@ -162,7 +163,7 @@ def test_a_page_does_nothing_that_its_policy_refuses(visit: Visit) -> None:
 
 
 def test_a_page_asks_nobody_but_the_gateway_and_is_always_answered(visit: Visit) -> None:
-    own = re.compile(rf"((http|ws)://{re.escape(ORIGIN)}/api/|data:|blob:http://{re.escape(ORIGIN)}/)")
+    own = re.compile(rf"((http|ws)://{re.escape(HOST)}/api/|data:|blob:http://{re.escape(HOST)}/)")
     assert len(visit.requests) > 5
     for made in visit.requests:
         assert own.match(made["url"]), made
@@ -172,7 +173,7 @@ def test_a_page_asks_nobody_but_the_gateway_and_is_always_answered(visit: Visit)
 
 def test_a_picture_of_each_page_is_kept(visit: Visit) -> None:
     """`DOKPLOY_GOLDEN=write` takes it anew; nothing holds it to what the page looks like today."""
-    kept = PICTURES / visit.picture.name
+    kept = PICTURES / f"{visit.page}.png"
     if os.environ.get("DOKPLOY_GOLDEN") == "write":
         shutil.copyfile(visit.picture, kept)
     for picture in (visit.picture, kept):

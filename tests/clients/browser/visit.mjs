@@ -106,9 +106,19 @@ async function watch(page, refused) {
     if (message.text().includes('Content Security Policy')) refused(message.text());
   });
   page.on('pageerror', (error) => found.said.push(String(error)));
-  page.on('websocket', (socket) => found.requests.push({ url: socket.url(), status: 101 }));
-  page.on('requestfailed', (request) => found.requests.push({ url: request.url(), failure: request.failure().errorText }));
-  page.on('response', (response) => found.requests.push({ url: response.url(), status: response.status() }));
+  const outcomes = new Map();
+  const outcome = (of) => {
+    if (!outcomes.has(of)) outcomes.set(of, found.requests[found.requests.push({ url: of.url() }) - 1]);
+    return outcomes.get(of);
+  };
+  page.on('request', outcome);
+  page.on('response', (response) => { outcome(response.request()).status = response.status(); });
+  page.on('requestfailed', (request) => { outcome(request).failure = request.failure().errorText; });
+  page.on('websocket', (socket) => {
+    outcome(socket);
+    socket.on('framereceived', () => { outcome(socket).status = 101; });
+    socket.on('socketerror', (error) => { outcome(socket).failure = error; });
+  });
 }
 
 async function visit(page) {
