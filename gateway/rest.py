@@ -19,7 +19,7 @@ from schema.context import Context
 from schema.errors import Problem, ValidationFailed
 from schema.inputs import decoded, parameter, problem
 from schema.names import api_name
-from schema.operation import Operation
+from schema.operation import Deprecation, Operation
 from schema.page import DEFAULT_SIZE, Direction, Limit, SortOrder, rest_window
 from schema.perform import Ask, Asked, admit, perform
 from schema.scalars import Id, Instant
@@ -121,8 +121,21 @@ async def _events(bound: Bound, context: Context, rows: tuple[Any, ...], asked: 
         yield b"data: " + data + b"\n\n"
 
 
+def _sunset(deprecation: Deprecation) -> list[tuple[bytes, bytes]]:
+    """The headers of an operation that will go (specification, "Deprecation Header")."""
+    found = {
+        "x-deprecated": "true",
+        "x-deprecated-version": deprecation.version,
+        "x-sunset": deprecation.sunset.isoformat(),
+        "x-migration-guide": deprecation.guide,
+    }
+    return [(name.encode(), value.encode()) for name, value in found.items()]
+
+
 async def _answer(bound: Bound, query: Query, request: Request) -> Response:
     operation, view = bound.operation, bound.view
+    if operation.deprecation is not None:
+        request.scope["answer_headers"] += _sunset(operation.deprecation)
     context: Context = request.scope["context"]
     body = await json_body(request)
     ids = tuple(request.path_params.values())

@@ -62,7 +62,8 @@ def _field(operation: Operation[Any], entities: Mapping[type[Model], Entity]) ->
     declared.__annotations__ = {"info": strawberry.Info, "return": returns} | {name: type_ for name, (type_, _) in arguments.items()}
     declared.__name__ = operation.graphql_name
     make = strawberry.subscription if operation.kind == "subscription" else strawberry.field
-    field = make(resolver=declared, name=operation.graphql_name, description=operation.summary)
+    ends = operation.deprecation.reason if operation.deprecation else None
+    field = make(resolver=declared, name=operation.graphql_name, description=operation.summary, deprecation_reason=ends)
     field.python_name = operation.graphql_name
     return field
 

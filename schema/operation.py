@@ -13,14 +13,16 @@ Reading rules, all mechanical:
 6. `applications.deploy` is the operation's id, `deployApplication` its GraphQL field; `list` is `applications`, `get` is
    `application`, any other read or stream `applicationLogs`.
 7. `links` name operations; their URLs come from those operations' paths.
-8. `needs` has no default. A wrong declaration raises `WrongDeclaration` when the chapter is imported, or when the surface is
+8. `deprecate` says that an operation will go: REST by headers, OpenAPI and GraphQL by marks.
+9. `needs` has no default. A wrong declaration raises `WrongDeclaration` when the chapter is imported, or when the surface is
    bound where it needs the other chapters (views, links).
 """
 
 import inspect
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import date
 from enum import Enum
 from typing import Any, Generic, TypeVar, get_origin
 
@@ -63,6 +65,23 @@ class Signature:
 
 
 @dataclass(frozen=True)
+class Deprecation:
+    """That an operation will go, and when (DECISIONS 1)."""
+
+    since: date
+    sunset: date
+    """The day from which it may be gone."""
+    guide: str
+    """The URL of what to do instead."""
+    version: str = "v1"
+
+    @property
+    def reason(self) -> str:
+        """The same as a sentence."""
+        return f"Deprecated since {self.since}, may be gone from {self.sunset}: {self.guide}"
+
+
+@dataclass(frozen=True)
 class Operation(Generic[F]):
     """What can be asked of the API, as data."""
 
@@ -82,6 +101,7 @@ class Operation(Generic[F]):
     """Whether its change and the entry of it in the audit trail are one transaction; not where it first hashes a password."""
     relation: str | None = None
     """For the list of a row's relation: the name of that field. In GraphQL it is that field and nothing else."""
+    deprecation: Deprecation | None = None
 
     @property
     def id(self) -> str:
@@ -197,6 +217,15 @@ class Resource:
         )
         self.operations.append(operation)
         return operation
+
+    def deprecate(self, operation: Operation[Any], deprecation: Deprecation) -> Operation[Any]:
+        """Declare that an operation will go, twelve months from now at the earliest."""
+        earliest = deprecation.since.replace(year=deprecation.since.year + 1, day=min(deprecation.since.day, 28))
+        if deprecation.sunset < earliest:
+            raise WrongDeclaration(f"{operation.id}: what is deprecated is kept for twelve months")
+        found = replace(operation, deprecation=deprecation)
+        self.operations[self.operations.index(operation)] = found
+        return found
 
     def list(
         self,

@@ -37,6 +37,11 @@ _UNCLAIMED = f"""
 """  # noqa: S608 (numbers of our own)
 _UNSETTLED = "select id from application where wished > granted order by id limit 200"
 
+_OUTLIVED = (
+    "delete from session where expires_at < now()",
+    "delete from kept_answer where created_at < now() - interval '24 hours'",
+)
+
 
 async def run() -> None:
     """Lead whenever nobody else does, until cancelled; one bad row, or the database being away, never stops it."""
@@ -61,6 +66,8 @@ async def lead(connection: Any) -> None:
 
 async def tick() -> None:
     """One look at everything."""
+    for statement in _OUTLIVED:
+        await database().execute_query(statement)
     for row in await database().execute_query_dict(_EXPIRED):
         await _guarded(_take_over(row), row["id"])
     if await asyncio.to_thread(_busy):

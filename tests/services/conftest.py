@@ -1,16 +1,19 @@
 """A running gateway in this process, and people who use it over REST or GraphQL."""
 
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx2
 import pytest
+from redis.asyncio import Redis
 
 from gateway.app import application, lifespan
 from gateway.embedded.stack import Stack
 from models.database import database
+from models.limits import allowances
+from models.settings import settings
 
 PASSWORD = "correct horse battery"
 _numbers = itertools.count(1)
@@ -107,4 +110,18 @@ async def api(gateway: httpx2.AsyncClient) -> Api:
     return Api(gateway, await _registered(gateway, "owner"))
 
 
-Team = Callable[..., Awaitable[str]]
+@pytest.fixture
+async def limited(api: Api) -> Any:
+    """The standard limits, and nothing counted yet."""
+
+    async def set_to(text: str) -> None:
+        settings().__dict__["rate_limits"] = allowances(text)
+        async with Redis.from_url(settings().redis_url) as client:
+            keys = await client.keys("dokploy:rate:*")
+            if keys:
+                await client.delete(*keys)
+
+    before = settings().rate_limits
+    await set_to("{}")
+    yield set_to
+    settings().__dict__["rate_limits"] = before

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 from uuid import UUID
@@ -220,6 +221,17 @@ async def test_the_reconciler_rings_a_handed_over_stage_that_nobody_claims(api: 
     await reconcile.tick()
     assert rung() == [("build", str(row.id))]
     assert (await models.Deployment.get(id=row.id)).attempt == 1
+
+
+async def test_the_reconciler_clears_away_what_has_expired(api: Api, runtime: Runtime) -> None:
+    past, user = datetime.now(UTC) - timedelta(hours=24, minutes=1), await models.User.get(id=api.owner.id)
+    await models.Session.create(user=user, expires_at=past)
+    for key in ("old", "new"):
+        await models.KeptAnswer.create(user=user, key=key, fingerprint="", status=201, body=b"")
+    await models.KeptAnswer.filter(key="old").update(created_at=past)
+    await reconcile.tick()
+    assert await models.Session.all().count() == 1
+    assert await models.KeptAnswer.all().values_list("key", flat=True) == ["new"]
 
 
 async def test_the_reconciler_takes_over_expired_leases_and_gives_up_after_three(api: Api, runtime: Runtime) -> None:

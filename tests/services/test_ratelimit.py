@@ -8,12 +8,10 @@ from typing import Any
 
 import httpx2
 import pytest
-from redis.asyncio import Redis
 
 import models
 from gateway import ratelimit
-from models.limits import allowances
-from models.settings import Settings, settings
+from models.settings import Settings
 from tests.services.conftest import PASSWORD, Api, Person
 
 NAMES = ("limit", "remaining", "reset", "used")
@@ -21,23 +19,6 @@ NAMES = ("limit", "remaining", "reset", "used")
 
 def standing(answer: httpx2.Response) -> dict[str, int]:
     return {name: int(answer.headers[f"X-RateLimit-{name}"]) for name in NAMES}
-
-
-@pytest.fixture
-async def limited(api: Api) -> Any:
-    """The standard limits, and nothing counted yet."""
-
-    async def set_to(text: str) -> None:
-        settings().__dict__["rate_limits"] = allowances(text)
-        async with Redis.from_url(settings().redis_url) as client:
-            keys = await client.keys("dokploy:rate:*")
-            if keys:
-                await client.delete(*keys)
-
-    before = settings().rate_limits
-    await set_to("{}")
-    yield set_to
-    settings().__dict__["rate_limits"] = before
 
 
 async def burst(person: Person, number: int, path: str = "/users/me") -> list[httpx2.Response]:

@@ -209,3 +209,32 @@ async def test_another_subprotocol_is_not_spoken(server: str) -> None:
     with pytest.raises((InvalidStatus, ConnectionClosed)):
         async with connect(server, subprotocols=["graphql-ws"]) as connection:  # type: ignore[list-item]
             await connection.recv()
+
+
+@pytest.mark.parametrize(("origin", "welcome"), [("https://app.dokploy.com", True), ("https://evil.example", False), ("null", False)])
+async def test_a_page_of_a_foreign_origin_is_refused(api: Api, server: str, origin: str, welcome: bool) -> None:
+    try:
+        async with connect(server, subprotocols=["graphql-transport-ws"], origin=origin):  # type: ignore[list-item,arg-type]
+            assert welcome
+    except InvalidStatus as error:
+        assert (error.response.status_code, welcome) == (403, False)
+
+
+async def test_a_page_of_the_gateway_itself_is_welcome(api: Api, server: str) -> None:
+    origin = server.replace("ws://", "http://").removesuffix("/api/graphql")
+    async with connect(server, subprotocols=["graphql-transport-ws"], origin=origin):  # type: ignore[list-item,arg-type]
+        pass
+
+
+async def test_operations_on_a_socket_are_counted(limited: Any, api: Api, server: str) -> None:
+    async with opened(server, api.owner.token) as socket:
+        await socket.subscribe("known", "{ me { username } }")
+        await socket.until_complete("known")
+        await limited('{"authenticated": {"limit": 3}}')
+        for number in range(3):
+            await socket.subscribe(str(number), "{ me { username } }")
+            assert (await socket.until_complete(str(number)))[0]["data"]
+        await socket.subscribe("last", "{ me { username } }")
+        frame = await socket.receive()
+        assert (frame["type"], frame["payload"][0]["extensions"]["code"]) == ("error", "RATE_LIMIT_EXCEEDED")
+    assert (await api.owner.get("/users/me")).status_code == 429, "however one asks, it is the same bucket"
