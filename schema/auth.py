@@ -17,7 +17,7 @@ from schema.users import Email, Password, User, Username
 
 _FIRST_USER_LOCK = 0x6F776E72
 
-auth = Resource("", plural="auth", path="/auth")
+auth = Resource("", plural="auth", path="/auth", about="Accounts, and the tokens that open the rest of the API.")
 
 
 @strawberry.type

@@ -112,9 +112,35 @@ class UnprocessableEntity(ApiError):
     code = "UNPROCESSABLE_ENTITY"
 
 
+class RateLimitExceeded(ApiError):
+    """Rate limit exceeded."""
+
+    status = 429
+    code = "RATE_LIMIT_EXCEEDED"
+
+
 class ServiceUnavailable(ApiError):
     """The service is temporarily unavailable."""
 
     status = 503
     code = "SERVICE_UNAVAILABLE"
     headers: ClassVar[dict[str, str]] = {"Retry-After": "5"}
+
+
+ERRORS: tuple[type[ApiError], ...] = (
+    ValidationFailed,
+    InvalidInput,
+    Unauthorized,
+    InvalidToken,
+    Forbidden,
+    NotFound,
+    MethodNotAllowed,
+    Conflict,
+    PayloadTooLarge,
+    UnsupportedMediaType,
+    UnprocessableEntity,
+    RateLimitExceeded,
+    InternalServerError,
+    ServiceUnavailable,
+)
+"""Every error that a client can be answered with, by status."""

@@ -47,6 +47,8 @@ class Bound:
     view: View | None
     sorts: Mapping[str, Any]
     """What a list can be sorted by, by the names that clients use."""
+    item: Resource
+    """The chapter of the row that it answers with, or of the items of its page; else its own."""
 
 
 @dataclass(frozen=True)
@@ -103,9 +105,10 @@ def bind(chapters: tuple[Resource, ...], types: tuple[type, ...]) -> Surface:
     known = catalog(schema._schema, {entity.title: entity for entity in entities.values()}, operations)
     bound = []
     for operation in operations:
-        links = links_of(operation, _item(operation, entities, chapters), by_id, PREFIX)
+        item = _item(operation, entities, chapters)
+        links = links_of(operation, item, by_id, PREFIX)
         view = _view(known, operation, links)
-        bound.append(Bound(operation, _fetched(operation, entities), links, view, sorts(known, operation)))
+        bound.append(Bound(operation, _fetched(operation, entities), links, view, sorts(known, operation), item))
     return Surface(tuple(bound), schema, known)
 
 

@@ -45,7 +45,7 @@ class User(Node):
     created_at: datetime
 
 
-users = Resource("", plural="users", path="/users")
+users = Resource("", plural="users", path="/users", about="Oneself: the profile, and what may be changed of it.")
 
 PROFILE = "id username email roles teams { id name role } createdAt"
 

@@ -1,0 +1,36 @@
+"""The headers of answers, as the OpenAPI document describes them."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from schema.operation import Operation
+
+
+def _header(type_: str, description: str) -> dict[str, Any]:
+    return {"description": description, "schema": {"type": type_}}
+
+
+HEADERS: Final[Mapping[str, Any]] = {
+    "X-Request-ID": _header("string", "The request's id: the caller's own when it is sane, else a new one."),
+    "X-RateLimit-Limit": _header("integer", "How many requests a minute may hold; like the next three, absent where none are counted."),
+    "X-RateLimit-Remaining": _header("integer", "How many requests are left at this moment."),
+    "X-RateLimit-Reset": _header("integer", "When all of them are there again, in seconds since 1970."),
+    "X-RateLimit-Used": _header("integer", "How many requests are used up at this moment."),
+    "Retry-After": _header("integer", "After how many seconds it is worth another try."),
+    "WWW-Authenticate": _header("string", "What the Authorization header must look like."),
+}
+"""Every header that an answer may carry beside those of HTTP itself."""
+
+ALWAYS: Final = ("X-Request-ID",)
+COUNTED: Final = (*ALWAYS, "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset", "X-RateLimit-Used")
+_UNCOUNTED: Final = frozenset({"health.health"})
+
+
+def counted(operation: Operation[Any]) -> bool:
+    """Whether requests to an operation count towards the rate limits (DECISIONS 12)."""
+    return operation.id not in _UNCOUNTED
+
+
+def referred(names: Iterable[str]) -> dict[str, Any]:
+    """The headers of an answer, each by reference."""
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
