@@ -23,25 +23,32 @@ _BEARER = {
     "bearerFormat": "JWT",
     "description": "The token that a login answers with.",
 }
-_STREAM = "A stream of server-sent events; the data of each is this object."
 _PHRASES = {200: "Done.", 201: "Created.", 202: "Accepted: the rest happens in the background.", 204: "Done; there is nothing to show."}
 
 
-def _content(bound: Bound, schema: dict[str, Any], components: Components, kind: str = "application/json") -> dict[str, Any]:
+def _content(bound: Bound, schema: dict[str, Any], components: Components) -> dict[str, Any]:
     owners = (bound.operation.graphql_name, bound.item.singular or bound.item.plural)
-    return {kind: {"schema": schema, "example": example(schema, components, owners)}}
+    return {"application/json": {"schema": schema, "example": example(schema, components, owners)}}
+
+
+def _stream(content: dict[str, Any]) -> dict[str, Any]:
+    """A stream of server-sent events, of which each has such content as its data."""
+    kind, json = "text/event-stream", content["application/json"]
+    described = "Server-sent events; the data of each is what `contentSchema` says, as JSON."
+    schema = {"type": "string", "description": described, "contentMediaType": kind, "contentSchema": json["schema"]}
+    return {kind: {"schema": schema, "example": f"data: {msgspec.json.encode(json['example']).decode()}\n\n"}}
 
 
 def _success(bound: Bound, found: Surface, components: Components) -> dict[str, Any]:
     operation = bound.operation
-    streams = operation.kind == "subscription"
     counted = openapi_headers.counted(operation)
     response: dict[str, Any] = {
-        "description": _STREAM if streams else _PHRASES[operation.status],
+        "description": _PHRASES[operation.status],
         "headers": openapi_headers.referred(openapi_headers.COUNTED if counted else openapi_headers.ALWAYS),
     }
     if schema := answer(bound, components):
-        response["content"] = _content(bound, schema, components, "text/event-stream" if streams else "application/json")
+        content = _content(bound, schema, components)
+        response["content"] = _stream(content) if operation.kind == "subscription" else content
     if linked := links(bound, found.operations):
         response["links"] = linked
     return response

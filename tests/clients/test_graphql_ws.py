@@ -19,17 +19,16 @@ from gateway.demo.base_image import ensure_base_image
 from gateway.demo.installation import installation
 from gateway.demo.play import SAMPLE
 from gateway.demo.repository import Repository
+from tests.clients.npm import install, ran
 from workers.deploy import network_of
 from workers.docker import choose
 from workers.engine import Engine
 
 CLIENT = Path(__file__).parent / "graphql-ws"
-INSTALL_SECONDS = 120.0
 FOLLOW_SECONDS = 120.0
 REFUSED_SECONDS = 30.0
 RESUMED_SECONDS = 10.0
 GONE_SECONDS = 60.0
-OLDEST_NODE = 20
 ACCOUNT = {"username": "owner", "password": "correct horse battery"}
 
 pytestmark = [pytest.mark.clients, pytest.mark.docker]
@@ -55,44 +54,15 @@ class House:
     async def follow(self, *, within: float = FOLLOW_SECONDS, **asked: Any) -> Followed:
         """Let the npm client start or take a deployment and follow it to the end. Raises TimeoutError."""
         wanted = {"url": f"{self.url.replace('http', 'ws', 1)}/api/graphql", "token": self.token} | asked
-        told = [json.loads(line) for line in await ran("node", "follow.mjs", json.dumps(wanted), within=within)]
+        told = [json.loads(line) for line in (await ran("node", "follow.mjs", json.dumps(wanted), at=CLIENT, within=within)).splitlines()]
         started = [line["deployment"] for line in told if "deployment" in line]
         return Followed(next(iter(started), ""), [line["event"] for line in told if "event" in line], told[-1])
-
-
-async def ran(*argv: str, within: float) -> list[str]:
-    """The lines that a command prints in the client's directory; it must succeed. Raises TimeoutError."""
-    process = await asyncio.create_subprocess_exec(*argv, cwd=CLIENT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE)
-    try:
-        async with asyncio.timeout(within):
-            out, err = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.communicate()
-    assert process.returncode == 0, f"{argv[0]}: {err.decode(errors='replace')}"
-    return out.decode().splitlines()
-
-
-async def _lacking() -> str | None:
-    """What this machine lacks to run the npm client, as a sentence."""
-    if not (shutil.which("node") and shutil.which("npm")):
-        return "there is no Node.js with npm on this machine"
-    (version,) = await ran("node", "--version", within=REFUSED_SECONDS)
-    if int(version.removeprefix("v").partition(".")[0]) < OLDEST_NODE:
-        return f"graphql-ws needs Node.js {OLDEST_NODE} or newer, and this machine has {version}"
-    return None
 
 
 @pytest.fixture(scope="module")
 async def npm_client() -> None:
     """The client with its packages."""
-    if lacking := await _lacking():
-        if os.environ.get("CI") == "true":
-            pytest.fail(lacking)
-        pytest.skip(f"NO NODE.JS: {lacking}; the npm client did not run")
-    if not (CLIENT / "node_modules" / ".package-lock.json").exists():
-        await ran("npm", "ci", "--no-audit", "--no-fund", within=INSTALL_SECONDS)
+    await install(CLIENT)
 
 
 @pytest.fixture(scope="module")
