@@ -9,8 +9,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
 from gateway import graphql_http, openapi, pages, rest, websocket
+from gateway.admission import Admission
 from gateway.graphql import Runner
-from gateway.middleware import Errors, RequestId
+from gateway.middleware import Errors, Headers, HttpsOnly
+from gateway.origins import Cors
+from gateway.ratelimit import Limiter
 from gateway.routing import Paths
 from models import events
 from models.database import connected
@@ -22,6 +25,11 @@ async def lifespan(app: object) -> AsyncIterator[None]:
     """Hold what the application needs while it serves."""
     async with connected(), events.bell:
         yield
+
+
+def _outside(app: ASGIApp, limiter: Limiter) -> ASGIApp:
+    """What every request passes, from the inside out."""
+    return Headers(HttpsOnly(Cors(Errors(Admission(app, limiter)))))
 
 
 async def _nowhere(scope: Scope, receive: Receive, send: Send) -> None:
@@ -37,4 +45,5 @@ def application() -> ASGIApp:
     runner = Runner(found)
     paths = Paths([*rest.routes(found), *graphql_http.routes(runner), *openapi.routes(found), *pages.routes()])
     routes = [paths, *websocket.routes(runner), pages.assets()]
-    return RequestId(Errors(Router(routes, default=_nowhere, lifespan=lifespan)))
+    limiter = Limiter()
+    return _outside(Router(routes, default=_nowhere, lifespan=lifespan), limiter)

@@ -7,6 +7,7 @@ import msgspec
 import structlog
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.types import Scope
 
 from models.database import AWAY
 from schema.errors import (
@@ -21,6 +22,8 @@ from schema.errors import (
 from schema.scalars import instant
 
 log = structlog.get_logger()
+
+GRAPHQL = ("/api/graphql", "/api/v1/graphql")
 
 _OF_STATUS: dict[int, type[ApiError]] = {404: NotFound, 405: MethodNotAllowed, 413: PayloadTooLarge}
 
@@ -56,11 +59,18 @@ def extensions(error: ApiError, request_id: str) -> dict[str, Any]:
     return {"code": error.code, "details": error.details, "requestId": request_id}
 
 
-def error_response(error: BaseException, request_id: str) -> Response:
-    """The answer of a failed REST request."""
+def problem(error: BaseException, request_id: str) -> dict[str, Any]:
+    """What kept a whole GraphQL request from running, as the protocol prints it."""
+    found = fact(error, request_id)
+    return {"message": found.message, "extensions": extensions(found, request_id)}
+
+
+def error_response(error: BaseException, scope: Scope) -> Response:
+    """The answer of a failed request, in the words of REST or of GraphQL."""
+    request_id: str = scope["request_id"]
     found = fact(error, request_id)
     headers = dict(found.headers)
     if isinstance(error, HTTPException) and error.headers:
         headers |= error.headers
-    body = msgspec.json.encode(envelope(found, request_id))
-    return Response(body, found.status, headers, media_type="application/json")
+    content = {"errors": [problem(found, request_id)]} if scope["path"] in GRAPHQL else envelope(found, request_id)
+    return Response(msgspec.json.encode(content), found.status, headers, media_type="application/json")

@@ -73,12 +73,6 @@ def _worded(error: GraphQLError) -> GraphQLError:
     return GraphQLError(error.message.partition(", but encountered error")[0], error.nodes, path=error.path)
 
 
-def problem(error: BaseException, request_id: str) -> dict[str, Any]:
-    """Return what kept a whole request from running as the protocol prints it."""
-    found = fact(error, request_id)
-    return {"message": found.message, "extensions": extensions(found, request_id)}
-
-
 class Runner:
     """Runs documents against the surface."""
 
@@ -86,6 +80,14 @@ class Runner:
         self._bound = {bound.operation.id: bound for bound in surface.operations}
         self._engine = Engine(surface.catalog, self._perform)
         attach(surface.catalog.schema)
+
+    def cost(self, document: Document, *, known: bool) -> int:
+        """How many requests a document counts as: one for each root field, and one for reading a new document."""
+        return document.roots + (not known)
+
+    def knows(self, request: Asking) -> bool:
+        """Whether the document of a request was read before."""
+        return self._engine.knows(request.query, request.operationName)
 
     def prepared(self, request: Asking, context: Context) -> Document:
         """Return the document of a request for this caller. Raises `Refused` when it cannot be run."""
@@ -113,14 +115,14 @@ class Runner:
         return printed(completed(self._engine.catalog.schema, document, request.variables or {}, answer), context.request_id)
 
     async def _perform(self, operation: Operation[Any], context: Context, given: dict[str, Any]) -> Any:
-        ids = (given[operation.row_argument],) if operation.signature.rows else ()
-        value = await perform(operation, context, self._bound[operation.id].entity, Ask(ids, lambda: asked(operation, given)))
+        ids = tuple(given[name] for name in operation.row_arguments)
+        value = await perform(self._bound[operation.id], context, Ask(ids, lambda: asked(operation, given)))
         return True if operation.signature.returns is None else value
 
     async def _follow(self, operation: Operation[Any], context: Context, given: dict[str, Any]) -> AsyncIterator[Any]:
         if operation.handler is None:
             raise TypeError(f"{operation.id} is not a stream")
-        ids = (given[operation.row_argument],) if operation.signature.rows else ()
-        rows = await admit(operation, context, self._bound[operation.id].entity, ids)
+        ids = tuple(given[name] for name in operation.row_arguments)
+        rows = await admit(self._bound[operation.id], context, ids)
         stream: AsyncIterator[Any] = operation.handler(context, *rows, **asked(operation, given).arguments)
         return stream

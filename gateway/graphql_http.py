@@ -1,6 +1,5 @@
 """GraphQL over HTTP: POST, GET for queries, and GraphiQL for a browser."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -8,13 +7,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway.auth import context_of
+from gateway.admission import count
 from gateway.body import json_body
-from gateway.errors import fact
-from gateway.graphql import Asking, Runner, problem, read_request, refused
+from gateway.errors import GRAPHQL
+from gateway.graphql import Asking, Runner, read_request, refused
+from gateway.idempotency import once
 from gateway.pages import graphiql
-from models.database import AWAY
-from schema.errors import ApiError, InvalidInput, MethodNotAllowed
+from schema.context import Context
+from schema.errors import InvalidInput, MethodNotAllowed
 from schema.plan.document import Refused
 
 _encode = msgspec.json.Encoder().encode
@@ -33,8 +33,8 @@ def _requested(request: Request, body: bytes) -> Asking:
     return Asking(query["query"], variables, query.get("operationName"))
 
 
-def _response(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    return Response(_encode(content), status, headers, media_type="application/json")
+def _response(content: Any, status: int = 200) -> Response:
+    return Response(_encode(content), status, media_type="application/json")
 
 
 def routes(runner: Runner) -> list[Route]:
@@ -43,20 +43,24 @@ def routes(runner: Runner) -> list[Route]:
     async def endpoint(request: Request) -> Response:
         if request.method == "GET" and "query" not in request.query_params and "text/html" in request.headers.get("accept", ""):
             return graphiql()
-        request_id: str = request.scope["request_id"]
+        context: Context = request.scope["context"]
+        body = await json_body(request)
+        asked = _requested(request, body)
+        known = runner.knows(asked)
         try:
-            context = await context_of(request)
-            asked = _requested(request, await json_body(request))
             document = runner.prepared(asked, context)
             if document.kind == "subscription":
                 raise InvalidInput("A subscription needs a WebSocket (graphql-transport-ws).")
             if request.method != "POST" and document.kind != "query":
                 raise MethodNotAllowed("A mutation must be sent by POST.")
-            return _response(await runner.run(document, asked, context))
-        except Refused as error:
-            return _response({"errors": refused(error.errors, request_id)}, 400)
-        except (ApiError, *AWAY) as error:
-            found = fact(error, request_id)
-            return _response({"errors": [problem(found, request_id)]}, found.status, found.headers)
+            if (further := runner.cost(document, known=known) - 1) > 0:
+                await count(request.scope, context, further)
 
-    return [Route(f"{prefix}/graphql", endpoint, methods=["GET", "POST"]) for prefix in ("/api", "/api/v1")]
+            async def run() -> Response:
+                return _response(await runner.run(document, asked, context))
+
+            return await once(request, context, body, run) if document.kind == "mutation" else await run()
+        except Refused as error:
+            return _response({"errors": refused(error.errors, context.request_id)}, 400)
+
+    return [Route(path, endpoint, methods=["GET", "POST"]) for path in GRAPHQL]

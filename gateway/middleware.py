@@ -1,31 +1,49 @@
-"""Middlewares: pure ASGI, one concern each."""
+"""Middlewares: pure ASGI, one concern each, in the order in which `gateway.app` lists them."""
 
 import re
 from collections.abc import Awaitable, Callable
 from itertools import count
 from secrets import token_hex
+from urllib.parse import quote
 
 import structlog
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocketClose
 
 from gateway.errors import error_response
+from gateway.peers import is_secure
+from models.settings import settings
 
 _SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
 _PROCESS = token_hex(8)
 _NUMBERS = count(1)
 
+SECURITY = [
+    (b"strict-transport-security", b"max-age=31536000; includeSubDomains"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"x-xss-protection", b"1; mode=block"),
+]
+POLICY = (b"content-security-policy", b"default-src 'self'")
+"""Of every answer but the pages, which bring their own."""
+PROBES = frozenset({"/api/health", "/api/v1/health"})
+"""What is asked by the machine that this runs on: neither redirected nor counted."""
+
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
-class RequestId:
-    """Gives each request an id: the caller's when it is sane, else a new one; it comes back as a header on every answer."""
+class Headers:
+    """Gives each request an id, the caller's when it is sane, and each answer the headers that all answers have.
+
+    What stands inside adds headers to the answer by appending to `scope["answer_headers"]`.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Set `scope["request_id"]`."""
+        """Set `scope["request_id"]` and `scope["answer_headers"]`."""
         if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
@@ -33,14 +51,39 @@ class RequestId:
         named = given if _SANE_ID.fullmatch(given) else f"req-{_PROCESS}-{next(_NUMBERS)}".encode()
         request_id = named.decode()
         scope["request_id"] = request_id
+        added = scope["answer_headers"] = [(b"x-request-id", named), *SECURITY]
         structlog.contextvars.bind_contextvars(request_id=request_id)
 
-        async def with_header(message: Message) -> None:
+        async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), (b"x-request-id", named)]
+                own = message.get("headers", ())
+                policy = [] if any(name == POLICY[0] for name, _ in own) else [POLICY]
+                message["headers"] = [*own, *added, *policy]
             await send(message)
 
-        await self.app(scope, receive, with_header)
+        await self.app(scope, receive, with_headers)
+
+
+class HttpsOnly:
+    """Sends plain HTTP to the public URL when that is https, as far as it is no probe from this machine."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Redirect, or refuse a socket, that is not secure."""
+        public = settings().public_url
+        wanted = public.startswith("https://") and scope["type"] in ("http", "websocket") and scope["path"] not in PROBES
+        if not wanted or is_secure(scope):
+            await self.app(scope, receive, send)
+            return
+        if scope["type"] == "websocket":
+            await WebSocketClose(1008, "Use wss")(scope, receive, send)
+            return
+        query = b"?" + scope["query_string"] if scope["query_string"] else b""
+        location = public.encode() + quote(scope["path"], safe="/:@!$&'()*+,;=~").encode() + query
+        await send({"type": "http.response.start", "status": 301, "headers": [(b"location", location), (b"content-length", b"0")]})
+        await send({"type": "http.response.body", "body": b""})
 
 
 class Errors:
@@ -68,4 +111,4 @@ class Errors:
         except Exception as error:
             if started:
                 raise
-            await error_response(error, scope["request_id"])(scope, receive, send)
+            await error_response(error, scope)(scope, receive, send)

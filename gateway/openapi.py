@@ -27,7 +27,7 @@ _PHRASES = {200: "Done.", 201: "Created.", 202: "Accepted: the rest happens in t
 
 
 def _content(bound: Bound, schema: dict[str, Any], components: Components) -> dict[str, Any]:
-    owners = (bound.operation.graphql_name, bound.item.singular or bound.item.plural)
+    owners = (bound.operation.graphql_name, bound.answer.singular if bound.answer else bound.operation.chapter.plural)
     return {"application/json": {"schema": schema, "example": example(schema, components, owners)}}
 
 
@@ -41,11 +41,7 @@ def _stream(content: dict[str, Any]) -> dict[str, Any]:
 
 def _success(bound: Bound, found: Surface, components: Components) -> dict[str, Any]:
     operation = bound.operation
-    counted = openapi_headers.counted(operation)
-    response: dict[str, Any] = {
-        "description": _PHRASES[operation.status],
-        "headers": openapi_headers.referred(openapi_headers.COUNTED if counted else openapi_headers.ALWAYS),
-    }
+    response: dict[str, Any] = {"description": _PHRASES[operation.status], "headers": openapi_headers.successful(operation)}
     if schema := answer(bound, components):
         content = _content(bound, schema, components)
         response["content"] = _stream(content) if operation.kind == "subscription" else content
@@ -62,7 +58,7 @@ def _operation(bound: Bound, found: Surface, components: Components) -> dict[str
         "tags": [operation.chapter.plural],
         "summary": summary.rstrip("."),
         "description": more.strip() or summary,
-        "parameters": openapi_parameters.parameters(operation),
+        "parameters": openapi_parameters.parameters(bound),
         "responses": {str(operation.status): _success(bound, found, components), **openapi_errors.failed(operation)},
         "security": [] if operation.needs is Role.anonymous else [{"bearer": []}],
     }
@@ -76,11 +72,15 @@ def document(found: Surface) -> dict[str, Any]:
     """Return the whole document."""
     components: Components = {}
     openapi_errors.describe(components)
+    naming = [bound for verb in ("get", "list") for bound in found.operations if bound.operation.verb == verb]
+    for bound in naming:
+        answer(bound, components)
     described = {
         PREFIX + path: {method.lower(): _operation(bound, found, components) for method, bound in by_method.items()}
         for path, by_method in paths(found.operations).items()
     }
-    chapters = {bound.operation.chapter.plural: bound.operation.chapter for bound in found.operations}
+    chapters = [bound.operation.chapter for bound in found.operations]
+    about = {chapter.plural: chapter.about for chapter in chapters if chapter.about}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -91,7 +91,7 @@ def document(found: Surface) -> dict[str, Any]:
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/", "description": "This installation."}],
-        "tags": [{"name": name, "description": chapter.about} for name, chapter in chapters.items()],
+        "tags": [{"name": name, "description": text} for name, text in about.items()],
         "paths": described,
         "components": {
             "schemas": dict(sorted(components.items())),

@@ -51,6 +51,12 @@ _DETAILS: Final[Mapping[str, Any]] = {
     "remaining": {"type": "integer", "description": "With RATE_LIMIT_EXCEEDED: how many requests are left."},
     "resetAt": {"type": "string", "format": "date-time", "description": "With RATE_LIMIT_EXCEEDED: when none is used any more."},
 }
+_MORE_HEADERS: Final[Mapping[type[errors.ApiError], tuple[str, ...]]] = {
+    errors.RateLimitExceeded: ("Retry-After",),
+    errors.Conflict: ("Idempotency-Replayed",),
+    errors.UnprocessableEntity: ("Idempotency-Replayed",),
+}
+"""What an error says in headers beside those of its class."""
 _NAMES: Final = {status: next(same).__name__ for status, same in groupby(errors.ERRORS, lambda each: each.status)}
 """An answer is named after the first error of its status."""
 _PROBLEM: Final[Mapping[str, str]] = {
@@ -66,6 +72,8 @@ def failures(operation: Operation[Any]) -> list[type[errors.ApiError]]:
     acts = operation.method not in READS
     decides = acts and bool(operation.signature.input or operation.signature.rows)
     possible = {
+        errors.Unauthorized: counted(operation),
+        errors.InvalidToken: counted(operation),
         errors.InvalidInput: operation.signature.input is not None,
         errors.Forbidden: operation.needs > Role.viewer or decides,
         errors.NotFound: bool(operation.signature.rows),
@@ -92,7 +100,7 @@ def responses() -> dict[str, Any]:
 
 
 def _response(same: tuple[type[errors.ApiError], ...]) -> dict[str, Any]:
-    headers = {name for each in same for name in each.headers} | ({"Retry-After"} if errors.RateLimitExceeded in same else set())
+    headers = {name for each in same for name in (*each.headers, *_MORE_HEADERS.get(each, ()))}
     return {
         "description": " ".join(f"{_sentence(each).rstrip('.')}." for each in same),
         "headers": referred((*COUNTED, *sorted(headers))),

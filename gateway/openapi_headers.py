@@ -3,7 +3,9 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from gateway.admission import UNCOUNTED
 from schema.operation import Operation
+from schema.surface import PREFIX
 
 
 def _header(type_: str, description: str) -> dict[str, Any]:
@@ -16,6 +18,7 @@ HEADERS: Final[Mapping[str, Any]] = {
     "X-RateLimit-Remaining": _header("integer", "How many requests are left at this moment."),
     "X-RateLimit-Reset": _header("integer", "When all of them are there again, in seconds since 1970."),
     "X-RateLimit-Used": _header("integer", "How many requests are used up at this moment."),
+    "Idempotency-Replayed": _header("string", "`true` where this is the answer that the same request got before."),
     "Retry-After": _header("integer", "After how many seconds it is worth another try."),
     "WWW-Authenticate": _header("string", "What the Authorization header must look like."),
 }
@@ -23,12 +26,17 @@ HEADERS: Final[Mapping[str, Any]] = {
 
 ALWAYS: Final = ("X-Request-ID",)
 COUNTED: Final = (*ALWAYS, "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset", "X-RateLimit-Used")
-_UNCOUNTED: Final = frozenset({"health.health"})
 
 
 def counted(operation: Operation[Any]) -> bool:
     """Whether requests to an operation count towards the rate limits (DECISIONS 12)."""
-    return operation.id not in _UNCOUNTED
+    return PREFIX + operation.path not in UNCOUNTED
+
+
+def successful(operation: Operation[Any]) -> dict[str, Any]:
+    """The headers of what an operation answers when nothing fails."""
+    replayed = ("Idempotency-Replayed",) if operation.repeatable else ()
+    return referred((*(COUNTED if counted(operation) else ALWAYS), *replayed))
 
 
 def referred(names: Iterable[str]) -> dict[str, Any]:

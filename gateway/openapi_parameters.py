@@ -1,6 +1,5 @@
 """The parameters of an operation: the ids of its path, its query, and the key that lets a request be repeated."""
 
-import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -9,11 +8,11 @@ from pydantic import TypeAdapter
 from gateway.openapi_examples import sample
 from gateway.openapi_schemas import inlined, trimmed
 from gateway.rest import query_types
-from schema.access import Role
 from schema.fields import Listing
 from schema.names import api_name
 from schema.operation import Operation
 from schema.page import DEFAULT_SIZE
+from schema.surface import Bound
 
 _PAGING: Final[Mapping[str, str]] = {
     "limit": "How many items the page holds at most.",
@@ -36,34 +35,31 @@ PARAMETERS: Final[Mapping[str, Any]] = {
         "in": "header",
         "required": False,
         "description": "Makes the request safe to repeat: the first answer under this key is replayed for 24 hours.",
-        "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+        "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]*$"},
     }
 }
 """The parameters that many operations share."""
 
 
-def parameters(operation: Operation[Any]) -> list[dict[str, Any]]:
+def parameters(bound: Bound) -> list[dict[str, Any]]:
     """Every parameter of an operation."""
-    key = [{"$ref": "#/components/parameters/IdempotencyKey"}] if _repeatable(operation) else []
-    return [*_path(operation), *_query(operation), *key]
+    key = [{"$ref": "#/components/parameters/IdempotencyKey"}] if bound.operation.repeatable else []
+    return [*_path(bound), *_query(bound.operation), *key]
 
 
-def _repeatable(operation: Operation[Any]) -> bool:
-    return operation.method == "POST" and operation.needs > Role.anonymous
-
-
-def _path(operation: Operation[Any]) -> list[dict[str, Any]]:
-    singular = operation.chapter.singular
+def _path(bound: Bound) -> list[dict[str, Any]]:
+    first, *more = bound.operation.ids or ("",)
+    ids = {first: bound.entities[0].singular, **{name: name.removesuffix("Id") for name in more}} if first else {}
     return [
         {
             "name": name,
             "in": "path",
             "required": True,
-            "description": f"The id of the {singular if name == 'id' else name.removesuffix('Id')}.",
+            "description": f"The id of the {singular}.",
             "schema": _ID,
-            "example": sample((f"{singular}.{name}", name), _ID),
+            "example": sample((f"{singular}.id",), _ID),
         }
-        for name in re.findall(r"{(\w+)}", operation.path)
+        for name, singular in ids.items()
     ]
 
 

@@ -54,28 +54,37 @@ def _links(bound: Bound) -> dict[str, Any]:
     """`_links`, as one more property; each link has what its path becomes for the row of the examples."""
     found = {}
     for link in bound.links.links:
-        owner = bound.item.singular if link.column == "id" else link.column.removesuffix("_id")
+        owner = bound.answer.singular if bound.answer and link.column == "id" else link.column.removesuffix("_id")
         path = link.path.replace("{id}", SAMPLES[f"{owner}.id"])
         found[link.name] = {"type": "string", "format": "uri-reference", "examples": [path]}
     return {"_links": object_of(found)} if found else {}
 
 
 def answer(bound: Bound, components: Components) -> dict[str, Any] | None:
-    """What an operation answers, named after its GraphQL field; the items of a page have a name of their own.
+    """What an operation answers: a row that is read by its id is named after its entity, anything else after the operation's GraphQL field.
 
-    Where it is what another operation answers too, it goes by that one's name: a changed row is shown as it is read.
+    Where the same is shown under another name already, that name is used: a changed row is shown as it is read.
     """
     if bound.view is None:
         return None
-    name, shape = bound.operation.graphql_name, bound.view.shape
-    name = name[:1].upper() + name[1:]
+    shape, name = bound.view.shape, _name(bound)
     if bound.operation.listing is None:
-        schema = _object_shown(shape, **_links(bound))
-        return component(components, next((known for known, other in components.items() if other == schema), f"{name}Answer"), schema)
+        return _shared(components, name, _object_shown(shape, **_links(bound)))
     parts = dict(shape.fields)
-    item = component(components, f"{name}Item", _object_shown(parts["data"], **_links(bound)))
-    pagination = component(components, "Pagination", _shown(parts["pagination"]))
-    return component(components, f"{name}Answer", object_of({"data": {"type": "array", "items": item}, "pagination": pagination}))
+    item = _shared(components, f"{name.removesuffix('Answer')}Item", _object_shown(parts["data"], **_links(bound)))
+    pagination = _shared(components, "Pagination", _shown(parts["pagination"]))
+    return _shared(components, name, object_of({"data": {"type": "array", "items": item}, "pagination": pagination}))
+
+
+def _name(bound: Bound) -> str:
+    if bound.answer is not None and bound.operation.verb == "get":
+        return bound.answer.title
+    return "".join(f"{part[:1].upper()}{part[1:]}" for part in bound.operation.graphql_name.split(".")) + "Answer"
+
+
+def _shared(components: Components, name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
+    """A reference to a schema, by the name under which the same stands among the components already."""
+    return component(components, next((known for known, other in components.items() if other == schema), name), schema)
 
 
 def body(model: type[BaseModel], components: Components) -> dict[str, Any]:

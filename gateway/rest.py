@@ -13,8 +13,8 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from gateway.auth import context_of
 from gateway.body import json_body
+from gateway.idempotency import once
 from schema.context import Context
 from schema.errors import Problem, ValidationFailed
 from schema.inputs import decoded, parameter, problem
@@ -123,22 +123,26 @@ async def _events(bound: Bound, context: Context, rows: tuple[Any, ...], asked: 
 
 async def _answer(bound: Bound, query: Query, request: Request) -> Response:
     operation, view = bound.operation, bound.view
-    context = await context_of(request)
+    context: Context = request.scope["context"]
     body = await json_body(request)
     ids = tuple(request.path_params.values())
     if operation.kind == "subscription":
-        rows = await admit(operation, context, bound.entity, ids)
+        rows = await admit(bound, context, ids)
         asked = _asked(operation, query, request, body)
         return StreamingResponse(_events(bound, context, rows, asked), media_type="text/event-stream")
     if view is not None and view.document is not None:
         context.require(operation.needs)
         given = query.values(request)
-        content = await view.read(_listed(bound, given) if operation.listing else {"id": ids[0]}, context)
+        content = await view.read({"id": ids[0] if ids else ""} | (_listed(bound, given) if operation.listing else {}), context)
         return Response(_encode(content), operation.status, media_type="application/json")
-    value = await perform(operation, context, bound.entity, Ask(ids, lambda: _asked(operation, query, request, body)))
-    if view is None:
-        return Response(status_code=operation.status)
-    return Response(_encode(await view.show(value, context)), operation.status, media_type="application/json")
+
+    async def performed() -> Response:
+        value = await perform(bound, context, Ask(ids, lambda: _asked(operation, query, request, body)))
+        if view is None:
+            return Response(status_code=operation.status)
+        return Response(_encode(await view.show(value, context)), operation.status, media_type="application/json")
+
+    return await once(request, context, body, performed) if operation.repeatable else await performed()
 
 
 def _endpoint(by_method: dict[str, Bound]) -> Callable[[Request], Awaitable[Response]]:

@@ -22,6 +22,7 @@ def serve(host: str, port: int) -> None:
         access_log=False,
         log_config=None,
         server_header=False,
+        proxy_headers=False,
         timeout_graceful_shutdown=GRACE,
         ws_max_size=1024 * 1024,
     )

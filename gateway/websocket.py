@@ -8,8 +8,10 @@ import structlog
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from gateway.auth import bearer, context_of
-from gateway.graphql import Asking, Runner, problem, refused
+from gateway.auth import bearer, context_of, nobody
+from gateway.errors import GRAPHQL, problem
+from gateway.graphql import Asking, Runner, refused
+from gateway.origins import socket_is_welcome
 from schema import tokens
 from schema.context import Context
 from schema.errors import ApiError
@@ -89,9 +91,9 @@ class Conversation:
             raise Closed(4401, "Unauthorized")
         payload = frame.payload if isinstance(frame.payload, dict) else {}
         given = payload.get("Authorization") or payload.get("authorization")
-        request_id = self.socket.scope.get("request_id", "")
+        scope = self.socket.scope
         try:
-            context = await bearer(given, request_id) if isinstance(given, str) else await context_of(self.socket)
+            context = await bearer(given, scope) if isinstance(given, str) else await context_of(self.socket)
         except ApiError as error:
             raise Closed(4403, error.code) from error
         await self._send(type="connection_ack")
@@ -107,15 +109,23 @@ class Conversation:
                 await self._close(4403, error.code)
                 return
 
+    async def _count(self, request: Asking, context: Context) -> None:
+        """Count an operation. Raises `Refused`, `RateLimitExceeded` or `ServiceUnavailable`."""
+        known = self.runner.knows(request)
+        cost = self.runner.cost(self.runner.prepared(request, context), known=known)
+        standing = await self.socket.scope["limiter"].take(context, cost)
+        if standing is not None:
+            standing.check()
+
     async def _present(self) -> Context:
         """The caller as they are now, in a context of its own: roles learned earlier do not outlive one operation.
 
         Raises `InvalidToken` when the session has ended.
         """
-        known = self.context or Context()
-        if known.session_id is None:
-            return Context(request_id=known.request_id)
-        return Context(await tokens.living(known.session_id), known.session_id, known.request_id)
+        present = (self.context or nobody(self.socket.scope)).again()
+        if present.session_id is not None:
+            present.user = await tokens.living(present.session_id)
+        return present
 
     async def _handle(self, frame: Frame) -> None:
         match frame:
@@ -145,9 +155,10 @@ class Conversation:
         self.running[id] = asyncio.create_task(self._serve(id, request))
 
     async def _serve(self, id: str, request: Asking) -> None:
-        context = self.context or Context()
+        context = nobody(self.socket.scope)
         try:
             context = await self._present()
+            await self._count(request, context)
             async for payload in self.runner.results(request, context):
                 await self._send(id=id, type="next", payload=payload)
             await self._send(id=id, type="complete")
@@ -165,10 +176,13 @@ def routes(runner: Runner) -> list[WebSocketRoute]:
     """The WebSocket side of the GraphQL endpoint."""
 
     async def endpoint(socket: WebSocket) -> None:
+        if not socket_is_welcome(socket.scope):
+            await socket.close(1008, "Foreign origin")
+            return
         if PROTOCOL not in socket.scope.get("subprotocols", ()):
             await socket.close(4406, "Subprotocol not acceptable")
             return
         await socket.accept(PROTOCOL)
         await Conversation(socket, runner).hold()
 
-    return [WebSocketRoute(f"{prefix}/graphql", endpoint) for prefix in ("/api", "/api/v1")]
+    return [WebSocketRoute(path, endpoint) for path in GRAPHQL]

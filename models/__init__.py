@@ -8,14 +8,18 @@ from models.enums import (
     GlobalRole,
     HealthStatus,
     LogLevel,
+    RateTier,
     StageName,
     StageStatus,
     TeamRole,
 )
 from models.rows import (
+    OWNERS_LOCK,
     Application,
+    AuditEntry,
     Deployment,
     Event,
+    KeptAnswer,
     Membership,
     Project,
     PublishedPort,
@@ -27,8 +31,10 @@ from models.rows import (
 )
 
 __all__ = [
+    "OWNERS_LOCK",
     "Application",
     "ApplicationStatus",
+    "AuditEntry",
     "Deployment",
     "DeploymentKind",
     "DeploymentStatus",
@@ -36,10 +42,12 @@ __all__ = [
     "EventKind",
     "GlobalRole",
     "HealthStatus",
+    "KeptAnswer",
     "LogLevel",
     "Membership",
     "Project",
     "PublishedPort",
+    "RateTier",
     "Row",
     "Session",
     "Stage",

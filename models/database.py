@@ -1,8 +1,9 @@
 """The connection to Postgres, and its migrations."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -12,8 +13,9 @@ from tortoise.backends.base.client import BaseDBAsyncClient, TransactionalDBClie
 from tortoise.connection import get_connection
 from tortoise.exceptions import DBConnectionError
 from tortoise.migrations.api import migrate as apply_migrations
+from tortoise.transactions import in_transaction
 
-from models.readers import Loan, Readers, connect
+from models.readers import Readers, connect
 from models.settings import settings
 
 AWAY = (
@@ -29,6 +31,8 @@ AWAY = (
 MOST_CONNECTIONS, MOST_READERS = 16, 16
 _readers: list[Readers] = []
 """The connections for reads while `connected` lasts."""
+_later: ContextVar[list[Callable[[], None]] | None] = ContextVar("later", default=None)
+"""What waits for the end of the transaction of `together`."""
 
 _MIGRATION_LOCK = 0x646F6B70
 
@@ -94,9 +98,34 @@ def database() -> BaseDBAsyncClient:
     return get_connection("default")
 
 
-def connection() -> Loan:
-    """A connection for as long as `async with` lasts, for reads that are not part of a transaction."""
-    return _readers[-1].lend()
+def connection() -> Any:
+    """A connection for as long as `async with` lasts, for reads: inside of `together` the transaction's, else one for reads alone."""
+    return _readers[-1].lend() if _later.get() is None else database().acquire_connection()
+
+
+@asynccontextmanager
+async def together() -> AsyncIterator[None]:
+    """One transaction around everything inside, other transactions too; then what `after_commit` was given is done."""
+    outer = _later.get()
+    later: list[Callable[[], None]] = [] if outer is None else outer
+    token = _later.set(later)
+    try:
+        async with in_transaction():
+            yield
+    finally:
+        _later.reset(token)
+    if outer is None:
+        for each in later:
+            each()
+
+
+def after_commit(work: Callable[[], None]) -> None:
+    """Do something once the transaction of `together` has been committed, or at once where there is none."""
+    later = _later.get()
+    if later is None:
+        work()
+    else:
+        later.append(work)
 
 
 async def fetch(sql: str, *values: Any) -> list[Any]:

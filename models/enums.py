@@ -13,6 +13,14 @@ class GlobalRole(StrEnum):
 
 
 @unique
+class RateTier(StrEnum):
+    """How many requests somebody may send; whoever is not logged in is counted as anonymous."""
+
+    authenticated = "authenticated"
+    premium = "premium"
+
+
+@unique
 class TeamRole(StrEnum):
     """What a member may do with the projects of a team."""
 

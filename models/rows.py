@@ -16,11 +16,15 @@ from models.enums import (
     GlobalRole,
     HealthStatus,
     LogLevel,
+    RateTier,
     StageName,
     StageStatus,
     TeamRole,
 )
 from models.secrets import EncryptedJSONField
+
+OWNERS_LOCK = 0x6F776E72
+"""The advisory lock of whoever makes or unmakes an owner."""
 
 
 class Row(Model):
@@ -42,6 +46,9 @@ class User(Row):
     email = fields.CharField(max_length=254, unique=True)
     password_hash = fields.TextField()
     role = fields.CharEnumField(GlobalRole, max_length=16)
+    tier = fields.CharEnumField(RateTier, max_length=16, default=RateTier.authenticated, db_default=RateTier.authenticated.value)
+    disabled_at = fields.DatetimeField(null=True)
+    """Since when they may not log in any more."""
     updated_at = fields.DatetimeField(auto_now=True)
 
     class Meta:
@@ -247,3 +254,46 @@ class Event(Model):
 
         table = "event"
         unique_together = (("deployment", "seq"),)
+
+
+class AuditEntry(Row):
+    """Who did what to which resource, from where: written with the change itself, and never changed."""
+
+    user_id: UUID | None
+    user: fields.ForeignKeyNullableRelation[User] = fields.ForeignKeyField(
+        "models.User", related_name=False, on_delete=fields.SET_NULL, null=True
+    )
+    username = fields.CharField(max_length=32, null=True)
+    action = fields.CharField(max_length=64)
+    """The operation's id."""
+    outcome = fields.CharField(max_length=32)
+    """`success`, or the code of the error."""
+    resource_type = fields.CharField(max_length=32, null=True)
+    resource_id = fields.UUIDField(null=True)
+    fields_given: list[list[str | None]] = fields.JSONField(default=list)
+    """Pairs of a field's name and its value; the value only where it is an id or one of a closed set."""
+    address = fields.CharField(max_length=45, null=True)
+    request_id = fields.CharField(max_length=64)
+
+    class Meta:
+        """Named as what it is."""
+
+        table = "audit"
+
+
+class KeptAnswer(Row):
+    """The first answer to a request that carries an Idempotency-Key."""
+
+    user_id: UUID
+    user: fields.ForeignKeyRelation[User] = fields.ForeignKeyField("models.User", related_name=False, on_delete=fields.CASCADE)
+    key = fields.CharField(max_length=255)
+    fingerprint = fields.CharField(max_length=64)
+    """SHA-256 of what was asked."""
+    status = fields.IntField()
+    body = fields.BinaryField()
+
+    class Meta:
+        """One answer per person and key."""
+
+        table = "kept_answer"
+        unique_together = (("user", "key"),)

@@ -1,11 +1,22 @@
 """Settings from the environment (`DOKPLOY_*`), read once per process."""
 
 import functools
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import AfterValidator, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from models.limits import STANDARD, Allowances, allowances
+
+
+def _origin(value: str) -> str:
+    parts = urlsplit(value)
+    if value and (parts.scheme not in ("http", "https") or not parts.hostname or value != f"{parts.scheme}://{parts.netloc}"):
+        raise ValueError("must be an origin like https://host or https://host:port")
+    return value
 
 
 class Settings(BaseSettings):
@@ -23,6 +34,18 @@ class Settings(BaseSettings):
     """Directory of this installation: the keys, and the work directories of running deployments."""
 
     registration: Literal["open", "closed"] = "open"
+
+    public_url: Annotated[str, AfterValidator(_origin)] = ""
+    """Where the world reaches this installation, as `https://host`; with https, plain HTTP is redirected there."""
+
+    cors_origins: Annotated[frozenset[str], NoDecode] = frozenset({"https://app.dokploy.com"})
+    """Origins, comma-separated, whose pages may call the API from a browser."""
+
+    trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = ()
+    """Addresses or networks, comma-separated, whose X-Forwarded-For and X-Forwarded-Proto are believed."""
+
+    rate_limits: Annotated[Allowances | None, NoDecode] = STANDARD
+    """JSON by tier that replaces the standard allowances, or `off`."""
 
     secret_keys: Annotated[list[SecretStr], NoDecode] = []
     """Fernet keys, comma-separated, newest first; empty means the key file under `data`, made on first start."""
@@ -45,10 +68,15 @@ class Settings(BaseSettings):
     swarm_advertise_address: str = "127.0.0.1"
     """The address other nodes would reach this Swarm manager by; used when Swarm is initialised."""
 
-    @field_validator("secret_keys", "git_allowed_hosts", mode="before")
+    @field_validator("secret_keys", "git_allowed_hosts", "cors_origins", "trusted_proxies", mode="before")
     @classmethod
     def _comma_separated(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @field_validator("rate_limits", mode="before")
+    @classmethod
+    def _off_or_json(cls, value: object) -> object:
+        return allowances(value) if isinstance(value, str) else value
 
     @field_validator("port_range", mode="before")
     @classmethod

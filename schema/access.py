@@ -20,6 +20,8 @@ class Role(IntEnum):
     """Deletes in a project; its owner and the admins of its team."""
     operator = 5
     """The installation's owner and admins."""
+    owner = 6
+    """The installation's owners."""
 
 
 TEAM_ROLES = {

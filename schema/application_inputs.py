@@ -1,7 +1,9 @@
 """What an application is made of as input, and how a row is made or changed from it (DECISIONS 3 and 6)."""
 
 import secrets
+from datetime import datetime
 from typing import Annotated, Any, Self
+from uuid import UUID
 
 import strawberry
 from pydantic import Field, model_validator
@@ -13,10 +15,25 @@ import models
 import workers
 from models import ports as published
 from schema.errors import Conflict, NotFound
+from schema.filters import Compare
 from schema.inputs import Input, refuse
+from schema.page import sorting
 from schema.rules import Between, Distinct, Length, Pattern
 
 MASK = "***"
+
+ApplicationSort = sorting("application", "created_at", "updated_at", "name")
+
+
+class ApplicationFilters:
+    """What applications can be filtered by."""
+
+    project_id: UUID
+    status: models.ApplicationStatus
+    status_in: Annotated[list[models.ApplicationStatus], Compare("status", "in")]
+    created_from: Annotated[datetime, Compare("created_at", ">=")]
+    created_to: Annotated[datetime, Compare("created_at", "<=")]
+
 
 Name = Annotated[str, Pattern(r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?", "may hold letters, digits and inner dashes", 3, 50)]
 Replicas = Annotated[int, Between(0, 100)]

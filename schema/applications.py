@@ -1,22 +1,32 @@
 """Applications: the chapter "Applications" of the specification."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
 import strawberry
 
 import models
 import workers
+from schema import deployments
 from schema.access import Role
-from schema.application_inputs import MASK, CreateApplicationInput, DeployInput, ScaleInput, UpdateApplicationInput, changed, created
+from schema.application_inputs import (
+    MASK,
+    ApplicationFilters,
+    ApplicationSort,
+    CreateApplicationInput,
+    DeployInput,
+    ScaleInput,
+    UpdateApplicationInput,
+    changed,
+    created,
+)
 from schema.context import Context
-from schema.deployments import Deployment, DeploymentFilters
+from schema.deployments import Deployment, DeploymentFilters, DeploymentSort
 from schema.fields import Node, computed, count, entity, one, page
-from schema.filters import Compare
 from schema.operation import Resource
 from schema.page import Page
-from schema.projects import Project
+from schema.projects import Project, projects
 
 
 @strawberry.type
@@ -137,7 +147,7 @@ class Application(Node):
     resources: Resources = computed(_resources, "resources")
     git_source: GitSource | None = computed(_git_source, "git_source", "last_commit_sha", "last_sync")
     last_deployment: Deployment | None = one("application_id", "-id")
-    deployments: Page[Deployment] = page("-created_at", fk="application_id", filters=DeploymentFilters)
+    deployments: Page[Deployment] = page("-created_at", fk="application_id", sort=DeploymentSort, filters=DeploymentFilters)
     deployment_count: int = count(lambda: Deployment, "application_id")
     created_at: datetime
     updated_at: datetime
@@ -145,6 +155,13 @@ class Application(Node):
 
 applications = Resource("application", Application)
 
+SUMMARY = "id name projectId image status replicas healthStatus lastDeployment { id status createdAt } createdAt"
+SUMMARY_LINKS = {
+    "self": "applications.get",
+    "deploy": "applications.deploy",
+    "logs": "applications.logs",
+    "metrics": "applications.metrics",
+}
 LINKS = ("self", "deploy", "logs", "metrics", "deployments")
 DETAIL = """
     id name projectId serviceName image status replicas healthStatus
@@ -159,26 +176,15 @@ DETAIL = """
 """
 
 
-class ApplicationFilters:
-    """What applications can be filtered by."""
-
-    project_id: UUID
-    status: models.ApplicationStatus
-    status_in: Annotated[list[models.ApplicationStatus], Compare("status", "in")]
-    created_from: Annotated[datetime, Compare("created_at", ">=")]
-    created_to: Annotated[datetime, Compare("created_at", "<=")]
-
-
 list_ = applications.list(
-    needs=Role.viewer,
-    filters=ApplicationFilters,
-    search=True,
-    sort=("created_at", "updated_at", "name"),
-    view="id name projectId image status replicas healthStatus lastDeployment { id status createdAt } createdAt",
-    links=("self", "deploy", "logs", "metrics"),
+    needs=Role.viewer, filters=ApplicationFilters, search=True, sort=ApplicationSort, view=SUMMARY, links=SUMMARY_LINKS
 )
 
+of_project = projects.related("applications", needs=Role.viewer, view=SUMMARY, links=SUMMARY_LINKS)
+
 get = applications.get(needs=Role.viewer, view=DETAIL, links=LINKS)
+
+deployments_ = applications.related("deployments", needs=Role.viewer, view=deployments.SUMMARY, links=deployments.SUMMARY_LINKS)
 
 
 @applications.post(needs=Role.member, view="id name projectId serviceName status createdAt", links=("self", "deploy"))

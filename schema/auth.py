@@ -15,8 +15,6 @@ from schema.inputs import Input
 from schema.operation import Resource
 from schema.users import Email, Password, User, Username
 
-_FIRST_USER_LOCK = 0x6F776E72
-
 auth = Resource("", plural="auth", path="/auth", about="Accounts, and the tokens that open the rest of the API.")
 
 
@@ -37,14 +35,15 @@ class LoginInput(Input):
     password: str
 
 
-@auth.post("/login", needs=Role.anonymous, status=200, view="token expiresIn user { id username email roles }")
+@auth.post("/login", needs=Role.anonymous, status=200, atomic=False, view="token expiresIn user { id username email roles }")
 async def login(ctx: Context, input: LoginInput) -> Login:
     """Authenticate with username (or e-mail) and password."""
     name = input.username.lower()
     user = await (models.User.get_or_none(email=name) if "@" in name else models.User.get_or_none(username=name))
-    if not await passwords.verify(user.password_hash if user else None, input.password) or user is None:
+    known = await passwords.verify(user.password_hash if user else None, input.password)
+    if not known or user is None or user.disabled_at is not None:
         raise Unauthorized("Wrong user name or password.")
-    ctx.user = Caller(user.id, user.role)
+    ctx.user = Caller.of(user)
     return Login(token=await tokens.issued(user), expires_in=tokens.LIFETIME, user=user)  # type: ignore[arg-type]
 
 
@@ -63,13 +62,13 @@ class RegisterInput(Input):
     password: Password
 
 
-@auth.post("/register", needs=Role.anonymous, view="id username email createdAt")
+@auth.post("/register", needs=Role.anonymous, atomic=False, view="id username email createdAt")
 async def register(ctx: Context, input: RegisterInput) -> models.User:
     """Register a new user; the first one becomes the owner of the installation (DECISIONS 14)."""
     hashed = await passwords.hashed(input.password)
     try:
         async with in_transaction() as connection:
-            await connection.execute_query("select pg_advisory_xact_lock($1)", [_FIRST_USER_LOCK])
+            await connection.execute_query("select pg_advisory_xact_lock($1)", [models.OWNERS_LOCK])
             first = not await models.User.exists()
             if settings().registration == "closed" and not first:
                 raise Forbidden("Registration is closed.")
@@ -81,5 +80,5 @@ async def register(ctx: Context, input: RegisterInput) -> models.User:
             )
     except IntegrityError as error:
         raise Conflict("The user name or the e-mail address is taken.", reason="NAME_TAKEN") from error
-    ctx.user = Caller(user.id, user.role)
+    ctx.user = Caller.of(user)
     return user

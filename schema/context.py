@@ -15,8 +15,9 @@ import models
 from models.database import fetch
 from schema.access import OPERATORS, TEAM_ROLES, Role
 from schema.errors import Forbidden, NotFound, Unauthorized, UnprocessableEntity
-from schema.fields import Entity, Realm, entity_of
+from schema.fields import Entity, Realm, columns_of, entity_of
 from schema.inputs import uuid_of
+from schema.names import api_name
 
 ROLES = """
 select 'team', team_id, role from membership where user_id = $1
@@ -43,6 +44,13 @@ class Caller(NamedTuple):
 
     id: UUID
     role: models.GlobalRole
+    tier: models.RateTier = models.RateTier.authenticated
+    username: str = ""
+
+    @classmethod
+    def of(cls, user: models.User) -> "Caller":
+        """Somebody as a caller."""
+        return cls(user.id, user.role, user.tier, user.username)
 
 
 @dataclass
@@ -52,6 +60,8 @@ class Context:
     user: Caller | None = None
     session_id: UUID | None = None
     request_id: str = ""
+    address: str = ""
+    """Where the request came from."""
     _roles: dict[Realm, dict[UUID, Role]] = field(default_factory=dict)
 
     @property
@@ -68,7 +78,7 @@ class Context:
 
     def again(self) -> "Context":
         """The same caller with nothing learned yet: for whoever looks again after a while."""
-        return Context(self.user, self.session_id, self.request_id)
+        return Context(self.user, self.session_id, self.request_id, self.address)
 
     async def roles(self, realm: Realm) -> dict[UUID, Role]:
         """The caller's role in each project, or team, that they may see; for an operator nothing is listed."""
@@ -95,6 +105,8 @@ class Context:
         query: QuerySet[Any] = entity.model.filter(**entity.living)
         if self.operator:
             return query
+        if entity.realm is Realm.installation:
+            return query.filter(id__isnull=True)
         if entity.realm is Realm.person:
             fellows = models.Membership.filter(team_id__in=list(await self.roles(Realm.team))).values_list("user_id", flat=True)
             return query.filter(Q(id=self.caller.id) | Q(id__in=Subquery(fellows)))
@@ -103,8 +115,8 @@ class Context:
     async def role_for(self, entity: Entity, row: Model) -> Role:
         """The caller's role where the row lives."""
         if self.operator:
-            return Role.operator
-        roles = await self.roles(entity.realm) if entity.realm is not Realm.person else {}
+            return Role.owner if self.caller.role is models.GlobalRole.owner else Role.operator
+        roles = await self.roles(entity.realm) if entity.realm in (Realm.project, Realm.team) else {}
         return roles.get(getattr(row, entity.scope), Role.anonymous)
 
     async def fetch(self, entity: Entity, id: str, needs: Role) -> Any:
@@ -114,10 +126,23 @@ class Context:
         """
         row = await self._seen(entity, id)
         if row is None:
-            raise NotFound(f"{entity.title} with ID '{id[:64]}' not found", resourceType=entity.singular, resourceId=id[:64])
+            raise NotFound.row(entity.title, entity.singular, id)
         if await self.role_for(entity, row) < needs:
             raise Forbidden
         return row
+
+    async def part(self, parent: Entity, row: Model, entity: Entity, name: str, id: str) -> Any:
+        """A row that belongs to another one, by the column that a parameter of the path names, or by its id.
+
+        Raises `NotFound` when the other row has no such part.
+        """
+        column = next((each for each in columns_of(entity.model) if api_name(each) == name), "id")
+        key = uuid_of(id)
+        rows = entity.model.filter(**{f"{parent.singular}_id": row.pk, column: key}, **entity.living)
+        found = await rows.first() if key else None
+        if found is None:
+            raise NotFound.row(entity.title, entity.singular, id)
+        return found
 
     async def reference(self, type_: type, id: str, needs: Role, *, field: str) -> Any:
         """A row named in a body.
@@ -136,9 +161,9 @@ class Context:
         """Raise `Unauthorized` or `Forbidden` when an operation that belongs to no row is out of the caller's reach."""
         if needs == Role.anonymous:
             return
-        if needs == Role.operator and self.caller.role not in OPERATORS:
+        role = self.caller.role
+        if (needs >= Role.operator and role not in OPERATORS) or (needs is Role.owner and role is not models.GlobalRole.owner):
             raise Forbidden
-        _ = self.caller
 
     async def _seen(self, entity: Entity, id: str) -> Any:
         key = uuid_of(id)

@@ -17,6 +17,7 @@ from schema.context import Context
 from schema.fields import Node, computed, entity, entity_of, one
 from schema.filters import Compare
 from schema.operation import Resource
+from schema.page import sorting
 from schema.rules import Between
 
 if TYPE_CHECKING:
@@ -102,6 +103,9 @@ def _error(code: str | None, message: str | None, output: str | None) -> Deploym
     return DeploymentError(code=code, message=message or "", output=output or "") if code else None
 
 
+DeploymentSort = sorting("deployment", "created_at", "finished_at", "duration")
+
+
 class DeploymentFilters:
     """What deployments can be filtered by."""
 
@@ -141,14 +145,10 @@ class Deployment(Node):
 
 deployments = Resource("deployment", Deployment)
 
+SUMMARY = "id applicationId kind status progress branch commitSha commitMessage author duration createdAt finishedAt"
+SUMMARY_LINKS = {"self": "deployments.get", "application": "applications.get", "logs": "deployments.logs"}
 
-list_ = deployments.list(
-    needs=Role.viewer,
-    filters=DeploymentFilters,
-    sort=("created_at", "finished_at", "duration"),
-    view="id applicationId kind status progress branch commitSha commitMessage author duration createdAt finishedAt",
-    links={"self": "deployments.get", "application": "applications.get", "logs": "deployments.logs"},
-)
+list_ = deployments.list(needs=Role.viewer, filters=DeploymentFilters, sort=DeploymentSort, view=SUMMARY, links=SUMMARY_LINKS)
 
 get = deployments.get(
     needs=Role.viewer,

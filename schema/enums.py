@@ -5,6 +5,7 @@ import strawberry
 import models
 
 strawberry.enum(models.GlobalRole, description="What somebody may do in the whole installation.")
+strawberry.enum(models.RateTier, description="How many requests somebody may send.")
 strawberry.enum(models.TeamRole, description="What a member may do with the projects of a team.")
 strawberry.enum(models.ApplicationStatus, description="Where an application stands.")
 strawberry.enum(models.HealthStatus, description="What the health checks of an application's containers say together.")

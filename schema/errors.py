@@ -1,6 +1,8 @@
 """The errors of the API: the specification's table and the codes it lacks (DECISIONS 4 and 5)."""
 
-from typing import Any, ClassVar, TypedDict
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, ClassVar, Self, TypedDict
 
 
 class Problem(TypedDict):
@@ -17,7 +19,7 @@ class ApiError(Exception):
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "INTERNAL_SERVER_ERROR"
-    headers: ClassVar[dict[str, str]] = {}
+    headers: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, message: str | None = None, **details: Any) -> None:
         self.message = message or type(self).__doc__ or self.code
@@ -52,7 +54,7 @@ class Unauthorized(ApiError):
 
     status = 401
     code = "UNAUTHORIZED"
-    headers: ClassVar[dict[str, str]] = {"WWW-Authenticate": "Bearer"}
+    headers = MappingProxyType({"WWW-Authenticate": "Bearer"})
 
 
 class InvalidToken(ApiError):
@@ -60,7 +62,7 @@ class InvalidToken(ApiError):
 
     status = 401
     code = "INVALID_TOKEN"
-    headers: ClassVar[dict[str, str]] = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
+    headers = MappingProxyType({"WWW-Authenticate": 'Bearer error="invalid_token"'})
 
 
 class Forbidden(ApiError):
@@ -75,6 +77,12 @@ class NotFound(ApiError):
 
     status = 404
     code = "RESOURCE_NOT_FOUND"
+
+    @classmethod
+    def row(cls, title: str, singular: str, id: str) -> Self:
+        """The answer for a row that does not exist, and for one that may not be seen."""
+        shown = id[:64]
+        return cls(f"{title} with ID '{shown}' not found", resourceType=singular, resourceId=shown)
 
 
 class MethodNotAllowed(ApiError):
@@ -118,13 +126,17 @@ class RateLimitExceeded(ApiError):
     status = 429
     code = "RATE_LIMIT_EXCEEDED"
 
+    def __init__(self, seconds: int, **details: Any) -> None:
+        super().__init__(f"Rate limit exceeded. Try again in {seconds} seconds", **details)
+        self.headers = {"Retry-After": str(seconds)}
+
 
 class ServiceUnavailable(ApiError):
     """The service is temporarily unavailable."""
 
     status = 503
     code = "SERVICE_UNAVAILABLE"
-    headers: ClassVar[dict[str, str]] = {"Retry-After": "5"}
+    headers = MappingProxyType({"Retry-After": "5"})
 
 
 ERRORS: tuple[type[ApiError], ...] = (

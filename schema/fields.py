@@ -26,6 +26,7 @@ from tortoise.models import Model
 from schema.access import Role
 from schema.filters import Filter, filters_of
 from schema.names import api_name
+from schema.page import SortOrder
 
 C = TypeVar("C", bound=type)
 
@@ -41,6 +42,8 @@ class Realm(Enum):
     """The team it belongs to."""
     person = "person"
     """By its id: oneself and the members of one's teams. By a relation: whoever sees what leads there."""
+    installation = "installation"
+    """Nothing: only operators see it."""
 
 
 @dataclass(frozen=True)
@@ -109,13 +112,19 @@ class Listing:
 
     default: str
     """The column that sorts when nothing else is asked for; `-` before it means descending."""
-    sort: tuple[str, ...] = ()
+    sorting: type[Enum] | None = None
+    """What else can sort it; made by `schema.page.sorting`."""
     filters: dict[str, Filter] = field(default_factory=dict)
     """By the name of the argument."""
     search: bool = False
     """Whether `search` looks for a part of the name."""
     fk: str | None = None
     """For a relation: the column that points to the parent."""
+
+    @property
+    def sort(self) -> tuple[str, ...]:
+        """The columns that it can be sorted by."""
+        return tuple(member.value for member in self.sorting or ())
 
 
 @dataclass(frozen=True)
@@ -225,15 +234,17 @@ def one(fk: str, order: str = "") -> Any:
 
 
 def list_arguments(listing: Listing) -> dict[str, Any]:
-    """The arguments of a page, sort aside, with the types that GraphQL shows."""
+    """The arguments of a page, with the types that GraphQL shows."""
     found: dict[str, Any] = {"first": int, "after": str, "last": int, "before": str}
     found |= {name: strawberry.ID if each.type is UUID else each.type for name, each in listing.filters.items()}
-    return found | ({"search": str} if listing.search else {})
+    found |= {"search": str} if listing.search else {}
+    return found | ({"sort": listing.sorting, "order": SortOrder} if listing.sorting else {})
 
 
-def page(default: str, *, fk: str, filters: type | None = None, search: bool = False) -> Any:
+def page(default: str, *, fk: str, sort: type[Enum] | None = None, filters: type | None = None, search: bool = False) -> Any:
     """Return a to-many relation as a Relay connection."""
-    listing = Listing(default, (), filters_of(filters), search, fk)
+    narrowing = {name: each for name, each in filters_of(filters).items() if each.column != fk}
+    listing = Listing(default, sort, narrowing, search, fk)
     return _field(listing, **list_arguments(listing))
 
 

@@ -2,7 +2,6 @@
 
 import inspect
 from collections.abc import AsyncIterator, Iterable, Mapping
-from enum import Enum
 from typing import Annotated, Any, get_args, get_origin
 
 import strawberry
@@ -10,9 +9,8 @@ from strawberry.tools import create_type
 from tortoise.models import Model
 
 from schema.fields import Entity, Node, list_arguments
-from schema.names import api_name
 from schema.operation import Operation
-from schema.page import Page, SortOrder
+from schema.page import Page
 from schema.scalars import CONFIG
 
 Field = Any
@@ -23,16 +21,6 @@ def _bare(annotation: Any) -> Any:
     if get_origin(annotation) is Annotated:
         return _bare(get_args(annotation)[0])
     return annotation
-
-
-def sort_type(operation: Operation[Any]) -> Any:
-    """The enum of the columns that a list can be sorted by."""
-    listing = operation.listing
-    if listing is None:
-        raise TypeError(f"{operation.id} is not a list")
-    name = f"{operation.chapter.singular[:1].upper()}{operation.chapter.singular[1:]}Sort"
-    members = Enum(name, {api_name(column): column for column in listing.sort})  # type: ignore[misc]
-    return strawberry.enum(members, description=f"What {operation.chapter.plural} can be sorted by.")
 
 
 def output_type(operation: Operation[Any], entities: Mapping[type[Model], Entity]) -> Any:
@@ -51,15 +39,13 @@ def output_type(operation: Operation[Any], entities: Mapping[type[Model], Entity
 def _arguments(operation: Operation[Any]) -> dict[str, tuple[Any, Any]]:
     empty = inspect.Parameter.empty
     found: dict[str, tuple[Any, Any]] = {}
-    if operation.signature.rows:
-        found[operation.row_argument] = (strawberry.ID, empty)
+    found |= dict.fromkeys(operation.row_arguments, (strawberry.ID, empty))
     if operation.signature.input is not None:
         found["input"] = (operation.signature.input, empty)
     for parameter in operation.signature.parameters:
         found[parameter.name] = (_bare(parameter.annotation), parameter.default)
     if operation.listing is not None:
-        optional = list_arguments(operation.listing) | {"sort": sort_type(operation), "order": SortOrder}
-        found |= {name: (type_ | None, None) for name, type_ in optional.items()}
+        found |= {name: (type_ | None, None) for name, type_ in list_arguments(operation.listing).items()}
     return found
 
 
@@ -92,6 +78,8 @@ def graph(operations: Iterable[Operation[Any]], entities: Mapping[type[Model], E
     """The schema of the operations, its fields not yet bound to anything that fetches."""
     fields: dict[str, list[Field]] = {"query": [], "mutation": [], "subscription": []}
     for operation in operations:
+        if operation.relation is not None:
+            continue
         fields[operation.kind].append(_field(operation, entities))
     fields["query"].append(_node())
     roots = {kind: create_type(kind.title(), found) if found else None for kind, found in fields.items()}

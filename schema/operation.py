@@ -6,6 +6,7 @@ Reading rules, all mechanical:
    made or changed, and its answer is that row seen through the view (REST) or through the client's selection (GraphQL).
 2. A parameter annotated with a model comes from the path. It is fetched through visibility and authorised at `needs` before
    the body runs. In GraphQL it is `id: ID!`, in a subscription `<singular>Id: ID!`.
+   A second id in the path is found through the first row: its parameter names a column of the second row, or else means its id.
 3. `input` is the JSON body: one class is the REST decoder, the GraphQL input and the OpenAPI schema.
 4. Any other parameter is a query parameter and a GraphQL argument.
 5. GET is a query, `stream` (an async generator) a subscription and server-sent events, anything else a mutation.
@@ -20,9 +21,11 @@ import inspect
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any, Generic, TypeVar, get_origin
 
 from pydantic import BaseModel
+from strawberry.types.base import get_object_definition
 from tortoise.models import Model
 
 from schema.access import Role
@@ -77,6 +80,10 @@ class Operation(Generic[F]):
     summary: str
     handler: F | None = None
     listing: Listing | None = None
+    atomic: bool = True
+    """Whether its change and the entry of it in the audit trail are one transaction; not where it first hashes a password."""
+    relation: str | None = None
+    """For the list of a row's relation: the name of that field. In GraphQL it is that field and nothing else."""
 
     @property
     def id(self) -> str:
@@ -90,8 +97,10 @@ class Operation(Generic[F]):
 
     @property
     def graphql_name(self) -> str:
-        """`deployApplication`."""
+        """`deployApplication`; of a relation's list `application.deployments`."""
         singular, verb = self.chapter.singular, self.verb
+        if self.relation is not None:
+            return f"{singular}.{api_name(self.relation)}"
         if not singular:
             return api_name(verb)
         match verb:
@@ -103,9 +112,20 @@ class Operation(Generic[F]):
         return api_name(words)
 
     @property
-    def row_argument(self) -> str:
-        """The GraphQL name of the path's id."""
-        return f"{self.chapter.singular}Id" if self.kind == "subscription" else "id"
+    def repeatable(self) -> bool:
+        """Whether it takes an Idempotency-Key: an action of somebody who is logged in."""
+        return self.method == "POST" and self.needs is not Role.anonymous and self.atomic
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The names of the path's ids."""
+        return tuple(re.findall(r"{(\w+)}", self.path))
+
+    @property
+    def row_arguments(self) -> tuple[str, ...]:
+        """The GraphQL names of the path's ids."""
+        first = f"{self.chapter.singular}Id" if self.kind == "subscription" else "id"
+        return (first, *self.ids[1:])[: len(self.ids)]
 
 
 def _read_signature(name: str, handler: Callable[..., Any], path: str) -> Signature:
@@ -163,17 +183,23 @@ class Resource:
         summary: str,
         handler: Any = None,
         listing: Listing | None = None,
+        atomic: bool = True,
+        relation: str | None = None,
     ) -> Operation[Any]:
         name = f"{self.plural}.{verb}"
         if needs is None:
             raise WrongDeclaration(f"{name}: needs must say which role it takes")
+        if handler is None and needs > Role.operator:
+            raise WrongDeclaration(f"{name}: what operators may see, each of them may see")
         if any(operation.verb == verb for operation in self.operations):
             raise WrongDeclaration(f"{name}: declared twice")
         if not summary:
             raise WrongDeclaration(f"{name}: the docstring must say what it does")
         if not isinstance(links, Mapping):
             links = {link: f"{self.plural}.{'get' if link == 'self' else link}" for link in links}
-        operation = Operation(self, verb, method, self.path + path, needs, status, view, links, signature, summary, handler, listing)
+        operation = Operation(
+            self, verb, method, self.path + path, needs, status, view, links, signature, summary, handler, listing, atomic, relation
+        )
         self.operations.append(operation)
         return operation
 
@@ -183,7 +209,7 @@ class Resource:
         view: str,
         needs: Role | None = None,
         filters: type | None = None,
-        sort: tuple[str, ...] = ("created_at",),
+        sort: type[Enum] | None = None,
         default: str = "-created_at",
         search: bool = False,
         links: tuple[str, ...] | Mapping[str, str] = (),
@@ -193,12 +219,25 @@ class Resource:
             raise WrongDeclaration(f"{self.plural}.list: the chapter has no type")
         listing = Listing(default, sort, filters_of(filters), search)
         columns = columns_of(entity_of(self.type).model)
-        for column in (*sort, *(each.column for each in listing.filters.values()), default.lstrip("-")):
+        for column in (*listing.sort, *(each.column for each in listing.filters.values()), default.lstrip("-")):
             if column not in columns:
                 raise WrongDeclaration(f"{self.plural}.list: '{column}' is no column")
         return self._add(
             "list", "GET", "", needs=needs, status=200, view=view, links=links, listing=listing,
             signature=Signature(), summary=f"List {self.plural}.",
+        )  # fmt: skip
+
+    def related(
+        self, name: str, *, view: str, needs: Role | None = None, links: tuple[str, ...] | Mapping[str, str] = ()
+    ) -> Operation[Any]:
+        """Declare the list of a row's relation, under its path; the view is that of one item."""
+        fields = get_object_definition(self.type, strict=True).fields if self.type else ()
+        listing = next((each.metadata.get("source") for each in fields if each.python_name == name), None)
+        if self.type is None or not isinstance(listing, Listing):
+            raise WrongDeclaration(f"{self.plural}.{name}: the chapter's type has no page of this name")
+        return self._add(
+            name, "GET", f"/{{id}}/{name}", needs=needs, status=200, view=view, links=links, listing=listing, relation=name,
+            signature=Signature({self.singular: entity_of(self.type).model}), summary=f"List a {self.singular}'s {name}.",
         )  # fmt: skip
 
     def get(self, *, view: str, needs: Role | None = None, links: tuple[str, ...] | Mapping[str, str] = ()) -> Operation[Any]:
@@ -248,9 +287,10 @@ class Resource:
         status: int = 201,
         view: str | None = None,
         links: tuple[str, ...] | Mapping[str, str] = (),
+        atomic: bool = True,
     ) -> Callable[[F], Operation[F]]:
         """Declare an action."""
-        return self._decorator("POST", path, needs=needs, status=status, view=view, links=links)
+        return self._decorator("POST", path, needs=needs, status=status, view=view, links=links, atomic=atomic)
 
     def patch(
         self,
@@ -259,9 +299,10 @@ class Resource:
         needs: Role | None = None,
         view: str | None = None,
         links: tuple[str, ...] | Mapping[str, str] = (),
+        atomic: bool = True,
     ) -> Callable[[F], Operation[F]]:
         """Declare a change."""
-        return self._decorator("PATCH", path, needs=needs, status=200, view=view, links=links)
+        return self._decorator("PATCH", path, needs=needs, status=200, view=view, links=links, atomic=atomic)
 
     def delete(self, path: str, *, needs: Role | None = None) -> Callable[[F], Operation[F]]:
         """Declare a removal."""

@@ -4,13 +4,14 @@ import base64
 import binascii
 from dataclasses import dataclass
 from enum import Enum
-from typing import Annotated, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 from uuid import UUID
 
 import msgspec
 import strawberry
 
 from schema.inputs import refuse
+from schema.names import api_name
 from schema.rules import Between
 
 DEFAULT_SIZE = 20
@@ -29,6 +30,12 @@ class SortOrder(Enum):
 
     asc = "asc"
     desc = "desc"
+
+
+def sorting(singular: str, *columns: str) -> Any:
+    """The enum of the columns that lists of something can be sorted by: `sorting("application", "created_at", "name")`."""
+    members = Enum(f"{singular[:1].upper()}{singular[1:]}Sort", {api_name(column): column for column in columns})  # type: ignore[misc]
+    return strawberry.enum(members, description=f"What {singular}s can be sorted by.")
 
 
 class Direction(Enum):

@@ -1,16 +1,23 @@
-"""Performing an operation, whichever transport asked: who may, on which rows, then its function."""
+"""Performing an operation, whichever transport asked: who may, on which rows, then its function, and the entry in the audit trail."""
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import BaseModel
+from tortoise.models import Model
 
+import models
 import workers
+from models.database import together
+from schema.access import Role
+from schema.audit import shown
 from schema.context import Context
-from schema.errors import Conflict, UnprocessableEntity
-from schema.fields import Entity
+from schema.errors import Conflict, Forbidden, Unauthorized, UnprocessableEntity
+from schema.names import api_name
 from schema.operation import Operation
+from schema.surface import Bound
 
 
 @dataclass(frozen=True)
@@ -29,32 +36,76 @@ class Ask:
     read: Callable[[], Asked]
 
 
-async def admit(operation: Operation[Any], context: Context, entity: Entity | None, ids: tuple[str, ...]) -> tuple[Any, ...]:
-    """The rows that the path names, each one the caller may touch at the operation's `needs`.
+async def admit(bound: Bound, context: Context, ids: tuple[str, ...]) -> tuple[Any, ...]:
+    """The rows that the path names: the first one the caller may touch at the operation's `needs`, the second one belongs to it.
 
     Raises `Unauthorized`, `NotFound` or `Forbidden`.
     """
+    operation = bound.operation
     context.require(operation.needs)
     if not ids:
         return ()
-    if entity is None or len(ids) != 1:
-        raise TypeError(f"{operation.id}: the path's ids cannot be fetched")
-    return (await context.fetch(entity, ids[0], operation.needs),)
+    parent, *children = bound.entities
+    row = await context.fetch(parent, ids[0], operation.needs)
+    names = zip(children, operation.ids[1:], ids[1:], strict=True)
+    return (row, *[await context.part(parent, row, entity, name, id) for entity, name, id in names])
 
 
-async def perform(operation: Operation[Any], context: Context, entity: Entity | None, ask: Ask) -> Any:
-    """What the function of an operation returns, for whoever may ask: a row, or a plain object of the schema."""
-    rows = await admit(operation, context, entity, ask.ids)
-    asked = ask.read()
+async def perform(bound: Bound, context: Context, ask: Ask) -> Any:
+    """What the function of an operation returns, for whoever may ask: a row, or a plain object of the schema.
+
+    A change and its entry in the audit trail are stored together; what was forbidden is entered, too.
+    """
+    operation = bound.operation
+    if operation.kind != "mutation":
+        return await _called(operation, context, await admit(bound, context, ask.ids), ask.read())
+    asked = Asked()
+    try:
+        rows = await admit(bound, context, ask.ids)
+        asked = ask.read()
+        async with together() if operation.atomic else nullcontext():
+            value = await _called(operation, context, rows, asked)
+            await _enter(bound, context, ask.ids, asked, value=value)
+    except (Forbidden, Unauthorized) as error:
+        if context.user is not None or operation.needs is Role.anonymous:
+            await _enter(bound, context, ask.ids, asked, outcome=error.code)
+        raise
+    context.forget()
+    return value
+
+
+async def _called(operation: Operation[Any], context: Context, rows: tuple[Any, ...], asked: Asked) -> Any:
     if operation.handler is None:
         raise TypeError(f"{operation.id} is read by its plan")
     given = {} if asked.input is None else {"input": asked.input}
     try:
-        value = await operation.handler(context, *rows, **given, **asked.arguments)
+        return await operation.handler(context, *rows, **given, **asked.arguments)
     except workers.Impossible as error:
         raise UnprocessableEntity(str(error), reason=error.reason) from error
     except workers.Contradiction as error:
         raise Conflict(str(error), reason=error.reason) from error
-    if operation.kind == "mutation":
-        context.forget()
-    return value
+
+
+async def _enter(
+    bound: Bound, context: Context, ids: tuple[str, ...], asked: Asked, *, value: Any = None, outcome: str = "success"
+) -> None:
+    """Write the entry of an operation into the audit trail."""
+    made = (bound.answer.singular, value.pk) if bound.answer is not None and isinstance(value, Model) else None
+    resource = (bound.entities[0].singular, shown(ids[0])) if ids else made or (None, None)
+    given = list(zip(bound.operation.ids[1:], map(shown, ids[1:]), strict=False))
+    if asked.input is not None:
+        given += [(api_name(name), shown(getattr(asked.input, name))) for name in sorted(asked.input.model_fields_set)]
+    given += [(api_name(name), shown(each)) for name, each in asked.arguments.items()]
+    if made is not None and made[0] != resource[0]:
+        given.append((f"{made[0]}Id", shown(made[1])))
+    await models.AuditEntry.create(
+        user_id=context.user.id if context.user else None,
+        username=context.user.username if context.user else None,
+        action=bound.operation.id,
+        outcome=outcome,
+        resource_type=resource[0],
+        resource_id=resource[1],
+        fields_given=given,
+        address=context.address or None,
+        request_id=context.request_id,
+    )

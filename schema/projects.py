@@ -10,6 +10,7 @@ from tortoise.transactions import in_transaction
 
 import models
 from schema.access import Role
+from schema.application_inputs import ApplicationFilters, ApplicationSort
 from schema.context import Context
 from schema.errors import Conflict, Forbidden, NotFound
 from schema.fields import Node, computed, count, earliest, entity, entity_of, group, latest, one, page
@@ -17,7 +18,7 @@ from schema.inputs import Input
 from schema.operation import Resource
 from schema.page import Page
 from schema.rules import Length, Pattern
-from schema.teams import Team
+from schema.teams import ProjectSort, Team
 from schema.users import User
 
 if TYPE_CHECKING:
@@ -65,7 +66,9 @@ class Project(Node):
     team_id: strawberry.ID | None
     team: Team | None = one("team_id")
     statistics: ProjectStatistics = group()
-    applications: Page[Annotated["Application", strawberry.lazy("schema.applications")]] = page("-created_at", fk="project_id", search=True)
+    applications: Page[Annotated["Application", strawberry.lazy("schema.applications")]] = page(
+        "-created_at", fk="project_id", sort=ApplicationSort, filters=ApplicationFilters, search=True
+    )
     created_at: datetime
     updated_at: datetime
 
@@ -78,7 +81,7 @@ DETAIL = "id name description ownerId teamId statistics { applicationCount datab
 list_ = projects.list(
     needs=Role.viewer,
     search=True,
-    sort=("created_at", "updated_at", "name"),
+    sort=ProjectSort,
     view="id name description ownerId teamId createdAt updatedAt",
     links=LINKS,
 )

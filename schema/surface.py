@@ -8,12 +8,12 @@ from typing import Any
 import strawberry
 from tortoise.models import Model
 
-from schema import applications, auth, deployments, health, projects, teams, users
+from schema import applications, audit, auth, deployments, health, members, projects, teams, users
 from schema.fields import Entity, WrongDeclaration, entity_of
 from schema.graph import graph
 from schema.links import Links, links_of
 from schema.operation import Operation, Resource
-from schema.plan.catalog import Catalog, answer_type, catalog, sorts
+from schema.plan.catalog import Catalog, answer_type, catalog
 from schema.plan.outline import outlined
 from schema.plan.view import View, view_of
 
@@ -21,19 +21,25 @@ PREFIX = "/api"
 
 CHAPTERS: tuple[Resource, ...] = (
     auth.auth,
+    users.own,
     users.users,
+    teams.teams,
+    members.members,
     projects.projects,
     applications.applications,
     deployments.deployments,
+    audit.audit,
     health.service,
 )
 
 ENTITIES: tuple[type, ...] = (
     users.User,
     teams.Team,
+    members.Member,
     projects.Project,
     applications.Application,
     deployments.Deployment,
+    audit.AuditEntry,
 )
 
 
@@ -42,13 +48,14 @@ class Bound:
     """An operation together with what the rest of the surface makes of it."""
 
     operation: Operation[Any]
-    entity: Entity | None
+    entities: tuple[Entity, ...]
+    """Those whose rows its path names; of a list, the one that it lists."""
+    answer: Entity | None
+    """What it answers with, when that is a row or a page of them."""
     links: Links
     view: View | None
     sorts: Mapping[str, Any]
     """What a list can be sorted by, by the names that clients use."""
-    item: Resource
-    """The chapter of the row that it answers with, or of the items of its page; else its own."""
 
 
 @dataclass(frozen=True)
@@ -60,21 +67,20 @@ class Surface:
     catalog: Catalog
 
 
-def _item(operation: Operation[Any], entities: Mapping[type[Model], Entity], chapters: Iterable[Resource]) -> Resource:
-    """The chapter whose row an operation answers with."""
-    entity = entities.get(operation.signature.returns)
+def _item(operation: Operation[Any], entity: Entity | None, chapters: Iterable[Resource]) -> Resource:
+    """The chapter of what an operation answers with."""
     return next((chapter for chapter in chapters if entity and chapter.type is entity.of), operation.chapter)
 
 
-def _fetched(operation: Operation[Any], entities: Mapping[type[Model], Entity]) -> Entity | None:
-    """The entity whose rows an operation lists, or finds by its path."""
+def _fetched(operation: Operation[Any], entities: Mapping[type[Model], Entity]) -> tuple[Entity, ...]:
+    """The entities whose rows an operation finds by its path, or lists. Raises `WrongDeclaration`."""
     if operation.listing is not None and operation.chapter.type is not None:
-        return entity_of(operation.chapter.type)
-    for model in operation.signature.rows.values():
+        return (entity_of(operation.chapter.type),)
+    models = operation.signature.rows.values()
+    for model in models:
         if model not in entities:
             raise WrongDeclaration(f"{operation.id}: no entity stands for {model.__name__}")
-        return entities[model]
-    return None
+    return tuple(entities[model] for model in models)
 
 
 PAGE = "data: nodes {{ {item} }} pagination {{ hasMore nextCursor prevCursor total totalCapped }}"
@@ -105,10 +111,12 @@ def bind(chapters: tuple[Resource, ...], types: tuple[type, ...]) -> Surface:
     known = catalog(schema._schema, {entity.title: entity for entity in entities.values()}, operations)
     bound = []
     for operation in operations:
-        item = _item(operation, entities, chapters)
-        links = links_of(operation, item, by_id, PREFIX)
+        answer = known.target(answer_type(known, operation))
+        links = links_of(operation, _item(operation, answer, chapters), by_id, PREFIX)
         view = _view(known, operation, links)
-        bound.append(Bound(operation, _fetched(operation, entities), links, view, sorts(known, operation), item))
+        members = operation.listing.sorting if operation.listing else None
+        sorts = {member.name: member for member in members or ()}
+        bound.append(Bound(operation, _fetched(operation, entities), answer, links, view, sorts))
     return Surface(tuple(bound), schema, known)
 
 

@@ -77,7 +77,10 @@ async def caller_of(token: str) -> tuple[Caller, UUID]:
     return caller, claims.session
 
 
-_LIVING = "select u.id, u.role from session s join account u on u.id = s.user_id where s.id = $1 and s.expires_at > $2"
+_LIVING = """
+select u.id, u.role, u.tier, u.username from session s join account u on u.id = s.user_id
+where s.id = $1 and s.expires_at > $2 and u.disabled_at is null
+"""
 
 
 async def living(session_id: UUID) -> Caller:
@@ -85,6 +88,6 @@ async def living(session_id: UUID) -> Caller:
 
     Raises `InvalidToken`.
     """
-    for id, role in await fetch(_LIVING, session_id, datetime.now(UTC)):
-        return Caller(id, models.GlobalRole(role))
+    for id, role, tier, username in await fetch(_LIVING, session_id, datetime.now(UTC)):
+        return Caller(id, models.GlobalRole(role), models.RateTier(tier), username)
     raise InvalidToken

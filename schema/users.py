@@ -1,7 +1,7 @@
-"""Users: the chapter "Users & Teams" of the specification, as far as it is about oneself."""
+"""Users: the chapter "Users & Teams" of the specification, as far as it is about people: oneself, and, for owners, everybody."""
 
-from datetime import datetime
-from typing import Annotated
+from datetime import UTC, datetime
+from typing import Annotated, Any
 from uuid import UUID
 
 import strawberry
@@ -12,12 +12,12 @@ import models
 from models import passwords
 from schema.access import Role
 from schema.context import Context
-from schema.errors import Conflict, Forbidden
+from schema.errors import Conflict, Forbidden, NotFound
 from schema.fields import Node, Realm, computed, entity
 from schema.inputs import Input, refuse
 from schema.operation import Resource
+from schema.page import sorting
 from schema.rules import Length, Pattern
-from schema.teams import TeamMembership, memberships
 
 Username = Annotated[str, Pattern(r"[A-Za-z0-9_.-]+", "may hold letters, digits, '_', '.' and '-'", 3, 32)]
 Email = Annotated[str, Pattern(r"[^@\s\x00-\x1f]+@[^@\s\x00-\x1f.]+(\.[^@\s\x00-\x1f.]+)*", "must be an e-mail address", 3, 254)]
@@ -28,29 +28,57 @@ def _roles(role: models.GlobalRole) -> list[models.GlobalRole]:
     return [role]
 
 
-async def _private(context: Context, rows: list[tuple[UUID, str]]) -> list[str | None]:
-    """An e-mail address is shown to its owner and to operators only."""
+@strawberry.type
+class TeamMembership:
+    """A team that somebody belongs to, and as what."""
+
+    id: strawberry.ID
+    name: str
+    role: models.TeamRole
+
+
+async def _teams(context: Context, users: list[tuple[UUID]]) -> list[list[TeamMembership]]:
+    """The teams of each user, by name, as far as the caller belongs to them too."""
+    found: dict[UUID, list[TeamMembership]] = {user: [] for (user,) in users}
+    rows = models.Membership.filter(user_id__in=list(found)).select_related("team").order_by("team__name")
+    if not context.operator:
+        rows = rows.filter(team_id__in=list(await context.roles(Realm.team)))
+    for row in await rows:
+        found[row.user_id].append(TeamMembership(id=strawberry.ID(str(row.team_id)), name=row.team.name, role=row.role))
+    return [found[user] for (user,) in users]
+
+
+async def _private(context: Context, rows: list[tuple[UUID, Any]]) -> list[Any]:
+    """What is shown to the person it is about and to operators only."""
     mine = context.user.id if context.user else None
-    return [email if context.operator or id == mine else None for id, email in rows]
+    return [value if context.operator or id == mine else None for id, value in rows]
+
+
+async def _disabled(context: Context, rows: list[tuple[UUID, datetime | None]]) -> list[bool | None]:
+    return await _private(context, [(id, since is not None) for id, since in rows])
 
 
 @entity(models.User, scope="id", realm=Realm.person)
 class User(Node):
-    """Somebody who can log in, as others see them: the e-mail address is null unless it is one's own, teams are those in common."""
+    """Somebody who can log in. Of others one sees the name and the teams in common; the rest is null unless one is an operator."""
 
     username: str
     email: str | None = computed(_private, "id", "email", batch=True)
     roles: list[models.GlobalRole] = computed(_roles, "role")
-    teams: list[TeamMembership] = computed(memberships, "id", batch=True)
+    tier: models.RateTier | None = computed(_private, "id", "tier", batch=True)
+    disabled: bool | None = computed(_disabled, "id", "disabled_at", batch=True)
+    teams: list[TeamMembership] = computed(_teams, "id", batch=True)
     created_at: datetime
 
 
-users = Resource("", plural="users", path="/users", about="Oneself: the profile, and what may be changed of it.")
+own = Resource("", plural="users", path="/users")
+users = Resource("user", User, about="People who can log in: oneself, and for operators everybody.")
 
-PROFILE = "id username email roles teams { id name role } createdAt"
+PROFILE = "id username email roles tier teams { id name role } createdAt"
+DETAIL = "id username email roles tier disabled teams { id name role } createdAt"
 
 
-@users.query("/me", needs=Role.member, view=PROFILE)
+@own.query("/me", needs=Role.member, view=PROFILE)
 async def me(ctx: Context) -> models.User:
     """Get the current user's profile."""
     return await models.User.get(id=ctx.caller.id)
@@ -74,7 +102,7 @@ async def _know_password(user_id: UUID, current: strawberry.Some[str] | None) ->
         raise Forbidden("The current password is wrong.")
 
 
-@users.patch("/me", needs=Role.member, view=PROFILE)
+@own.patch("/me", needs=Role.member, atomic=False, view=PROFILE)
 async def update_me(ctx: Context, input: UpdateMeInput) -> models.User:
     """Change the current user's e-mail or password; a new password ends all other sessions."""
     changed: dict[str, str] = {}
@@ -93,3 +121,52 @@ async def update_me(ctx: Context, input: UpdateMeInput) -> models.User:
     except IntegrityError as error:
         raise Conflict("This e-mail address belongs to another account.", reason="EMAIL_TAKEN") from error
     return user
+
+
+class UserFilters:
+    """What users can be filtered by."""
+
+    role: models.GlobalRole
+    tier: models.RateTier
+
+
+list_ = users.list(
+    needs=Role.operator,
+    filters=UserFilters,
+    sort=sorting("user", "created_at", "updated_at", "username"),
+    view=DETAIL,
+    links=("self",),
+)
+
+get = users.get(needs=Role.operator, view=DETAIL, links=("self",))
+
+
+@strawberry.pydantic.input
+class UpdateUserInput(Input):
+    """What an owner may change of an account; what is absent stays as it is."""
+
+    role: strawberry.Maybe[models.GlobalRole] = None
+    tier: strawberry.Maybe[models.RateTier] = None
+    disabled: strawberry.Maybe[bool] = None
+
+
+@users.patch("/{id}", needs=Role.owner, view=DETAIL, links=("self",))
+async def update(ctx: Context, user: models.User, input: UpdateUserInput) -> models.User:
+    """Change an account's role or tier, or disable it, which ends its sessions; one owner who may log in is always left."""
+    async with in_transaction() as connection:
+        await connection.execute_query("select pg_advisory_xact_lock($1)", [models.OWNERS_LOCK])
+        row = await models.User.select_for_update().get_or_none(id=user.id)
+        if row is None:
+            raise NotFound.row("User", "user", str(user.id))
+        if input.role is not None:
+            row.role = input.role.value
+        if input.tier is not None:
+            row.tier = input.tier.value
+        if input.disabled is not None:
+            row.disabled_at = (row.disabled_at or datetime.now(UTC)) if input.disabled.value else None
+        await row.save(update_fields=["role", "tier", "disabled_at", "updated_at"])
+        if row.disabled_at is not None:
+            await models.Session.filter(user_id=row.id).delete()
+        if not await models.User.exists(role=models.GlobalRole.owner, disabled_at__isnull=True):
+            raise Conflict("This is the last owner who may log in.", reason="LAST_OWNER")
+    return row

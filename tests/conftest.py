@@ -71,7 +71,7 @@ async def stack() -> AsyncIterator[Stack]:
 
     path = Path(tempfile.mkdtemp(prefix="dk-stack-"))
     async with Stack(path) as running:
-        os.environ.update(running.environment)
+        os.environ.update(running.environment | {"DOKPLOY_RATE_LIMITS": "off"})
         settings.cache_clear()
         await migrate()
         yield running

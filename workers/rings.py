@@ -1,6 +1,7 @@
 """Ringing from an event loop: after the commit, in a thread, and without making anybody wait for Redis."""
 
 import asyncio
+import functools
 from uuid import UUID
 
 import structlog
@@ -8,7 +9,7 @@ from dramatiq.errors import BrokerConnectionError
 from redis.exceptions import RedisError
 
 from models import DeploymentKind, DeploymentStatus, StageName
-from models.database import database
+from models.database import after_commit, database
 from workers import broker
 from workers.states import TASK_GRAPHS
 
@@ -36,7 +37,11 @@ async def ring(actors: tuple[str, ...], id: UUID) -> None:
 
 
 def ring_soon(actors: tuple[str, ...], id: UUID) -> None:
-    """Ring without waiting for it."""
+    """Ring without waiting for it, after the commit of whatever is under way."""
+    after_commit(functools.partial(_ring_now, actors, id))
+
+
+def _ring_now(actors: tuple[str, ...], id: UUID) -> None:
     task = asyncio.create_task(ring(actors, id))
     _under_way.add(task)
     task.add_done_callback(_under_way.discard)

@@ -34,7 +34,7 @@ TIERS: Final = (
     Tier("Docker Engine", "docker and not clients", 600),
     Tier("outside clients", "clients", 240),
 )
-NODE: Final = {"node": "nodejs", "npm": "npm"}
+CLIENTS_NEED: Final = {"NODE.JS": {"node": "nodejs", "npm": "npm"}, "CHROMIUM": {"chromium": "chromium"}}
 """The programs that the outside clients need, and their packages."""
 
 
@@ -44,7 +44,7 @@ async def run_tests(arguments: Sequence[str], *, full: bool) -> int:
     passed = failed = 0
     try:
         await _engine(supervisor)
-        await _node()
+        await _programs()
         for name, argv in CHECKS:
             status, output = await captured((sys.executable, "-m", *argv))
             say(f"{name}: {'clean' if status == 0 else output}")
@@ -67,12 +67,13 @@ async def _engine(supervisor: Supervisor) -> None:
         say(f"NO DOCKER ENGINE: {error}")
 
 
-async def _node() -> None:
-    """Install Node.js with npm; without them their tier fails under CI, and is skipped loudly elsewhere."""
-    try:
-        await install_programs(NODE, ROOT / ".dokploy" / "install.log", say)
-    except EmbeddedError as error:
-        say(f"NO NODE.JS: {error}")
+async def _programs() -> None:
+    """Install what the outside clients need; without it their tests fail under CI, and are skipped loudly elsewhere."""
+    for name, programs in CLIENTS_NEED.items():
+        try:
+            await install_programs(programs, ROOT / ".dokploy" / "install.log", say)
+        except EmbeddedError as error:
+            say(f"NO {name}: {error}")
 
 
 async def captured(argv: Sequence[str], *, echo: bool = False) -> tuple[int, str]:

@@ -124,6 +124,8 @@ class Build:
         """
         if self.sight is Sight.everything or entity.realm is Realm.person or inherited:
             return ""
+        if entity.realm is Realm.installation:
+            return " and false"
         return f" and coalesce({alias}.{entity.scope} = any({rows.bind_ids(self.seen(entity))}), false)"
 
     @staticmethod

@@ -4,11 +4,21 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from graphql import GraphQLEnumType, GraphQLObjectType, GraphQLOutputType, GraphQLSchema, OperationType, get_named_type, is_non_null_type
+from graphql import (
+    GraphQLEnumType,
+    GraphQLField,
+    GraphQLObjectType,
+    GraphQLOutputType,
+    GraphQLSchema,
+    OperationType,
+    get_named_type,
+    is_non_null_type,
+)
 from strawberry.types.field import StrawberryField
 
 from schema.access import Role
 from schema.fields import Column, Computed, Count, Entity, Extreme, Listing, One, Realm, Source, WrongDeclaration, columns_of, entity_of
+from schema.names import api_name
 from schema.operation import Operation
 
 
@@ -55,11 +65,11 @@ def catalog(schema: GraphQLSchema, entities: Mapping[str, Entity], operations: I
     whose members are stored by other names, and for what a plan would skip: permission classes, extensions, resolvers.
     """
     fields: dict[tuple[str, str], Declared] = {}
-    roots = {schema.query_type, schema.mutation_type, schema.subscription_type}
+    root_types = {schema.query_type, schema.mutation_type, schema.subscription_type}
     for type_ in schema.type_map.values():
         if isinstance(type_, GraphQLEnumType):
             _check_enum(type_)
-        if not isinstance(type_, GraphQLObjectType) or type_ in roots or type_.name.startswith("__"):
+        if not isinstance(type_, GraphQLObjectType) or type_ in root_types or type_.name.startswith("__"):
             continue
         for name, field in type_.fields.items():
             definition: StrawberryField = field.extensions["strawberry-definition"]
@@ -68,21 +78,21 @@ def catalog(schema: GraphQLSchema, entities: Mapping[str, Entity], operations: I
             declared = Declared(f"{type_.name}.{name}", definition.python_name, entities.get(type_.name), source, target)
             _check(declared, definition, is_non_null_type(field.type))
             fields[type_.name, name] = declared
-    return Catalog(schema, entities, {(each.kind, each.graphql_name): each for each in operations}, fields)
+    roots = {(each.kind, each.graphql_name): each for each in operations if each.relation is None}
+    return Catalog(schema, entities, roots, fields)
 
 
 def answer_type(catalog: Catalog, operation: Operation[Any]) -> GraphQLOutputType:
-    """The type of an operation's root field."""
-    found: GraphQLOutputType = catalog.root(operation.kind).fields[operation.graphql_name].type
+    """The type of an operation's field: one of a root type, or of a row's relation."""
+    return answer_field(catalog, operation).type
+
+
+def answer_field(catalog: Catalog, operation: Operation[Any]) -> GraphQLField:
+    """The field that an operation is in GraphQL."""
+    root = catalog.root(operation.kind)
+    within: Any = root if operation.relation is None else get_named_type(root.fields[operation.chapter.singular].type)
+    found: GraphQLField = within.fields[api_name(operation.relation) if operation.relation else operation.graphql_name]
     return found
-
-
-def sorts(catalog: Catalog, operation: Operation[Any]) -> dict[str, Any]:
-    """What a list can be sorted by, by the names that clients use."""
-    if operation.listing is None:
-        return {}
-    type_ = get_named_type(catalog.root("query").fields[operation.graphql_name].args["sort"].type)
-    return {name: type_.parse_value(name) for name in type_.values} if isinstance(type_, GraphQLEnumType) else {}
 
 
 def _target(named: Any, entities: Mapping[str, Entity]) -> Entity | None:
@@ -114,7 +124,7 @@ def _check_relation(name: str, declared: Declared, source: One | Listing | Count
     if source.fk not in (columns_of(holder.model) if holder else ()):
         raise WrongDeclaration(f"{name}: no column '{source.fk}' in {holder.model.__name__ if holder else 'it'}")
     if isinstance(source, Listing):
-        for each in (source.default.lstrip("-"), *(each.column for each in source.filters.values())):
+        for each in (source.default.lstrip("-"), *source.sort, *(each.column for each in source.filters.values())):
             if each not in columns_of(declared.target.model):
                 raise WrongDeclaration(f"{name}: no column '{each}' in {declared.target.model.__name__}")
 

@@ -119,7 +119,7 @@ def _read(build: Build, item: Selected, kind: str) -> str | None:
         return None
     if needs > Role.anonymous and build.sight is Sight.nothing:
         return f"{build.code.constant(values.failed)}({build.code.constant(Unauthorized)}(), trouble)"
-    if needs is Role.operator and build.sight is not Sight.everything:
+    if needs >= Role.operator and build.sight is not Sight.everything:
         return f"{build.code.constant(values.failed)}({build.code.constant(Forbidden)}(), trouble)"
     if operation is None:
         return node(build, item)

@@ -66,6 +66,10 @@ class Engine:
             raise Refused(found.private)
         return found
 
+    def knows(self, text: str, name: str | None) -> bool:
+        """Whether a document is kept."""
+        return (text, name) in self._documents
+
     async def run(self, document: Document, given: Mapping[str, Any], context: Context) -> Answer:
         """Run a query or a mutation. Raises `Refused`, `ValidationFailed`, and what the database raises while it is away."""
         values = document.coerced(given)

@@ -12,7 +12,7 @@ from schema.plan.catalog import Declared
 from schema.plan.keyset import beyond
 from schema.plan.pages import Asked, asked, cut, filtered, page_object, parted
 from schema.plan.select import Selected
-from schema.plan.sources import TALLIED, object_of
+from schema.plan.sources import TALLIED, is_tallied, object_of, tallied
 from schema.plan.values import Typed, missing
 
 
@@ -108,6 +108,9 @@ def related_page(build: Build, place: Place, item: Selected, declared: Declared)
     def count() -> str:
         if not counted:
             build.charge(place.rows.most)
+            if not page.narrowed and is_tallied(source.fk, target):
+                counted.append(tallied(place, target))
+                return total
             where = (
                 filtered(build, place.rows, page, "n") + living(target, "n") + build.visible(place.rows, target, "n", inherited=inherited)
             )

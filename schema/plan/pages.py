@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from schema.fields import Entity, Listing
+from schema.fields import Entity, Listing, Realm
 from schema.inputs import checked, refuse, uuid_of
 from schema.names import api_name
 from schema.page import MOST_COUNTED, Direction, Window, relay_window
@@ -30,7 +30,7 @@ class Asked:
     cursor: str | None
     """The expression of the cursor's text."""
     narrowed: bool
-    """Whether filters or a search apply; then counting stops early."""
+    """Whether counting stops early: filters or a search apply, or it is a list without kept counters that has no end."""
 
     @property
     def forward(self) -> bool:
@@ -47,7 +47,7 @@ def asked(build: Build, item: Selected, listing: Listing, target: Entity, name: 
     order = order_of(name, listing, sort.value if sort else None, known.get("order"), window.direction)
     window = Window(window.size, window.direction, window.cursor, build.words.get(window.argument, window.argument))
     narrowing = {*map(api_name, listing.filters), "search"} & set(item.arguments)
-    return Asked(item, listing, target, window, order, window.cursor, bool(narrowing))
+    return Asked(item, listing, target, window, order, window.cursor, bool(narrowing) or target.realm is Realm.installation)
 
 
 def filtered(build: Build, rows: Rows, asked: Asked, alias: str) -> str:
@@ -57,8 +57,8 @@ def filtered(build: Build, rows: Rows, asked: Asked, alias: str) -> str:
         value = build.value(asked.item, api_name(name))
         if value is None:
             continue
-        if each.type is UUID:
-            value = _argument(build, value, partial(_id, api_name(name)))
+        read = {UUID: partial(_id, api_name(name)), str: partial(checked, str, api_name(name))}.get(each.type)
+        value = _argument(build, value, read) if read else value
         found += f" and {alias}.{each.column} {_OPERATORS[each.operator].format(rows.bind(value))}"
     text = build.value(asked.item, "search") if asked.listing.search else None
     if text is not None:

@@ -114,6 +114,8 @@ class Scope:
             condition = directive.arguments[0].value
             if isinstance(condition, VariableNode):
                 holds = self.known[condition.name.value]
+                if holds is GIVEN:
+                    continue
             else:
                 holds = isinstance(condition, BooleanValueNode) and condition.value
             if not isinstance(holds, bool):

@@ -5,7 +5,7 @@ from typing import Any
 from graphql import get_named_type, is_non_null_type
 
 from schema.access import Role
-from schema.fields import Column, Computed, Count, Extreme, Group, One, Realm
+from schema.fields import Column, Computed, Count, Entity, Extreme, Group, One, Realm
 from schema.plan.build import Build, Emit, Place, Sight, inherits, living
 from schema.plan.catalog import Declared, column_kind
 from schema.plan.plain import computing, projection
@@ -111,12 +111,22 @@ def aggregate(build: Build, place: Place, item: Selected, declared: Declared) ->
     if not isinstance(source, Count | Extreme) or target is None:
         raise TypeError(declared.name)
     build.charge(place.rows.most)
-    if isinstance(source, Count) and source.fk == target.scope and target.table in TALLIED:
-        return place.rows.column(f"coalesce((select n.{target.table} from tally n where n.project_id = {place.alias}.id), 0)")
+    if isinstance(source, Count) and is_tallied(source.fk, target):
+        return tallied(place, target)
     what = "count(*)" if isinstance(source, Count) else f"{source.kind}(n.{source.column})"
     inherited = inherits(place.entity, source.fk, target)
     seen = living(target, "n") + build.visible(place.rows, target, "n", inherited=inherited)
     return place.rows.column(f"(select {what} from {target.table} n where n.{source.fk} = {place.alias}.id{seen})")
+
+
+def is_tallied(fk: str | None, target: Entity) -> bool:
+    """Whether the rows that point here by a column are counted already."""
+    return fk == target.scope and target.table in TALLIED
+
+
+def tallied(place: Place, target: Entity) -> str:
+    """The expression of a project's kept counter."""
+    return place.rows.column(f"coalesce((select n.{target.table} from tally n where n.project_id = {place.alias}.id), 0)")
 
 
 def group(build: Build, place: Place, item: Selected, declared: Declared) -> str:

@@ -58,8 +58,7 @@ def forbidden(trouble: Trouble) -> Exception:
 
 def missing(title: str, singular: str, id: Any, trouble: Trouble) -> Exception:
     """Stand for a row that does not exist or may not be seen."""
-    shown = str(id)[:64]
-    return failed(NotFound(f"{title} with ID '{shown}' not found", resourceType=singular, resourceId=shown), trouble)
+    return failed(NotFound.row(title, singular, str(id)), trouble)
 
 
 _EXACT: Mapping[str, type] = {"String": str, "ID": str, "Boolean": bool}

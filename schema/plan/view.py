@@ -8,10 +8,11 @@ from graphql import SelectionSetNode
 
 from schema.context import Context
 from schema.links import Link
+from schema.names import api_name
 from schema.operation import Operation
 from schema.page import LARGEST
 from schema.plan.build import Sight
-from schema.plan.catalog import Catalog, answer_type
+from schema.plan.catalog import Catalog, answer_field, answer_type
 from schema.plan.compile import Function, answered
 from schema.plan.document import Document
 from schema.plan.execute import called, sight_of
@@ -19,6 +20,7 @@ from schema.plan.outline import Selection
 from schema.plan.select import Scope
 from schema.plan.values import Trouble
 
+PART = "part"
 WORDS = {"first": "limit", "after": "cursor", "last": "limit", "before": "cursor"}
 """What REST calls the arguments of a page."""
 SIGHTS = (Sight.everything, Sight.some, Sight.nothing)
@@ -31,6 +33,8 @@ class View:
     shape: Selection
     document: Document | None
     functions: Mapping[Sight, Function]
+    part: bool = False
+    """Whether the document reads a row for one of its relations."""
 
     async def read(self, values: Mapping[str, Any], context: Context) -> Any:
         """The JSON value of a read. Raises what went wrong."""
@@ -42,7 +46,7 @@ class View:
         trouble: Trouble = []
         (found,) = (await called(plan.reads, values, context, trouble)).values()
         _settle(trouble)
-        return found
+        return found[PART] if self.part else found
 
     async def show(self, value: Any, context: Context) -> Any:
         """The JSON value of what an operation's function returned. Raises what went wrong."""
@@ -66,14 +70,19 @@ def view_of(
         document = Document(catalog, _canned(catalog, operation, text), None, links, WORDS)
         for sight in SIGHTS:
             document.plan({"id": "", "first": LARGEST}, sight)
-        return View(shape, document, {})
+        return View(shape, document, {}, operation.relation is not None)
     scope, type_ = Scope(catalog.schema, {}, {}), answer_type(catalog, operation)
     return View(shape, None, {sight: answered(catalog, scope, type_, [sets], sight, links=links) for sight in SIGHTS})
 
 
 def _canned(catalog: Catalog, operation: Operation[Any], text: str) -> str:
     """A document that reads what an operation reads, each argument a variable."""
-    arguments = catalog.root("query").fields[operation.graphql_name].args
-    declared = ", ".join(f"${name}: {argument.type}" for name, argument in arguments.items())
+    arguments = {name: str(argument.type) for name, argument in answer_field(catalog, operation).args.items()}
     passed = ", ".join(f"{name}: ${name}" for name in arguments)
-    return f"query({declared}) {{ answer: {operation.graphql_name}({passed}) {{ {text} }} }}"
+    if operation.relation is not None:
+        arguments["id"] = "ID!"
+        answer = f"{operation.chapter.singular}(id: $id) {{ {PART}: {api_name(operation.relation)}({passed}) {{ {text} }} }}"
+    else:
+        answer = f"{operation.graphql_name}({passed}) {{ {text} }}"
+    declared = ", ".join(f"${name}: {type_}" for name, type_ in arguments.items())
+    return f"query({declared}) {{ answer: {answer} }}"

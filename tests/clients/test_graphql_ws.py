@@ -19,7 +19,7 @@ from gateway.demo.base_image import ensure_base_image
 from gateway.demo.installation import installation
 from gateway.demo.play import SAMPLE
 from gateway.demo.repository import Repository
-from tests.clients.npm import install, ran
+from tests.clients.programs import installed, lacking, ran, unavailable
 from workers.deploy import network_of
 from workers.docker import choose
 from workers.engine import Engine
@@ -54,7 +54,7 @@ class House:
     async def follow(self, *, within: float = FOLLOW_SECONDS, **asked: Any) -> Followed:
         """Let the npm client start or take a deployment and follow it to the end. Raises TimeoutError."""
         wanted = {"url": f"{self.url.replace('http', 'ws', 1)}/api/graphql", "token": self.token} | asked
-        told = [json.loads(line) for line in (await ran("node", "follow.mjs", json.dumps(wanted), at=CLIENT, within=within)).splitlines()]
+        told = [json.loads(line) for line in await ran("node", "follow.mjs", json.dumps(wanted), cwd=CLIENT, within=within)]
         started = [line["deployment"] for line in told if "deployment" in line]
         return Followed(next(iter(started), ""), [line["event"] for line in told if "event" in line], told[-1])
 
@@ -62,7 +62,9 @@ class House:
 @pytest.fixture(scope="module")
 async def npm_client() -> None:
     """The client with its packages."""
-    await install(CLIENT)
+    if sentence := await lacking():
+        unavailable(f"NO NODE.JS: {sentence}")
+    await installed(CLIENT)
 
 
 @pytest.fixture(scope="module")

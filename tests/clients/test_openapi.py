@@ -16,12 +16,11 @@ import uvicorn
 from gateway.app import application
 from gateway.embedded.stack import Stack
 from models.database import database
-from tests.clients.npm import install, ran
+from tests.clients.programs import installed, lacking, ran, unavailable
 
 JUDGES = Path(__file__).parent / "openapi"
 BIN = JUDGES / "node_modules" / ".bin"
 ROOT = Path(__file__).parents[2]
-OLDEST_NODE = (20, 19)
 JUDGE_SECONDS = 60.0
 QUIET = {"REDOCLY_TELEMETRY": "off", "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true"}
 ACCOUNT = {"username": "owner", "password": "correct horse battery"}
@@ -32,14 +31,16 @@ pytestmark = pytest.mark.clients
 @pytest.fixture(scope="module")
 async def judges() -> None:
     """What comes from npm."""
-    await install(JUDGES, OLDEST_NODE)
+    if sentence := await lacking():
+        unavailable(f"NO NODE.JS: {sentence}")
+    await installed(JUDGES)
 
 
 @pytest.fixture(scope="module")
 async def printed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The document as the command line prints it."""
     path = tmp_path_factory.mktemp("openapi") / "openapi.json"
-    path.write_text(await ran(sys.executable, "-m", "gateway.cli", "openapi", at=ROOT, within=JUDGE_SECONDS))
+    path.write_text("\n".join(await ran(sys.executable, "-m", "gateway.cli", "openapi", cwd=ROOT, within=JUDGE_SECONDS)))
     return path
 
 
@@ -77,13 +78,13 @@ def story(project: str) -> dict[str, Any]:
 
 async def test_redocly_finds_nothing(judges: None, printed: Path) -> None:
     asked = ("lint", "--extends", "recommended", "--format", "json", printed)
-    found = json.loads(await ran(BIN / "redocly", *asked, at=JUDGES, within=JUDGE_SECONDS, environment=QUIET))
+    found = json.loads("".join(await ran(BIN / "redocly", *asked, cwd=JUDGES, within=JUDGE_SECONDS, environment=QUIET)))
     assert found["problems"] == []
 
 
 async def test_spectral_finds_nothing(judges: None, printed: Path) -> None:
     asked = ("lint", "--ruleset", "ruleset.yaml", "--fail-severity", "hint", "--format", "json", "--quiet", printed)
-    assert json.loads(await ran(BIN / "spectral", *asked, at=JUDGES, within=JUDGE_SECONDS)) == []
+    assert json.loads("".join(await ran(BIN / "spectral", *asked, cwd=JUDGES, within=JUDGE_SECONDS))) == []
 
 
 def test_openapi_spec_validator_finds_nothing(printed: Path) -> None:
@@ -101,9 +102,9 @@ async def test_a_strict_client_in_typescript_works(judges: None, printed: Path, 
     for name in ("package.json", "tsconfig.json", "client.ts"):
         shutil.copy(JUDGES / name, tmp_path)
     # Without the flag, whatever has a default would have to be sent.
-    await ran(BIN / "openapi-typescript", printed, "-o", "api.d.ts", "--default-non-nullable=false", at=tmp_path, within=JUDGE_SECONDS)
-    await ran(BIN / "tsc", at=tmp_path, within=JUDGE_SECONDS)
-    told = await ran("node", "out/client.js", url, *ACCOUNT.values(), at=tmp_path, within=JUDGE_SECONDS)
+    await ran(BIN / "openapi-typescript", printed, "-o", "api.d.ts", "--default-non-nullable=false", cwd=tmp_path, within=JUDGE_SECONDS)
+    await ran(BIN / "tsc", cwd=tmp_path, within=JUDGE_SECONDS)
+    (told,) = await ran("node", "out/client.js", url, *ACCOUNT.values(), cwd=tmp_path, within=JUDGE_SECONDS)
     assert json.loads(told) == story("Typescript")
 
 
@@ -111,9 +112,9 @@ async def test_a_generated_client_in_python_works(printed: Path, url: str, tmp_p
     tidying = tmp_path / "config.yaml"
     tidying.write_text("post_hooks: []\n")
     asked = ("generate", "--path", printed, "--meta", "none", "--output-path", "dokploy_client", "--config", tidying, "--fail-on-warning")
-    await ran(sys.executable, "-m", "openapi_python_client", *asked, at=tmp_path, within=JUDGE_SECONDS)
+    await ran(sys.executable, "-m", "openapi_python_client", *asked, cwd=tmp_path, within=JUDGE_SECONDS)
     environment = {"PYTHONPATH": str(tmp_path)}
-    told = await ran(
-        sys.executable, JUDGES / "client.py", url, *ACCOUNT.values(), at=tmp_path, within=JUDGE_SECONDS, environment=environment
+    (told,) = await ran(
+        sys.executable, JUDGES / "client.py", url, *ACCOUNT.values(), cwd=tmp_path, within=JUDGE_SECONDS, environment=environment
     )
     assert json.loads(told) == story("Python")

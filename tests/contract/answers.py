@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 from gateway.openapi import document
 from schema.surface import surface
 
-SOMETIMES = re.compile("X-RateLimit-")
+SOMETIMES = re.compile("X-RateLimit-|Idempotency-Replayed")
 """Headers that an answer may lack."""
 
 

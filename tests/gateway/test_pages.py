@@ -11,10 +11,14 @@ from starlette.testclient import TestClient
 
 from gateway import pages
 
+ALWAYS = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; object-src 'none'"
 PAGES = {
-    "/api/docs": "default-src 'self'; img-src 'self' data:",
-    "/api/redoc": "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; worker-src blob:",
-    "/api/graphql": "default-src 'self'; style-src 'self' 'unsafe-inline'; font-src data:",
+    "/api/docs": f"{ALWAYS}; img-src 'self' data:",
+    "/api/redoc": (
+        f"{ALWAYS}; style-src 'self' 'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='"
+        " 'sha256-QMIg+bpjm3JdElJ388KYke01izlUW0UoNOeKjpMxdgc='; img-src 'self' data:; worker-src blob:"
+    ),
+    "/api/graphql": f"{ALWAYS}; style-src 'self' 'sha256-Y/huXlwoYkVyQlxwSVcCi1RCDGDCSVBzDt0hYP9qlTc='; font-src data:",
 }
 VENDOR = pages.ASSETS / "vendor"
 

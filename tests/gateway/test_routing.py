@@ -6,7 +6,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, Router
 from starlette.testclient import TestClient
 
-from gateway.middleware import Errors, RequestId
+from gateway.middleware import Errors, Headers
 from gateway.routing import Paths
 
 
@@ -29,7 +29,7 @@ ROUTES = (
 
 @pytest.fixture
 def client() -> TestClient:
-    return TestClient(RequestId(Errors(Router([Paths(ROUTES)]))))
+    return TestClient(Headers(Errors(Router([Paths(ROUTES)]))))
 
 
 @pytest.mark.parametrize(

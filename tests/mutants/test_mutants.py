@@ -107,8 +107,8 @@ MUTANTS = (
     Mutant(
         "list for operators shown to members",
         "compile.py",
-        "needs is Role.operator and build.sight is not Sight.everything",
-        "needs is Role.operator and build.sight is Sight.nothing",
+        "needs >= Role.operator and build.sight is not Sight.everything",
+        "needs >= Role.operator and build.sight is Sight.nothing",
     ),
     Mutant("promising projects without the cursor", "lists.py", "p.id{where}{beyond_cursor} order", "p.id{where} order"),
     Mutant("direction of a cursor's order not checked", "keyset.py", "of=order.of, sort=order.name", "of=order.of, sort=order.column"),

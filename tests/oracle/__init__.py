@@ -25,7 +25,7 @@ class Oracle:
         assert query is not None
         query.fields["node"].resolve = self._node
         for bound in self.surface.operations:
-            if bound.operation.kind == "query":
+            if bound.operation.kind == "query" and bound.operation.relation is None:
                 query.fields[bound.operation.graphql_name].resolve = _root(bound)
 
     async def _node(self, root: Any, info: GraphQLResolveInfo[Loading], id: str) -> Any:
@@ -50,7 +50,7 @@ def _root(bound: Bound) -> Any:
     async def resolve(root: Any, info: GraphQLResolveInfo[Loading], **given: Any) -> Any:
         context = info.context
         context.require(operation.needs)
-        if operation.listing is not None and bound.entity is not None:
+        if operation.listing is not None:
             sort = given.get("sort")
             part = Part(
                 relay_window(given.get("first"), given.get("after"), given.get("last"), given.get("before")),
@@ -59,13 +59,13 @@ def _root(bound: Bound) -> Any:
                 sort.value if sort else None,
                 given.get("order"),
             )
-            rows = await context.visible(bound.entity)
-            return await page_of(f"Query.{operation.graphql_name}", bound.entity, operation.listing, rows, part)
-        if operation.handler is None and bound.entity is not None:
-            return await context.fetch(bound.entity, given["id"], operation.needs)
-        ids = (given[operation.row_argument],) if operation.signature.rows else ()
+            rows = await context.visible(bound.entities[0])
+            return await page_of(f"Query.{operation.graphql_name}", bound.entities[0], operation.listing, rows, part)
+        if operation.handler is None:
+            return await context.fetch(bound.entities[0], given["id"], operation.needs)
+        ids = tuple(given[name] for name in operation.row_arguments)
         from gateway.graphql import asked
 
-        return await perform(operation, context, bound.entity, Ask(ids, lambda: asked(operation, given)))
+        return await perform(bound, context, Ask(ids, lambda: asked(operation, given)))
 
     return resolve

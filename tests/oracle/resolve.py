@@ -4,6 +4,7 @@ from asyncio import shield
 from collections.abc import Awaitable, Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from enum import Enum
 from typing import Any
 from uuid import UUID
 
@@ -165,10 +166,13 @@ def _related(name: str, source: Listing, target: Entity) -> Resolver:
         last: int | None = None,
         before: str | None = None,
         search: str | None = None,
+        sort: Enum | None = None,
+        order: SortOrder | None = None,
         **filters: Any,
     ) -> Page[Any]:
         rows = (await _seen(info.context, target)).filter(**{str(source.fk): root.id})
-        part = Part(relay_window(first, after, last, before), filters_given(source, filters), search)
+        sorted_by = sort.value if sort else None
+        part = Part(relay_window(first, after, last, before), filters_given(source, filters), search, sorted_by, order)
         return await page_of(name, target, source, rows, part)
 
     return resolve

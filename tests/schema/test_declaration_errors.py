@@ -13,7 +13,7 @@ from schema.context import Context
 from schema.fields import Node, Realm, WrongDeclaration, column, computed, count, entity, entity_of, one, page
 from schema.inputs import Input
 from schema.operation import Resource
-from schema.page import Page
+from schema.page import Page, sorting
 from schema.surface import bind
 
 
@@ -155,7 +155,7 @@ def test_a_generator_that_is_no_stream() -> None:
 
 def test_a_sort_by_what_is_no_column() -> None:
     with pytest.raises(WrongDeclaration, match=r"^things\.list: 'height' is no column$"):
-        things().list(needs=Role.viewer, view="id", sort=("height",))
+        things().list(needs=Role.viewer, view="id", sort=sorting("thing", "height"))
 
 
 def test_a_filter_by_what_is_no_column() -> None:

@@ -1,13 +1,17 @@
 """Asking for any operation over REST or GraphQL, read off its declaration: one behaviour suite serves both."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from schema.names import api_name
+from schema.plan.catalog import answer_field
 from schema.surface import Bound, surface
 from tests.services.conftest import Person
 
 Transport = Literal["rest", "graphql"]
+PAGE = {"limit": "first", "cursor": "after"}
+"""What GraphQL calls the parameters of a page."""
 
 
 @dataclass(frozen=True)
@@ -29,14 +33,22 @@ def bound(id: str) -> Bound:
 
 
 async def ask(
-    over: Transport, person: Person, id: str, row: str | None = None, input: dict[str, Any] | None = None, **arguments: Any
+    over: Transport,
+    person: Person,
+    id: str,
+    row: str | tuple[str, ...] | None = None,
+    input: dict[str, Any] | None = None,
+    **arguments: Any,
 ) -> Outcome:
-    return await (_rest if over == "rest" else _graphql)(person, bound(id), row, input, arguments)
+    """Ask for an operation; `row` are the ids of its path."""
+    ids = (row,) if isinstance(row, str) else row or ()
+    return await (_rest if over == "rest" else _graphql)(person, bound(id), ids, input, arguments)
 
 
-async def _rest(person: Person, found: Bound, row: str | None, input: dict[str, Any] | None, arguments: dict[str, Any]) -> Outcome:
+async def _rest(person: Person, found: Bound, ids: tuple[str, ...], input: dict[str, Any] | None, arguments: dict[str, Any]) -> Outcome:
     operation = found.operation
-    answer = await person.call(operation.method, operation.path.format(id=row), json=input, params=arguments)
+    path = operation.path.format(**dict(zip(operation.ids, ids, strict=True)))
+    answer = await person.call(operation.method, path, json=input, params=arguments)
     body = answer.json() if answer.content else None
     if answer.status_code >= 400:
         return Outcome(body["error"]["code"], body["error"]["details"], None)
@@ -44,21 +56,29 @@ async def _rest(person: Person, found: Bound, row: str | None, input: dict[str, 
     return Outcome(None, {}, body["data"] if operation.listing else body)
 
 
-async def _graphql(person: Person, found: Bound, row: str | None, input: dict[str, Any] | None, arguments: dict[str, Any]) -> Outcome:
-    operation = found.operation
-    given: dict[str, tuple[str, Any]] = {"id": ("ID!", row)} if row is not None else {}
-    if operation.signature.input is not None:
-        given["input"] = (f"{operation.signature.input.__name__}!", input or {})
-    types = {"limit": "Int", "search": "String", "projectId": "ID", "applicationId": "ID", "deleteVolumes": "Boolean!"}
-    for name, value in arguments.items():
-        given["first" if name == "limit" else api_name(name)] = (types[name], value)
-    declared = ", ".join(f"${name}: {type_}" for name, (type_, _) in given.items())
-    passed = ", ".join(f"{name}: ${name}" for name in given)
-    view = f"{{ nodes {{ {operation.view} }} }}" if operation.listing else f"{{ {operation.view} }}" if operation.view else ""
-    call = f"{operation.graphql_name}{f'({passed})' if passed else ''} {view}"
-    document = f"{operation.kind}{f'({declared})' if declared else ''} {{ answer: {call} }}"
-    body = await person.graphql(document, **{name: value for name, (_, value) in given.items()})
+async def _graphql(person: Person, found: Bound, ids: tuple[str, ...], input: dict[str, Any] | None, arguments: dict[str, Any]) -> Outcome:
+    given = dict(zip(found.operation.row_arguments, ids, strict=True))
+    given |= {PAGE.get(name, api_name(name)): value for name, value in arguments.items()}
+    if found.operation.signature.input is not None:
+        given["input"] = input or {}
+    body = await person.graphql(document(found, given), **given)
     if errors := body.get("errors"):
         return Outcome(errors[0]["extensions"]["code"], errors[0]["extensions"]["details"], None)
     data = body["data"]["answer"]
-    return Outcome(None, {}, data["nodes"] if operation.listing else data)
+    data = data["part"] if found.operation.relation else data
+    return Outcome(None, {}, data["nodes"] if found.operation.listing else data)
+
+
+def document(found: Bound, given: Mapping[str, Any]) -> str:
+    """The document that asks for an operation with these arguments, each a variable."""
+    operation, catalog = found.operation, surface().catalog
+    types = {name: str(argument.type) for name, argument in answer_field(catalog, operation).args.items()} | {"id": "ID!"}
+    declared = ", ".join(f"${name}: {types[name]}" for name in given)
+    own = [name for name in given if not operation.relation or name != "id"]
+    passed = f"({', '.join(f'{name}: ${name}' for name in own)})" if own else ""
+    view = f"{{ nodes {{ {operation.view} }} }}" if operation.listing else f"{{ {operation.view} }}" if operation.view else ""
+    if operation.relation:
+        call = f"{operation.chapter.singular}(id: $id) {{ part: {api_name(operation.relation)}{passed} {view} }}"
+    else:
+        call = f"{operation.graphql_name}{passed} {view}"
+    return f"{operation.kind}{f'({declared})' if declared else ''} {{ answer: {call} }}"

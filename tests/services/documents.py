@@ -16,6 +16,7 @@ from graphql import (
     is_leaf_type,
 )
 
+from schema.access import Role
 from schema.fields import Listing
 from schema.names import api_name
 from schema.page import Direction, SortOrder
@@ -23,7 +24,7 @@ from schema.plan.catalog import Catalog
 from schema.plan.keyset import order_of
 from tests.services.kinds import KINDS, argument_kind, field_kinds
 
-PAGES = frozenset({"projects", "applications", "deployments"})
+PAGES = frozenset({"teams", "members", "projects", "applications", "deployments"})
 ALWAYS = ("projects", "projects", "applications", "applications", "deployments", "project", "application", "deployment", "me")
 """Root fields to begin with; the others are chosen when their kind is wished for."""
 FAVOURED = ("success", "running", "finishedAt", "duration")
@@ -65,8 +66,8 @@ class Written:
 class Writer:
     """Writes one document. It wishes for some kinds of fields and arguments, and takes what it wishes for where it can."""
 
-    def __init__(self, catalog: Catalog, pool: Pool, dice: random.Random, *, hostile: bool) -> None:
-        self.catalog, self.pool, self.dice, self.hostile = catalog, pool, dice, hostile
+    def __init__(self, catalog: Catalog, pool: Pool, dice: random.Random, *, hostile: bool, operator: bool) -> None:
+        self.catalog, self.pool, self.dice, self.hostile, self.operator = catalog, pool, dice, hostile, operator
         self.schema = catalog.schema
         self.wishes = set(dice.sample(KINDS, 10))
         self.wishes |= {"statistics"} if "min or max" in self.wishes else set()
@@ -81,7 +82,7 @@ class Writer:
         """A query."""
         query = self.catalog.root("query")
         names = [self.dice.choice(ALWAYS)]
-        names += [name for name in query.fields if name not in ALWAYS and field_kinds(self.catalog, query, name) & self.wishes]
+        names += [name for name in self._reachable() if name not in ALWAYS and field_kinds(self.catalog, query, name) & self.wishes]
         if self.wishes & {"statistics", "min or max"}:
             names.append("projects")
         if "sort on a nullable column" in self.wishes or any(each.startswith("filter") for each in self.wishes):
@@ -91,6 +92,12 @@ class Writer:
         declared = ", ".join(f"${name}: {type_}" for name, type_ in self.types.items())
         text = f"query Q{f'({declared})' if declared else ''} {body} {' '.join(self.fragments)}"
         return Written(text, self.values, self.fields, self.deepest, self.kinds)
+
+    def _reachable(self) -> list[str]:
+        """The root fields that are not forbidden altogether: one that is leaves nothing of an answer."""
+        needs = {name: each.needs for (_, name), each in self.catalog.operations.items()}
+        fields = self.catalog.root("query").fields
+        return [name for name in fields if self.operator or needs.get(name, Role.member) < Role.operator]
 
     def _chance(self, kind: str, chance: float) -> bool:
         """Whether something is written: more often when it is wished for."""
@@ -223,7 +230,9 @@ class Writer:
         return "{ " + " ".join(found or ["__typename"]) + " }"
 
     def _nodes(self) -> list[Any]:
-        return [self.schema.type_map[name] for name in self.dice.sample(["Project", "Application", "Deployment", "User", "Team"], 2)]
+        return [
+            self.schema.type_map[name] for name in self.dice.sample(["Project", "Application", "Deployment", "User", "Team", "Member"], 2)
+        ]
 
     def _field(self, type_: Any, name: str, declared: Any, left: int, depth: int) -> str | None:
         named = get_named_type(declared.type)

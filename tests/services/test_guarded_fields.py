@@ -10,6 +10,7 @@ from schema.access import Role
 from schema.context import Caller, Context
 from schema.fields import Node, Realm, column, computed, entity
 from schema.operation import Resource
+from schema.page import sorting
 from schema.surface import bind
 from tests.oracle import Oracle
 from tests.services.conftest import Api
@@ -37,7 +38,7 @@ class Crew(Node):
 
 
 vaults = Resource("vault", Vault)
-vaults.list(needs=Role.viewer, sort=("created_at", "name"), view="id name")
+vaults.list(needs=Role.viewer, sort=sorting("vault", "created_at", "name"), view="id name")
 crews = Resource("crew", Crew)
 crews.list(needs=Role.viewer, view="id")
 SURFACE = bind((vaults, crews), (Vault, Crew))

@@ -130,7 +130,7 @@ async def run(api: Api, number: int, seed: int) -> Tally:
     before = metrics.planned._value.get(), metrics.completed.labels("error")._value.get()
     while tally.total < number:
         name = dice.choice(["owner", *world.callers])
-        written = Writer(surface.catalog, pools[name], dice, hostile=dice.random() < 0.03).write()
+        written = Writer(surface.catalog, pools[name], dice, hostile=dice.random() < 0.03, operator=name == "owner").write()
         if len(written.text) > 8000 or written.fields < 6 or validate(oracle.schema, parse(written.text)):
             continue
         outcome, found = await compared(runner, oracle, written, world.callers[name])
@@ -146,8 +146,16 @@ def pool_of(world: World, caller: Caller) -> Pool:
     """Mostly what a caller may see, and now and then something else."""
     found = {kind: [str(row.id) for row in each] for kind, each in world.visible(caller).items()}
     found["node"] = [each for kind in ("project", "team") for each in found[kind]] + [str(each) for each in world.people(caller)]
-    found["node"] += found["application"][:9] + found["deployment"][:9]
-    strays = {"project": world.projects, "application": world.applications, "deployment": world.deployments, "node": world.teams}
+    found["resource"] = found["node"]
+    found["user"] = [str(each) for each in world.people(caller)]
+    found["node"] += found["member"] + found["application"][:9] + found["deployment"][:9]
+    strays = {
+        "team": world.teams,
+        "project": world.projects,
+        "application": world.applications,
+        "deployment": world.deployments,
+        "node": world.teams,
+    }
     for kind, each in strays.items():
         found[kind] = found[kind] * (1 + len(each) * 25 // max(1, len(found[kind]))) + [str(row.id) for row in each]
     return Pool(found, TIMES)

@@ -12,6 +12,7 @@ from schema.access import Role
 from schema.context import Caller, Context
 from schema.fields import Node, computed, entity
 from schema.operation import Resource
+from schema.page import sorting
 from schema.surface import bind
 from tests.services.conftest import Api, Person
 
@@ -121,7 +122,7 @@ class Shelf(Node):
 
 
 shelves = Resource("shelf", Shelf, plural="shelves")
-shelves.list(needs=Role.viewer, sort=("created_at", "name"), view="id name")
+shelves.list(needs=Role.viewer, sort=sorting("shelf", "created_at", "name"), view="id name")
 
 
 async def test_a_batch_keeps_its_rows_behind_one_that_may_not_be_read(api: Api) -> None:

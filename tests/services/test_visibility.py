@@ -7,11 +7,14 @@ from tests.services.conftest import Api
 from tests.services.world import Asker, World, peopled
 
 LISTS = {
+    "team": "{ teams(first: 100) { nodes { id } totalCount } }",
     "project": "{ projects(first: 100) { nodes { id } totalCount } }",
     "application": "{ applications(first: 100) { nodes { id } totalCount } }",
     "deployment": "{ deployments(first: 100, AFTER) { nodes { id } totalCount pageInfo { endCursor hasNextPage } } }",
 }
 RELATIONS = """{
+    teams(first: 10) { nodes { id memberCount projectCount members(first: 100) { nodes { id user { id } } totalCount }
+        projects(first: 100) { nodes { id } totalCount } } }
     projects(first: 10) { nodes { id team { id }
         applications(first: 100) { nodes { id } totalCount }
         statistics { applicationCount deploymentCount } } }
@@ -54,6 +57,14 @@ async def test_a_relation_holds_what_the_caller_may_see(api: Api) -> None:
         wanted = world.visible(caller)
         data, errors = await Asker(caller)(RELATIONS)
         assert errors == []
+        for team in data["teams"]["nodes"]:
+            people = [row for row in wanted["member"] if str(row.team_id) == str(team["id"])]
+            held = [row for row in wanted["project"] if str(row.team_id) == str(team["id"])]
+            assert shown(team["members"]) == ids(people)
+            assert {str(each["user"]["id"]) for each in team["members"]["nodes"]} == {str(row.user_id) for row in people}
+            assert team["memberCount"] == team["members"]["totalCount"] == len(people)
+            assert shown(team["projects"]) == ids(held)
+            assert team["projectCount"] == team["projects"]["totalCount"] == len(held)
         for project in data["projects"]["nodes"]:
             own = [row for row in wanted["application"] if str(row.project_id) == str(project["id"])]
             team = next(row.team_id for row in world.projects if str(row.id) == str(project["id"]))

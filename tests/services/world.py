@@ -27,6 +27,7 @@ class World:
     teams: list[Any] = field(default_factory=list)
     members: set[tuple[UUID, UUID]] = field(default_factory=set)
     """Pairs of team and person."""
+    memberships: list[Any] = field(default_factory=list)
     projects: list[Any] = field(default_factory=list)
     applications: list[Any] = field(default_factory=list)
     deployments: list[Any] = field(default_factory=list)
@@ -44,6 +45,7 @@ class World:
 
         return {
             "team": [row for row in self.teams if everything or row.id in mine],
+            "member": [row for row in self.memberships if everything or row.team_id in mine],
             "project": projects,
             "application": seen(self.applications),
             "deployment": seen(self.deployments),
@@ -75,7 +77,7 @@ async def _teams(world: World) -> None:
     of = ((0, "member", "admin"), (0, "viewer", "viewer"), (1, "viewer", "developer"))
     for number, name, role in of:
         team, person = world.teams[number], world.callers[name]
-        await models.Membership.create(team=team, user_id=person.id, role=models.TeamRole(role))
+        world.memberships.append(await models.Membership.create(team=team, user_id=person.id, role=models.TeamRole(role)))
         world.members.add((team.id, person.id))
 
 

@@ -1,0 +1,48 @@
+"""Admission: who is asking, and whether they have asked too often, before anything is done for them."""
+
+from starlette.requests import HTTPConnection
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from gateway.auth import context_of, nobody
+from gateway.middleware import PROBES
+from gateway.pages import base
+from gateway.ratelimit import Limiter
+from schema.context import Context
+from schema.errors import ApiError
+
+UNCOUNTED = PROBES | {"/api/openapi.json", "/api/v1/openapi.json"}
+
+
+class Admission:
+    """Authenticates each request and counts it against its caller, or against its address when nobody is logged in."""
+
+    def __init__(self, app: ASGIApp, limiter: Limiter) -> None:
+        self.app, self.limiter = app, limiter
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Set `scope["context"]`. Raises `Unauthorized`, `InvalidToken`, `RateLimitExceeded` or `ServiceUnavailable`."""
+        scope["limiter"] = self.limiter
+        if scope["type"] == "http":
+            await _admit(scope)
+        await self.app(scope, receive, send)
+
+
+async def _admit(scope: Scope) -> None:
+    if scope["path"] in UNCOUNTED or scope["method"] == "OPTIONS" or scope["path"].startswith(base()):
+        scope["context"] = nobody(scope)
+        return
+    try:
+        context = scope["context"] = await context_of(HTTPConnection(scope))
+    except ApiError:
+        await count(scope, nobody(scope))
+        raise
+    await count(scope, context)
+
+
+async def count(scope: Scope, context: Context, cost: int = 1) -> None:
+    """Count a request, or what turned out to be more than one. Raises `RateLimitExceeded` or `ServiceUnavailable`."""
+    standing = await scope["limiter"].take(context, cost)
+    if standing is not None:
+        before = [each for each in scope["answer_headers"] if not each[0].startswith(b"x-ratelimit-")]
+        scope["answer_headers"][:] = [*before, *standing.headers]
+        standing.check()

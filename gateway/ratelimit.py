@@ -1,0 +1,115 @@
+"""Rate limits: a token bucket, and over it a sliding window, in Redis by one script.
+
+Specification, "Rate Limiting Details"; DECISIONS 12.
+"""
+
+import asyncio
+import math
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from time import monotonic
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from models.limits import ANONYMOUS, Allowance
+from models.settings import settings
+from schema.context import Context
+from schema.errors import RateLimitExceeded, ServiceUnavailable
+from schema.scalars import instant
+
+log = structlog.get_logger()
+
+PATIENCE = 1.0
+"""Seconds to wait for Redis, and to leave it alone after it did not answer."""
+
+SCRIPT = """
+local limit, burst, cost = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local bucket = redis.call('HMGET', KEYS[1], 'tokens', 'at')
+local tokens = math.min(limit, (tonumber(bucket[1]) or limit) + (now - (tonumber(bucket[2]) or now)) * limit / 60000)
+redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now - 60000)
+local used = redis.call('ZCARD', KEYS[2])
+local wait = 0
+if tokens >= cost and used + cost <= burst then
+    for _ = 1, cost do
+        redis.call('ZADD', KEYS[2], now, redis.call('HINCRBY', KEYS[1], 'number', 1))
+    end
+    tokens, used = tokens - cost, used + cost
+    redis.call('HSET', KEYS[1], 'tokens', tokens, 'at', now)
+    redis.call('PEXPIRE', KEYS[1], 120000)
+    redis.call('PEXPIRE', KEYS[2], 60000)
+else
+    wait = math.max(1, math.ceil((cost - tokens) * 60000 / limit))
+    local freed = redis.call('ZRANGE', KEYS[2], 0, math.max(0, used + cost - burst - 1), 'WITHSCORES')
+    if used + cost > burst and #freed > 0 then
+        wait = math.max(wait, freed[#freed] + 60000 - now)
+    end
+end
+local full = now + math.ceil((limit - tokens) * 60000 / limit)
+return {wait, math.max(0, math.floor(math.min(tokens, burst - used))), full}
+"""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a caller stands after a request was counted, or was not let in."""
+
+    limit: int
+    remaining: int
+    reset: int
+    """When the bucket is full again, in seconds since 1970."""
+    wait: int
+    """Seconds until the request would be let in; 0 when it was."""
+
+    @property
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """The four headers of the specification."""
+        named = {"limit": self.limit, "remaining": self.remaining, "reset": self.reset, "used": max(0, self.limit - self.remaining)}
+        return [(f"x-ratelimit-{name}".encode(), str(value).encode()) for name, value in named.items()]
+
+    def check(self) -> None:
+        """Raise `RateLimitExceeded` when the request was not let in."""
+        if self.wait:
+            reset = instant(datetime.fromtimestamp(self.reset, UTC))
+            raise RateLimitExceeded(self.wait, limit=self.limit, remaining=self.remaining, resetAt=reset)
+
+
+class Limiter:
+    """Counts requests. While Redis is away whoever is logged in passes, and nobody else does."""
+
+    def __init__(self) -> None:
+        self._redis = Redis.from_url(settings().redis_url, socket_connect_timeout=PATIENCE)
+        self._script = self._redis.register_script(SCRIPT)
+        self._away_until = 0.0
+
+    async def take(self, context: Context, cost: int = 1) -> Standing | None:
+        """Count a request; None when limits are off or cannot be looked at. Raises `ServiceUnavailable`."""
+        allowances = settings().rate_limits
+        if allowances is None:
+            return None
+        user = context.user
+        allowance = allowances[user.tier.value if user else ANONYMOUS]
+        try:
+            return await self._counted(f"user:{user.id}" if user else f"address:{context.address}", allowance, cost)
+        except (RedisError, OSError, TimeoutError) as error:
+            if self._away_until <= monotonic():
+                log.warning("ratelimit.redis_away", error=str(error))
+                self._away_until = monotonic() + PATIENCE
+            if user is None:
+                raise ServiceUnavailable from error
+            return None
+
+    async def _counted(self, who: str, allowance: Allowance, cost: int) -> Standing:
+        if self._away_until > monotonic():
+            raise TimeoutError("it was away a moment ago")
+        keys = [f"dokploy:rate:{{{who}}}:{part}" for part in ("bucket", "window")]
+        async with asyncio.timeout(PATIENCE):
+            wait, remaining, full = await self._script(keys=keys, args=[allowance.limit, allowance.burst, cost])
+        return Standing(allowance.limit, remaining, math.ceil(full / 1000), math.ceil(wait / 1000))
+
+    async def close(self) -> None:
+        """Give up the connections."""
+        await self._redis.aclose()
