@@ -6,7 +6,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from gateway.auth import context_of, nobody
 from gateway.middleware import PROBES
 from gateway.pages import base
-from gateway.ratelimit import Limiter
+from gateway.ratelimit import limiter
 from schema.context import Context
 from schema.errors import ApiError
 
@@ -16,12 +16,11 @@ UNCOUNTED = PROBES | {"/api/openapi.json", "/api/v1/openapi.json"}
 class Admission:
     """Authenticates each request and counts it against its caller, or against its address when nobody is logged in."""
 
-    def __init__(self, app: ASGIApp, limiter: Limiter) -> None:
-        self.app, self.limiter = app, limiter
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Set `scope["context"]`. Raises `Unauthorized`, `InvalidToken`, `RateLimitExceeded` or `ServiceUnavailable`."""
-        scope["limiter"] = self.limiter
         if scope["type"] == "http":
             await _admit(scope)
         await self.app(scope, receive, send)
@@ -41,7 +40,7 @@ async def _admit(scope: Scope) -> None:
 
 async def count(scope: Scope, context: Context, cost: int = 1) -> None:
     """Count a request, or what turned out to be more than one. Raises `RateLimitExceeded` or `ServiceUnavailable`."""
-    standing = await scope["limiter"].take(context, cost)
+    standing = await limiter.take(context, cost)
     if standing is not None:
         before = [each for each in scope["answer_headers"] if not each[0].startswith(b"x-ratelimit-")]
         scope["answer_headers"][:] = [*before, *standing.headers]

@@ -13,7 +13,7 @@ from gateway.admission import Admission
 from gateway.graphql import Runner
 from gateway.middleware import Errors, Headers, HttpsOnly
 from gateway.origins import Cors
-from gateway.ratelimit import Limiter
+from gateway.ratelimit import limiter
 from gateway.routing import Paths
 from models import events
 from models.database import connected
@@ -23,13 +23,13 @@ from schema.surface import surface
 @asynccontextmanager
 async def lifespan(app: object) -> AsyncIterator[None]:
     """Hold what the application needs while it serves."""
-    async with connected(), events.bell:
+    async with connected(), events.bell, limiter:
         yield
 
 
-def _outside(app: ASGIApp, limiter: Limiter) -> ASGIApp:
+def _outside(app: ASGIApp) -> ASGIApp:
     """What every request passes, from the inside out."""
-    return Headers(HttpsOnly(Cors(Errors(Admission(app, limiter)))))
+    return Headers(HttpsOnly(Cors(Errors(Admission(app)))))
 
 
 async def _nowhere(scope: Scope, receive: Receive, send: Send) -> None:
@@ -45,5 +45,4 @@ def application() -> ASGIApp:
     runner = Runner(found)
     paths = Paths([*rest.routes(found), *graphql_http.routes(runner), *openapi.routes(found), *pages.routes()])
     routes = [paths, *websocket.routes(runner), pages.assets()]
-    limiter = Limiter()
-    return _outside(Router(routes, default=_nowhere, lifespan=lifespan), limiter)
+    return _outside(Router(routes, default=_nowhere, lifespan=lifespan))

@@ -8,9 +8,11 @@ import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import monotonic
+from typing import Self
 
 import structlog
 from redis.asyncio import Redis
+from redis.commands.core import AsyncScript
 from redis.exceptions import RedisError
 
 from models.limits import ANONYMOUS, Allowance
@@ -81,9 +83,19 @@ class Limiter:
     """Counts requests. While Redis is away whoever is logged in passes, and nobody else does."""
 
     def __init__(self) -> None:
-        self._redis = Redis.from_url(settings().redis_url, socket_connect_timeout=PATIENCE)
-        self._script = self._redis.register_script(SCRIPT)
+        self._script: AsyncScript | None = None
         self._away_until = 0.0
+
+    async def __aenter__(self) -> Self:
+        """Be ready to connect."""
+        client = Redis.from_url(settings().redis_url, socket_connect_timeout=PATIENCE)
+        self._script = client.register_script(SCRIPT)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Give up the connections."""
+        if self._script is not None:
+            await self._script.registered_client.aclose()
 
     async def take(self, context: Context, cost: int = 1) -> Standing | None:
         """Count a request; None when limits are off or cannot be looked at. Raises `ServiceUnavailable`."""
@@ -103,13 +115,12 @@ class Limiter:
             return None
 
     async def _counted(self, who: str, allowance: Allowance, cost: int) -> Standing:
-        if self._away_until > monotonic():
+        if self._script is None or self._away_until > monotonic():
             raise TimeoutError("it was away a moment ago")
         keys = [f"dokploy:rate:{{{who}}}:{part}" for part in ("bucket", "window")]
         async with asyncio.timeout(PATIENCE):
             wait, remaining, full = await self._script(keys=keys, args=[allowance.limit, allowance.burst, cost])
         return Standing(allowance.limit, remaining, math.ceil(full / 1000), math.ceil(wait / 1000))
 
-    async def close(self) -> None:
-        """Give up the connections."""
-        await self._redis.aclose()
+
+limiter = Limiter()

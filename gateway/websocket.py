@@ -12,6 +12,7 @@ from gateway.auth import bearer, context_of, nobody
 from gateway.errors import GRAPHQL, problem
 from gateway.graphql import Asking, Runner, refused
 from gateway.origins import socket_is_welcome
+from gateway.ratelimit import limiter
 from schema import tokens
 from schema.context import Context
 from schema.errors import ApiError
@@ -113,7 +114,7 @@ class Conversation:
         """Count an operation. Raises `Refused`, `RateLimitExceeded` or `ServiceUnavailable`."""
         known = self.runner.knows(request)
         cost = self.runner.cost(self.runner.prepared(request, context), known=known)
-        standing = await self.socket.scope["limiter"].take(context, cost)
+        standing = await limiter.take(context, cost)
         if standing is not None:
             standing.check()
 

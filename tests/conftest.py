@@ -16,6 +16,7 @@ ENGINE_SOCKET = "unix:///var/run/docker.sock"
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    os.environ["DOKPLOY_RATE_LIMITS"] = "off"
     config.addinivalue_line("markers", "services: needs embedded Postgres and Valkey")
     config.addinivalue_line("markers", "docker: needs a real Docker Engine")
     config.addinivalue_line("markers", "clients: runs clients and judges from outside this project")
@@ -71,7 +72,7 @@ async def stack() -> AsyncIterator[Stack]:
 
     path = Path(tempfile.mkdtemp(prefix="dk-stack-"))
     async with Stack(path) as running:
-        os.environ.update(running.environment | {"DOKPLOY_RATE_LIMITS": "off"})
+        os.environ.update(running.environment)
         settings.cache_clear()
         await migrate()
         yield running

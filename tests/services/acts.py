@@ -1,0 +1,81 @@
+"""How each operation is asked for so that whoever may do it succeeds: the ids of its path, and what else it takes."""
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.services.conftest import PASSWORD, Person
+from tests.services.place import Place
+
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class Act:
+    """A request to one operation, to be made in a place by somebody."""
+
+    ids: tuple[str, ...] = ()
+    """The names of a place's ids."""
+    input: Callable[[Place, Person], dict[str, Any]] | None = None
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+
+def _account(place: Place, person: Person) -> dict[str, Any]:
+    name = f"new{next(_numbers)}"
+    return {"username": name, "email": f"{name}@example.com", "password": PASSWORD}
+
+
+def _name(prefix: str, **more: str) -> Callable[[Place, Person], dict[str, Any]]:
+    """A new name, and ids of the place."""
+    return lambda place, person: {"name": f"{prefix}{next(_numbers)}", **{key: getattr(place, of) for key, of in more.items()}}
+
+
+def _given(**input: Any) -> Callable[[Place, Person], dict[str, Any]]:
+    return lambda place, person: input
+
+
+ACTS: dict[str, Act] = {
+    "auth.login": Act(input=lambda place, person: {"username": person.username or "nobody", "password": PASSWORD}),
+    "auth.logout": Act(),
+    "auth.register": Act(input=_account),
+    "users.me": Act(),
+    "users.update_me": Act(input=lambda place, person: {"email": f"changed{next(_numbers)}@example.com"}),
+    "users.list": Act(),
+    "users.get": Act(("outsider",)),
+    "users.update": Act(("outsider",), _given(tier="premium")),
+    "teams.list": Act(),
+    "teams.get": Act(("team",)),
+    "teams.create": Act(input=_name("Crew of ")),
+    "teams.update": Act(("team",), _given(description="changed")),
+    "teams.delete": Act(("team",)),
+    "teams.members": Act(("team",)),
+    "members.add": Act(("team",), lambda place, person: {"userId": place.outsider, "role": "viewer"}),
+    "members.update": Act(("team", "member"), _given(role="developer")),
+    "members.remove": Act(("team", "member")),
+    "projects.list": Act(),
+    "projects.get": Act(("project",)),
+    "projects.create": Act(input=_name("Ship", teamId="team")),
+    "projects.update": Act(("project",), _given(description="changed")),
+    "projects.delete": Act(("project",)),
+    "projects.applications": Act(("project",)),
+    "applications.list": Act(),
+    "applications.get": Act(("application",)),
+    "applications.deployments": Act(("application",)),
+    "applications.create": Act(input=lambda place, person: _name("web-", projectId="project")(place, person) | {"image": "busybox:1"}),
+    "applications.update": Act(("application",), _given(envVars=[])),
+    "applications.delete": Act(("application",)),
+    "applications.deploy": Act(("application",), _given()),
+    "applications.scale": Act(("application",), _given(replicas=2)),
+    "applications.restart": Act(("application",)),
+    "deployments.list": Act(),
+    "deployments.get": Act(("deployment",)),
+    "deployments.rollback": Act(("deployment",)),
+    "deployments.logs": Act(("deployment",)),
+    "deployments.events": Act(("deployment",)),
+    "audit.list": Act(),
+    "health.health": Act(),
+}
+
+EMPTIED = {"projects.delete": "application", "teams.delete": "project"}
+"""What must be gone from the place before something can be deleted."""

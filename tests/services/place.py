@@ -1,0 +1,93 @@
+"""The actors of DECISIONS 15, and places for them to act in: a team with a project, an application and its deployments."""
+
+import itertools
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import models
+from models import passwords
+from models.database import database
+from models.events import Entry, append
+from schema import tokens
+from tests.services.conftest import PASSWORD, Api, Person
+
+ACTORS = ("anonymous", "stranger", "viewer", "developer", "team admin", "project owner", "global admin", "global owner")
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Ids of what there is to act on."""
+
+    team: str
+    project: str
+    application: str
+    deployment: str
+    member: str
+    """Somebody in the team, beside the actors."""
+    outsider: str
+    """Somebody who is in no team."""
+
+
+class Cast:
+    """People in their roles. Each act has a place and a session of its own, so that nothing one does is in the way of another."""
+
+    def __init__(self, api: Api, people: dict[str, models.User]) -> None:
+        self._api, self._people = api, people
+
+    async def actor(self, name: str) -> Person:
+        """Somebody who has just logged in."""
+        user = self._people.get(name)
+        if user is None:
+            return self._api.anonymous
+        return Person(self._api.client, user.username, str(user.id), await tokens.issued(user))
+
+    async def place(self) -> Place:
+        """A team, a project in it, and an application that was deployed twice."""
+        n = next(_numbers)
+        people = self._people
+        team = await models.Team.create(name=f"Crew {n}")
+        for role in models.TeamRole:
+            await models.Membership.create(team=team, user=people["team admin" if role is models.TeamRole.admin else role.value], role=role)
+        await models.Membership.create(team=team, user=people["member"], role=models.TeamRole.viewer)
+        project = await models.Project.create(name=f"Boat{n}", owner=people["project owner"], team=team)
+        application = await models.Application.create(
+            name=f"app-{n}",
+            project=project,
+            service_name=f"app-{n}",
+            env_vars=[],
+            image="busybox:1",
+            status=models.ApplicationStatus.running,
+        )
+        ids = [await _deployed(application) for _ in range(2)]
+        found = (team.id, project.id, application.id, ids[-1], people["member"].id, people["outsider"].id)
+        return Place(*map(str, found))
+
+
+async def _deployed(application: models.Application) -> Any:
+    deployment = await models.Deployment.create(
+        application=application,
+        project_id=application.project_id,
+        kind=models.DeploymentKind.image,
+        status=models.DeploymentStatus.success,
+        snapshot={},
+        image="busybox:1",
+        image_id="sha256:1",
+        finished_at=datetime.now(UTC),
+    )
+    await append(database(), deployment.id, [Entry(models.EventKind.status, "It runs")])
+    return deployment.id
+
+
+async def cast(api: Api) -> Cast:
+    """Everybody who acts, and two people who are acted on."""
+    hashed = await passwords.hashed(PASSWORD)
+    roles = {"global admin": models.GlobalRole.admin, "global owner": models.GlobalRole.owner}
+    people = {}
+    for name in (*ACTORS[1:], "member", "outsider"):
+        username = f"{name.replace(' ', '-')}-{next(_numbers)}"
+        people[name] = await models.User.create(
+            username=username, email=f"{username}@example.com", password_hash=hashed, role=roles.get(name, models.GlobalRole.member)
+        )
+    return Cast(api, people)
