@@ -2,6 +2,7 @@
 
 import functools
 import re
+from http import HTTPStatus
 from typing import Any
 
 import httpx2
@@ -43,9 +44,12 @@ def _validator(reference: str) -> Draft202012Validator:
 
 
 def conform(answer: httpx2.Response) -> None:
-    """Fail when an answer is none that the document describes for its operation; what has no operation may answer as it likes."""
+    """Fail when an answer is none that the document describes for its operation.
+
+    What has no operation may answer as it likes; where plain HTTP is sent to https, no operation was asked.
+    """
     operation = _operation(answer.request.method, answer.request.url.path)
-    if operation is None:
+    if operation is None or answer.status_code == HTTPStatus.MOVED_PERMANENTLY:
         return
     response = _response(operation, answer.status_code)
     lacking = [name for name in response["headers"] if not SOMETIMES.match(name) and name not in answer.headers]
