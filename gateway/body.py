@@ -25,7 +25,7 @@ async def json_body(request: Request) -> bytes:
             raise PayloadTooLarge
         chunks.append(chunk)
     body = b"".join(chunks)
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if body and kind != "application/json":
+    kinds = [kind.partition(";")[0].strip().lower() for kind in request.headers.getlist("content-type")]
+    if body and kinds != ["application/json"]:
         raise UnsupportedMediaType
     return body

@@ -1,207 +1,106 @@
 """The OpenAPI 3.1 document, read off the declared operations: inputs, views, links, errors."""
 
 import functools
-import re
-from collections.abc import Mapping
-from http import HTTPStatus
 from importlib.metadata import version
 from typing import Any
 
 import msgspec
-from pydantic import TypeAdapter
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway.rest import paths, query_types
-from schema import errors
+from gateway import openapi_errors, openapi_headers, openapi_parameters
+from gateway.openapi_examples import example
+from gateway.openapi_links import links
+from gateway.openapi_schemas import Components, answer, body
+from gateway.rest import paths
 from schema.access import Role
-from schema.names import api_name
-from schema.operation import Operation
-from schema.page import DEFAULT_SIZE
-from schema.plan.outline import Selection
 from schema.surface import PREFIX, Bound, Surface, surface
 
-_SCALARS: dict[str, dict[str, Any]] = {
-    "ID": {"type": "string", "format": "uuid"},
-    "String": {"type": "string"},
-    "Int": {"type": "integer"},
-    "Float": {"type": "number"},
-    "Boolean": {"type": "boolean"},
-    "DateTime": {"type": "string", "format": "date-time"},
+_BEARER = {
+    "type": "http",
+    "scheme": "bearer",
+    "bearerFormat": "JWT",
+    "description": "The token that a login answers with.",
 }
-_ALWAYS = (errors.InternalServerError, errors.ServiceUnavailable)
+_PHRASES = {200: "Done.", 201: "Created.", 202: "Accepted: the rest happens in the background.", 204: "Done; there is nothing to show."}
 
 
-def _object(properties: Mapping[str, Any], required: list[str] | None = None) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": dict(properties),
-        "required": list(properties) if required is None else required,
-        "additionalProperties": False,
-    }
+def _content(bound: Bound, schema: dict[str, Any], components: Components) -> dict[str, Any]:
+    owners = (bound.operation.graphql_name, bound.answer.singular if bound.answer else bound.operation.chapter.plural)
+    return {"application/json": {"schema": schema, "example": example(schema, components, owners)}}
 
 
-def _schema(selected: Selection, links: dict[str, Any] | None = None, *, item: bool = True) -> dict[str, Any]:
-    """Return the JSON Schema of a view; `links` belong to it, or to the items of its `data`."""
-    if selected.scalar is not None:
-        found: dict[str, Any] = {"type": "string", "enum": list(selected.values)} if selected.values else dict(_SCALARS[selected.scalar])
-    else:
-        found = _object(
-            {
-                key: _schema(child, links if not item and key == "data" else None)
-                for key, child in selected.fields
-                if not key.startswith("_")
-            }
-        )
-        if links and item:
-            found["properties"]["_links"] = links
-            found["required"].append("_links")
-    for _ in range(selected.lists):
-        found = {"type": "array", "items": found}
-    if selected.nullable:
-        return {"anyOf": [found, {"type": "null"}]}
-    return found
+def _stream(content: dict[str, Any]) -> dict[str, Any]:
+    """A stream of server-sent events, of which each has such content as its data."""
+    kind, json = "text/event-stream", content["application/json"]
+    described = "Server-sent events; the data of each is what `contentSchema` says, as JSON."
+    schema = {"type": "string", "description": described, "contentMediaType": kind, "contentSchema": json["schema"]}
+    return {kind: {"schema": schema, "example": f"data: {msgspec.json.encode(json['example']).decode()}\n\n"}}
 
 
-def _links(bound: Bound) -> dict[str, Any] | None:
-    names = [link.name for link in bound.links.links]
-    return _object({name: {"type": "string", "format": "uri-reference"} for name in names}) if names else None
-
-
-def _parameters(operation: Operation[Any]) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in re.findall(r"{(\w+)}", operation.path)
-    ]
-    required = {api_name(each.name) for each in operation.signature.parameters if each.required}
-    defaults = {api_name(each.name): each.default for each in operation.signature.parameters if not each.required}
-    for name, type_ in query_types(operation).items():
-        schema = TypeAdapter(type_).json_schema()
-        if name == "sort" and operation.listing is not None:
-            schema = {"type": "string", "enum": [api_name(column) for column in operation.listing.sort]}
-        if name == "limit" and operation.listing is not None:
-            schema["default"] = DEFAULT_SIZE
-        if name in defaults:
-            schema["default"] = defaults[name]
-        found.append({"name": name, "in": "query", "required": name in required, "schema": _trimmed(_inlined(schema))})
-    return found
-
-
-def _inlined(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return a schema without its own definitions' names: an enum of a query parameter stands where it is used."""
-    definitions = schema.pop("$defs", {})
-
-    def inlined(part: dict[str, Any]) -> dict[str, Any]:
-        reference = part.pop("$ref", "").removeprefix("#/$defs/")
-        items = {"items": inlined(part["items"])} if "items" in part else {}
-        return {**definitions.get(reference, {}), **part, **items}
-
-    return inlined(schema)
-
-
-def _trimmed(schema: Any) -> Any:
-    """Return a schema without pydantic's titles, and without null as the default of what may not be null (PATCH: absent)."""
-    if isinstance(schema, list):
-        return [_trimmed(each) for each in schema]
-    if not isinstance(schema, dict):
-        return schema
-    kept = {key: value for key, value in schema.items() if not (key == "title" and isinstance(value, str))}
-    if kept.get("default", ...) is None and "anyOf" not in kept:
-        del kept["default"]
-    return {key: _trimmed(value) for key, value in kept.items()}
-
-
-def _input(operation: Operation[Any], components: dict[str, Any]) -> dict[str, Any] | None:
-    model = operation.signature.input
-    if model is None:
-        return None
-    schema = _trimmed(model.model_json_schema(ref_template="#/components/schemas/{model}"))
-    components |= schema.pop("$defs", {})
-    components[model.__name__] = schema
-    return {
-        "required": bool(schema.get("required")),
-        "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{model.__name__}"}}},
-    }
-
-
-def _failures(operation: Operation[Any]) -> list[type[errors.ApiError]]:
-    found: list[type[errors.ApiError]] = [errors.ValidationFailed]
-    if operation.needs is not Role.anonymous or operation.id == "auth.login":
-        found.append(errors.Unauthorized)
-    if operation.needs >= Role.viewer or operation.method not in ("GET", "STREAM"):
-        found.append(errors.Forbidden)
-    if operation.signature.rows:
-        found.append(errors.NotFound)
-    if operation.method not in ("GET", "STREAM"):
-        found += [errors.Conflict, errors.PayloadTooLarge, errors.UnsupportedMediaType, errors.UnprocessableEntity]
-    return [*found, *_ALWAYS]
-
-
-def _responses(bound: Bound) -> dict[str, Any]:
+def _success(bound: Bound, found: Surface, components: Components) -> dict[str, Any]:
     operation = bound.operation
-    success: dict[str, Any] = {"description": HTTPStatus(operation.status).phrase}
-    if bound.view is not None:
-        schema = _schema(bound.view.shape, _links(bound), item=operation.listing is None)
-        kind = "text/event-stream" if operation.kind == "subscription" else "application/json"
-        success["content"] = {kind: {"schema": schema}}
-    failed = {str(each.status): {"description": HTTPStatus(each.status).phrase, "content": _ERROR_CONTENT} for each in _failures(operation)}
-    return {str(operation.status): success, **failed}
+    response: dict[str, Any] = {"description": _PHRASES[operation.status], "headers": openapi_headers.successful(operation)}
+    if schema := answer(bound, components):
+        content = _content(bound, schema, components)
+        response["content"] = _stream(content) if operation.kind == "subscription" else content
+    if linked := links(bound, found.operations):
+        response["links"] = linked
+    return response
 
 
-_ERROR_CONTENT = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-_ERROR = _object(
-    {
-        "error": _object(
-            {
-                "code": {"type": "string"},
-                "message": {"type": "string"},
-                "details": {"type": "object"},
-                "timestamp": {"type": "string", "format": "date-time"},
-                "requestId": {"type": "string"},
-            }
-        )
-    }
-)
-
-
-def _operation(bound: Bound, components: dict[str, Any]) -> dict[str, Any]:
+def _operation(bound: Bound, found: Surface, components: Components) -> dict[str, Any]:
     operation = bound.operation
     summary, _, more = operation.summary.partition("\n")
-    found: dict[str, Any] = {
+    described: dict[str, Any] = {
         "operationId": operation.id,
         "tags": [operation.chapter.plural],
         "summary": summary.rstrip("."),
         "description": more.strip() or summary,
-        "parameters": _parameters(operation),
-        "responses": _responses(bound),
+        "parameters": openapi_parameters.parameters(bound),
+        "responses": {str(operation.status): _success(bound, found, components), **openapi_errors.failed(operation)},
         "security": [] if operation.needs is Role.anonymous else [{"bearer": []}],
     }
-    if body := _input(operation, components):
-        found["requestBody"] = body
-    return found
+    if operation.deprecation is not None:
+        described |= {"deprecated": True, "description": f"{described['description']}\n\n{operation.deprecation.reason}"}
+    if (model := operation.signature.input) is not None:
+        required = any(each.is_required() for each in model.model_fields.values())
+        described["requestBody"] = {"required": required, "content": _content(bound, body(model, components), components)}
+    return described
 
 
 def document(found: Surface) -> dict[str, Any]:
     """Return the whole document."""
-    components: dict[str, Any] = {"Error": _ERROR}
+    components: Components = {}
+    openapi_errors.describe(components)
+    naming = [bound for verb in ("get", "list") for bound in found.operations if bound.operation.verb == verb]
+    for bound in naming:
+        answer(bound, components)
     described = {
-        PREFIX + path: {method.lower(): _operation(bound, components) for method, bound in by_method.items()}
+        PREFIX + path: {method.lower(): _operation(bound, found, components) for method, bound in by_method.items()}
         for path, by_method in paths(found.operations).items()
     }
+    chapters = [bound.operation.chapter for bound in found.operations]
+    about = {chapter.plural: chapter.about for chapter in chapters if chapter.about}
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "Dokploy API",
             "version": version("dokploy"),
             "description": "From a git repository to running, health-checked, observable containers.",
+            "contact": {"name": "Dokploy"},
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        "servers": [{"url": "/"}],
-        "tags": [{"name": name} for name in dict.fromkeys(bound.operation.chapter.plural for bound in found.operations)],
+        "servers": [{"url": "/", "description": "This installation."}],
+        "tags": [{"name": name, "description": text} for name, text in about.items()],
         "paths": described,
         "components": {
             "schemas": dict(sorted(components.items())),
-            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+            "responses": openapi_errors.responses(),
+            "parameters": dict(openapi_parameters.PARAMETERS),
+            "headers": dict(openapi_headers.HEADERS),
+            "securitySchemes": {"bearer": _BEARER},
         },
     }
 

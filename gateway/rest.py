@@ -137,7 +137,7 @@ async def _answer(bound: Bound, query: Query, request: Request) -> Response:
     if operation.deprecation is not None:
         request.scope["answer_headers"] += _sunset(operation.deprecation)
     context: Context = request.scope["context"]
-    body = await json_body(request)
+    body = b"" if request.method in ("GET", "HEAD") else await json_body(request)
     ids = tuple(request.path_params.values())
     if operation.kind == "subscription":
         rows = await admit(bound, context, ids)

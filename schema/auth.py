@@ -15,7 +15,7 @@ from schema.inputs import Input
 from schema.operation import Resource
 from schema.users import Email, Password, User, Username
 
-auth = Resource("", plural="auth", path="/auth")
+auth = Resource("", plural="auth", path="/auth", about="Accounts, and the tokens that open the rest of the API.")
 
 
 @strawberry.type

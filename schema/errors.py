@@ -137,3 +137,22 @@ class ServiceUnavailable(ApiError):
     status = 503
     code = "SERVICE_UNAVAILABLE"
     headers = MappingProxyType({"Retry-After": "5"})
+
+
+ERRORS: tuple[type[ApiError], ...] = (
+    ValidationFailed,
+    InvalidInput,
+    Unauthorized,
+    InvalidToken,
+    Forbidden,
+    NotFound,
+    MethodNotAllowed,
+    Conflict,
+    PayloadTooLarge,
+    UnsupportedMediaType,
+    UnprocessableEntity,
+    RateLimitExceeded,
+    InternalServerError,
+    ServiceUnavailable,
+)
+"""Every error that a client can be answered with, by status."""

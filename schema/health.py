@@ -10,7 +10,7 @@ from schema.context import Context
 from schema.errors import ServiceUnavailable
 from schema.operation import Resource
 
-service = Resource("", plural="health", path="/health")
+service = Resource("", plural="health", path="/health", about="Whether this gateway can do its work.")
 
 
 @strawberry.type

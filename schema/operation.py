@@ -38,6 +38,8 @@ from schema.names import api_name
 F = TypeVar("F", bound=Callable[..., Any])
 
 GROUPS = {"GET": "query", "STREAM": "subscription"}
+_DECISIONS = re.compile(r" \(DECISIONS [^)]*\)")
+"""What a docstring tells the readers of the code only."""
 
 
 @dataclass(frozen=True)
@@ -175,10 +177,13 @@ def _read_signature(name: str, handler: Callable[..., Any], path: str) -> Signat
 
 
 class Resource:
-    """A chapter: operations under one path, and the type they are about."""
+    """A chapter: operations under one path, the type they are about, and a sentence on what they do (`about`; else the type's)."""
 
-    def __init__(self, singular: str, type_: type | None = None, *, plural: str = "", path: str | None = None) -> None:
+    def __init__(
+        self, singular: str, type_: type | None = None, *, plural: str = "", path: str | None = None, about: str | None = None
+    ) -> None:
         self.singular = singular
+        self.about = about or (inspect.getdoc(type_) if type_ else None) or ""
         self.plural = plural or f"{singular}s"
         self.type = type_
         self.path = f"/{self.plural}" if path is None else path
@@ -283,7 +288,8 @@ class Resource:
                 raise WrongDeclaration(f"{self.plural}.{verb}: {'only a stream is' if streams else 'a stream must be'} an async generator")
             if streams and get_origin(signature.returns) is None:
                 raise WrongDeclaration(f"{self.plural}.{verb}: a stream returns an AsyncIterator of a type")
-            return self._add(verb, method, path, signature=signature, summary=inspect.getdoc(handler) or "", handler=handler, **declared)
+            summary = _DECISIONS.sub("", inspect.getdoc(handler) or "")
+            return self._add(verb, method, path, signature=signature, summary=summary, handler=handler, **declared)
 
         return declare
 

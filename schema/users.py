@@ -72,7 +72,7 @@ class User(Node):
 
 
 own = Resource("", plural="users", path="/users")
-users = Resource("user", User)
+users = Resource("user", User, about="People who can log in: oneself, and for operators everybody.")
 
 PROFILE = "id username email roles tier teams { id name role } createdAt"
 DETAIL = "id username email roles tier disabled teams { id name role } createdAt"

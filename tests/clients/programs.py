@@ -3,19 +3,21 @@
 import asyncio
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
 
-OLDEST_NODE = 20
+OLDEST_NODE = (20, 19)
 VERSION_SECONDS = 30.0
 INSTALL_SECONDS = 120.0
 
 
-async def ran(*argv: str, cwd: Path, within: float) -> list[str]:
+async def ran(*argv: str | Path, cwd: Path, within: float, environment: Mapping[str, str] | None = None) -> list[str]:
     """The lines that a command prints; it must succeed. Raises TimeoutError."""
-    process = await asyncio.create_subprocess_exec(*argv, cwd=cwd, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE)
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(*argv, cwd=cwd, stdout=pipe, stderr=pipe, env={**os.environ, **(environment or {})})
     try:
         async with asyncio.timeout(within):
             out, err = await process.communicate()
@@ -23,7 +25,7 @@ async def ran(*argv: str, cwd: Path, within: float) -> list[str]:
         if process.returncode is None:
             process.kill()
             await process.communicate()
-    assert process.returncode == 0, f"{argv[0]}: {err.decode(errors='replace')}"
+    assert process.returncode == 0, f"{argv[0]}: {(out + err).decode(errors='replace')}"
     return out.decode().splitlines()
 
 
@@ -32,8 +34,9 @@ async def lacking() -> str | None:
     if not (shutil.which("node") and shutil.which("npm")):
         return "there is no Node.js with npm on this machine"
     (version,) = await ran("node", "--version", cwd=Path.cwd(), within=VERSION_SECONDS)
-    if int(version.removeprefix("v").partition(".")[0]) < OLDEST_NODE:
-        return f"Node.js {OLDEST_NODE} or newer is needed, and this machine has {version}"
+    major, minor, _ = version.removeprefix("v").split(".")
+    if (int(major), int(minor)) < OLDEST_NODE:
+        return f"Node.js {'.'.join(map(str, OLDEST_NODE))} or newer is needed, and this machine has {version}"
     return None
 
 
@@ -46,5 +49,6 @@ def unavailable(sentence: str) -> NoReturn:
 
 async def installed(client: Path) -> None:
     """Install a client's npm packages as its lock file says, unless they are there."""
-    if not (client / "node_modules" / ".package-lock.json").exists():
+    there, wanted = client / "node_modules" / ".package-lock.json", client / "package-lock.json"
+    if not there.exists() or there.stat().st_mtime < wanted.stat().st_mtime:
         await ran("npm", "ci", "--no-audit", "--no-fund", cwd=client, within=INSTALL_SECONDS)

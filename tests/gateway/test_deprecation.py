@@ -28,22 +28,22 @@ HEADERS = {"X-Deprecated": "true", "X-Deprecated-Version": "v1", "X-Sunset": "20
 class Greeting:
     """A word."""
 
-    word: str
+    message: str
 
 
 greetings = Resource("", plural="greetings", path="/greetings")
 
 
-@greetings.query("/new", needs=Role.anonymous, view="word")
+@greetings.query("/new", needs=Role.anonymous, view="message")
 async def new_greeting(ctx: Context) -> Greeting:
     """Greet."""
-    return Greeting(word="Hello")
+    return Greeting(message="Hello")
 
 
-@greetings.query("/old", needs=Role.anonymous, view="word")
+@greetings.query("/old", needs=Role.anonymous, view="message")
 async def old_greeting(ctx: Context, loud: bool = False) -> Greeting:
     """Greet as one used to."""
-    return Greeting(word="Hail")
+    return Greeting(message="Hail")
 
 
 greetings.deprecate(old_greeting, ENDS)
@@ -71,7 +71,7 @@ def test_each_answer_says_when_it_ends(client: TestClient, query: str, status: i
 
 def test_the_others_say_nothing(client: TestClient) -> None:
     answer = client.get("/api/greetings/new")
-    assert answer.json() == {"word": "Hello"}
+    assert answer.json() == {"message": "Hello"}
     assert not [name for name in HEADERS if name in answer.headers]
 
 
@@ -94,5 +94,5 @@ def test_less_than_twelve_months_are_refused(since: date) -> None:
 
 def test_a_leap_day_has_a_year_after_it() -> None:
     shelf = Resource("", plural="shelf", path="/shelf")
-    found = shelf.query("/old", needs=Role.anonymous, view="word")(new_greeting.handler)
+    found = shelf.query("/old", needs=Role.anonymous, view="message")(new_greeting.handler)
     assert shelf.deprecate(found, Deprecation(date(2024, 2, 29), date(2025, 2, 28), GUIDE)).deprecation is not None

@@ -14,6 +14,7 @@ from gateway.embedded.stack import Stack
 from models.database import database
 from models.limits import allowances
 from models.settings import settings
+from tests.contract.answers import conform
 
 PASSWORD = "correct horse battery"
 _numbers = itertools.count(1)
@@ -35,7 +36,9 @@ class Person:
 
     async def call(self, method: str, path: str, **options: Any) -> httpx2.Response:
         headers = self.headers | options.pop("headers", {})
-        return await self.client.request(method, f"/api{path}", headers=headers, **options)
+        answer = await self.client.request(method, f"/api{path}", headers=headers, **options)
+        conform(answer)
+        return answer
 
     async def get(self, path: str, **options: Any) -> httpx2.Response:
         return await self.call("GET", path, **options)

@@ -1,0 +1,185 @@
+"""Examples: built along a schema out of one table of samples, so that none can differ from what it is an example of."""
+
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Any, Final
+
+_PROJECT: Final = "01941702-1500-7a31-8c5e-1f0a6b2d4e01"
+_APPLICATION: Final = "01941702-1500-7b42-9d6f-2a1b7c3e5f02"
+_DEPLOYMENT: Final = "01941702-1500-7c53-8e70-3b2c8d4f6a03"
+_TEAM: Final = "01941702-1500-7d64-9f81-4c3d9e5a7b04"
+_USER: Final = "550e8400-e29b-41d4-a716-446655440000"
+_TIME: Final = "2024-12-30T10:00:00Z"
+
+SAMPLES: Final[Mapping[str, Any]] = {
+    "action": "applications.scale",
+    "address": "203.0.113.7",
+    "application.id": _APPLICATION,
+    "application.status": "running",
+    "applicationCount": 12,
+    "applicationId": _APPLICATION,
+    "auditEntry.id": "01941702-1500-7f86-9ba3-6e5fb07c9d06",
+    "author": "John Doe",
+    "branch": "main",
+    "buildOutput": "#5 [2/3] RUN npm ci",
+    "buildPath": "./",
+    "certificateStatus": "valid",
+    "command": "curl -f http://localhost:8080/health",
+    "commitMessage": "Fix bug in authentication",
+    "commitSha": "abc123def456",
+    "containerPort": 8080,
+    "cpuLimit": 0.5,
+    "createApplication.status": "pending",
+    "currentCpu": 0.23,
+    "currentMemory": 345,
+    "currentPassword": "oldsecretpassword",
+    "currentReplicas": 5,
+    "database": "ok",
+    "databaseCount": 3,
+    "deployApplication.estimatedTime": 300,
+    "deployApplication.queuePosition": 2,
+    "deployApplication.status": "pending",
+    "deployment.estimatedTime": None,
+    "deployment.id": _DEPLOYMENT,
+    "deployment.previousDeploymentId": None,
+    "deployment.progress": 100,
+    "deployment.queuePosition": None,
+    "deployment.status": "success",
+    "deploymentCount": 145,
+    "deploymentEvents.kind": "progress",
+    "deploymentEvents.message": "Installing dependencies...",
+    "deploymentEvents.progress": 45,
+    "deploymentEvents.stage": "building",
+    "deploymentEvents.status": "building",
+    "deploymentId": _DEPLOYMENT,
+    "dockerfile": "Dockerfile",
+    "domain": "myapp.example.com",
+    "duration": 245,
+    "email": "admin@example.com",
+    "error": None,
+    "expiresAt": "2025-03-30T00:00:00Z",
+    "expiresIn": 604_800,
+    "fields.name": "replicas",
+    "fields.value": "5",
+    "finishedAt": "2024-12-30T10:04:05Z",
+    "hasMore": True,
+    "health.status": "ok",
+    "image": "nginx:latest",
+    "interval": 30,
+    "key": "PORT",
+    "lastCommitSha": "abc123def456",
+    "lastDeployment.id": _DEPLOYMENT,
+    "lastDeployment.status": "success",
+    "lastSeq": 1,
+    "level": "info",
+    "member.id": "01941702-1500-7a97-8cb4-7f60c18dae07",
+    "memberCount": 5,
+    "memoryLimit": 512,
+    "message": "Cloning repository...",
+    "name": "myapp",
+    "nextCursor": "eyJpZCI6ImFwcC0xNDMifQ",
+    "outcome": "success",
+    "ownerId": _USER,
+    "password": "secretpassword",
+    "prevCursor": None,
+    "previousReplicas": 3,
+    "project.description": "The website and what it needs",
+    "project.id": _PROJECT,
+    "project.name": "Website",
+    "projectCount": 12,
+    "projectId": _PROJECT,
+    "protocol": "tcp",
+    "publishedPort": 30001,
+    "queue": "ok",
+    "replicas": 3,
+    "repoUrl": "https://github.com/user/myapp",
+    "requestId": "req-abc-123",
+    "resourceId": _APPLICATION,
+    "resourceType": "application",
+    "retries": 3,
+    "rollbackDeployment.previousDeploymentId": "01941702-1500-7e75-8a92-5d4eaf6b8c05",
+    "rollbackDeployment.status": "pending",
+    "scaleApplication.replicas": 5,
+    "scaleApplication.status": "scaling",
+    "seq": 1,
+    "serviceName": "myapp-3f9c2a1b",
+    "source": "app-data",
+    "stages.duration": 15,
+    "stages.finishedAt": "2024-12-30T10:00:15Z",
+    "stages.status": "completed",
+    "startPeriod": 0,
+    "target": "/data",
+    "team.description": "Everybody who works on the backend",
+    "team.id": _TEAM,
+    "team.name": "Backend",
+    "teamId": _TEAM,
+    "teams.id": _TEAM,
+    "teams.name": "Backend",
+    "timeout": 10,
+    "token": "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9...",
+    "total": 145,
+    "user.id": _USER,
+    "userId": _USER,
+    "username": "admin",
+    "value": "8080",
+    "version": version("dokploy"),
+}
+"""A value by the name of its field, or by that name below its owner's: the field that holds the object, else the operation (by its name
+in GraphQL) or its chapter."""
+
+_BY_FORMAT: Final = {"date-time": _TIME, "uuid": _USER}
+
+
+class MissingSample(TypeError):
+    """A field has no sample, and its type suggests none."""
+
+
+def sample(names: tuple[str, ...], schema: Mapping[str, Any]) -> Any:
+    """A value for a leaf: by the first of its names that has one among the values it may take, else what its schema suggests.
+
+    Raises `MissingSample`.
+    """
+    for name in names:
+        if name in SAMPLES and SAMPLES[name] in schema.get("enum", (SAMPLES[name],)):
+            return SAMPLES[name]
+    match schema:
+        case {"enum": [first, *_]}:
+            return first
+        case {"default": default}:
+            return default
+        case {"type": "boolean"}:
+            return False
+        case {"format": ("date-time" | "uuid") as format}:
+            return _BY_FORMAT[format]
+    raise MissingSample(f"{' or '.join(names)}: no sample of {dict(schema)}")
+
+
+def _absent(names: tuple[str, ...]) -> bool:
+    """Whether the sample of a field that may be null is null."""
+    return next((SAMPLES[name] is None for name in names if name in SAMPLES), False)
+
+
+def example(schema: Mapping[str, Any], components: Mapping[str, Any], owners: tuple[str, ...], names: tuple[str, ...] = ()) -> Any:
+    """An example of a schema whose references lead to `components`. The items of a page (`data`) have its owners.
+
+    Raises `MissingSample`.
+    """
+
+    def along(part: Mapping[str, Any]) -> Any:
+        return example(part, components, owners, names)
+
+    def child(key: str, part: Mapping[str, Any]) -> Any:
+        return example(part, components, owners if key == "data" else (key,), (*(f"{owner}.{key}" for owner in owners), key))
+
+    match schema:
+        case {"$ref": reference}:
+            return along(components[reference.rpartition("/")[2]])
+        case {"examples": [first, *_]}:
+            return first
+        case {"anyOf": [first, {"type": "null"}]}:
+            return None if _absent(names) else along(first)
+        case {"type": "object", "properties": properties}:
+            return {key: child(key, part) for key, part in properties.items()}
+        case {"type": "array", "items": items}:
+            return [along(items)]
+    return sample(names, schema)

@@ -1,0 +1,89 @@
+"""The parameters of an operation: the ids of its path, its query, and the key that lets a request be repeated."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pydantic import TypeAdapter
+
+from gateway.openapi_examples import sample
+from gateway.openapi_schemas import inlined, trimmed
+from gateway.rest import query_types
+from schema.fields import Listing
+from schema.names import api_name
+from schema.operation import Operation
+from schema.page import DEFAULT_SIZE
+from schema.surface import Bound
+
+_PAGING: Final[Mapping[str, str]] = {
+    "limit": "How many items the page holds at most.",
+    "cursor": "Where the page starts: `nextCursor` or `prevCursor` of another page of this list.",
+    "sort": "What the items are sorted by.",
+    "order": "The direction of the sort; if it is not given, times come latest first and the rest in ascending order.",
+    "search": "Only items whose name contains this, in upper or lower case.",
+}
+_FILTERS: Final[Mapping[str, str]] = {
+    "=": "Only items whose {column} is this.",
+    "in": "Only items whose {column} is one of these.",
+    ">=": "Only items whose {column} is this or later.",
+    "<=": "Only items whose {column} is this or earlier.",
+}
+_ID: Final = {"type": "string", "format": "uuid"}
+
+PARAMETERS: Final[Mapping[str, Any]] = {
+    "IdempotencyKey": {
+        "name": "Idempotency-Key",
+        "in": "header",
+        "required": False,
+        "description": "Makes the request safe to repeat: the first answer under this key is replayed for 24 hours.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]*$"},
+    }
+}
+"""The parameters that many operations share."""
+
+
+def parameters(bound: Bound) -> list[dict[str, Any]]:
+    """Every parameter of an operation."""
+    key = [{"$ref": "#/components/parameters/IdempotencyKey"}] if bound.operation.repeatable else []
+    return [*_path(bound), *_query(bound.operation), *key]
+
+
+def _path(bound: Bound) -> list[dict[str, Any]]:
+    first, *more = bound.operation.ids or ("",)
+    ids = {first: bound.entities[0].singular, **{name: name.removesuffix("Id") for name in more}} if first else {}
+    return [
+        {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "description": f"The id of the {singular}.",
+            "schema": _ID,
+            "example": sample((f"{singular}.id",), _ID),
+        }
+        for name, singular in ids.items()
+    ]
+
+
+def _query(operation: Operation[Any]) -> list[dict[str, Any]]:
+    required = {api_name(each.name) for each in operation.signature.parameters if each.required}
+    defaults = {api_name(each.name): each.default for each in operation.signature.parameters if not each.required}
+    words = _words(operation.listing) if operation.listing else {}
+    found = []
+    for name, type_ in query_types(operation).items():
+        schema = TypeAdapter(type_).json_schema()
+        if name == "sort" and operation.listing is not None:
+            schema = {"type": "string", "enum": [api_name(column) for column in operation.listing.sort]}
+        if name == "limit" and operation.listing is not None:
+            schema["default"] = DEFAULT_SIZE
+        if name in defaults:
+            schema["default"] = defaults[name]
+        described = {"description": words[name]} if name in words else {}
+        found.append({"name": name, "in": "query", "required": name in required, **described, "schema": trimmed(inlined(schema))})
+    return found
+
+
+def _words(listing: Listing) -> dict[str, str]:
+    """What the parameters of a list mean."""
+    filters = {
+        api_name(name): _FILTERS[each.operator].format(column=f"`{api_name(each.column)}`") for name, each in listing.filters.items()
+    }
+    return {**_PAGING, **filters}
