@@ -142,10 +142,16 @@ def _responses(bound: Bound) -> dict[str, Any]:
     success: dict[str, Any] = {"description": HTTPStatus(operation.status).phrase}
     if bound.view is not None:
         schema = _schema(bound.view.shape, _links(bound), item=operation.listing is None)
-        kind = "text/event-stream" if operation.kind == "subscription" else "application/json"
-        success["content"] = {kind: {"schema": schema}}
+        streams = operation.kind == "subscription"
+        success["content"] = {"text/event-stream": {"schema": _event(schema)}} if streams else {"application/json": {"schema": schema}}
     failed = {str(each.status): {"description": HTTPStatus(each.status).phrase, "content": _ERROR_CONTENT} for each in _failures(operation)}
     return {str(operation.status): success, **failed}
+
+
+def _event(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of each event of a stream: what it tells is the JSON in its `data`."""
+    data = {"type": "string", "contentMediaType": "application/json", "contentSchema": schema}
+    return _object({"event": {"const": "message"}, "data": data}, required=["data"])
 
 
 _ERROR_CONTENT = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}

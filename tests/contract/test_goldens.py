@@ -56,5 +56,13 @@ def test_every_object_of_an_answer_says_what_it_requires_and_allows_nothing_else
         assert each["required"]
 
 
+def test_each_event_of_a_stream_is_described_as_json_in_its_data() -> None:
+    answer = document(surface())["paths"]["/api/deployments/{id}/events"]["get"]["responses"]["200"]
+    event = answer["content"]["text/event-stream"]["schema"]
+    assert event["required"] == ["data"]
+    assert event["properties"]["data"]["contentMediaType"] == "application/json"
+    assert "seq" in event["properties"]["data"]["contentSchema"]["required"]
+
+
 def test_the_documents_need_no_server() -> None:
     assert "deployApplication" in surface().schema.as_str()
