@@ -59,6 +59,11 @@ class Length:
         return value
 
 
+def _whole(value: Any) -> Any:
+    """JSON has one kind of numbers: 50.0 is the integer 50, as JSON Schema and GraphQL have it, too."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 @dataclass(frozen=True)
 class Between:
     """A number from `low` to `high`."""
@@ -68,7 +73,8 @@ class Between:
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Check after the type."""
-        return core_schema.no_info_after_validator_function(self._check, handler(source))
+        checked = core_schema.no_info_after_validator_function(self._check, handler(source))
+        return core_schema.no_info_before_validator_function(_whole, checked) if source is int else checked
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         """Say the same in JSON Schema."""

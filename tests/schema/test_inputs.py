@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schema.application_inputs import CreateApplicationInput, DeployInput, UpdateApplicationInput
+from schema.application_inputs import CreateApplicationInput, DeployInput, ScaleInput, UpdateApplicationInput
 from schema.auth import RegisterInput
 from schema.errors import ApiError, InvalidInput, ValidationFailed
 from schema.inputs import Input, decoded, path, validated
@@ -114,3 +114,16 @@ def test_a_password_is_never_echoed() -> None:
     with pytest.raises(ValidationFailed) as caught:
         decoded(RegisterInput, b'{"username": "ada", "email": "a@b.c", "password": "short"}')
     assert caught.value.problems[0]["received"] is None
+
+
+@pytest.mark.parametrize(("text", "read"), [("50.0", 50), ("5e1", 50), ("-0.0", 0), ("100", 100)])
+def test_a_whole_number_is_an_integer_however_it_is_written(text: str, read: int) -> None:
+    found = decoded(ScaleInput, f'{{"replicas": {text}}}'.encode())
+    assert (found.replicas, type(found.replicas)) == (read, int)
+
+
+@pytest.mark.parametrize(("text", "constraint"), [("50.5", "type"), ("101.0", "range"), ("1e300", "range"), ("true", "type"), ('"5"', "type")])
+def test_what_is_no_whole_number_in_the_range_is_refused(text: str, constraint: str) -> None:
+    with pytest.raises(ValidationFailed) as caught:
+        decoded(ScaleInput, f'{{"replicas": {text}}}'.encode())
+    assert caught.value.problems[0]["constraint"] == constraint
