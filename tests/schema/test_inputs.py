@@ -60,6 +60,11 @@ def test_any_bytes_are_an_input_or_a_clear_error(body: bytes) -> None:
         assert error.status == 400
 
 
+def test_an_integer_of_very_many_digits_is_no_valid_json() -> None:
+    with pytest.raises(InvalidInput):
+        decoded(ScaleInput, b'{"replicas": 1' + b"0" * 5000 + b"}")
+
+
 @pytest.mark.parametrize("model", INPUTS, ids=lambda model: model.__name__)
 @given(name=st.text(min_size=1, max_size=20))
 @settings(max_examples=60, deadline=None)
