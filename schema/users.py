@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import strawberry
+from pydantic import ConfigDict
 from tortoise.exceptions import IntegrityError
 from tortoise.transactions import in_transaction
 
@@ -86,7 +87,9 @@ async def me(ctx: Context) -> models.User:
 
 @strawberry.pydantic.input
 class UpdateMeInput(Input):
-    """What somebody may change of their own account."""
+    """What somebody may change of their own account; a new password takes the current one."""
+
+    model_config = ConfigDict(json_schema_extra={"dependentRequired": {"password": ["currentPassword"]}})
 
     email: strawberry.Maybe[Email] = None
     password: strawberry.Maybe[Password] = None

@@ -64,5 +64,10 @@ def test_each_event_of_a_stream_is_described_as_json_in_its_data() -> None:
     assert "seq" in event["properties"]["data"]["contentSchema"]["required"]
 
 
+def test_a_new_password_is_said_to_take_the_current_one() -> None:
+    schema = document(surface())["components"]["schemas"]["UpdateMeInput"]
+    assert schema["dependentRequired"] == {"password": ["currentPassword"]}
+
+
 def test_the_documents_need_no_server() -> None:
     assert "deployApplication" in surface().schema.as_str()
