@@ -127,7 +127,7 @@ def test_a_whole_number_is_an_integer_however_it_is_written(text: str, read: int
     assert (found.replicas, type(found.replicas)) == (read, int)
 
 
-@pytest.mark.parametrize(("text", "constraint"), [("50.5", "type"), ("101.0", "range"), ("1e300", "range"), ("true", "type"), ('"5"', "type")])
+@pytest.mark.parametrize(("text", "constraint"), [("50.5", "type"), ("101.0", "range"), ("1e300", "range"), ("true", "type")])
 def test_what_is_no_whole_number_in_the_range_is_refused(text: str, constraint: str) -> None:
     with pytest.raises(ValidationFailed) as caught:
         decoded(ScaleInput, f'{{"replicas": {text}}}'.encode())
