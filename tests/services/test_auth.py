@@ -63,6 +63,13 @@ async def test_a_wrong_password_and_an_unknown_user_get_the_same_answer(api: Api
 
 
 @BOTH
+@pytest.mark.parametrize("name", ["x" * 33, "\U0001d54b" * 40, "x" * 250 + "@example.com", "x" * 100_000])
+async def test_a_name_longer_than_any_is_an_unknown_user(api: Api, over: Transport, name: str) -> None:
+    outcome = await ask(over, api.anonymous, "auth.login", input={"username": name, "password": PASSWORD})
+    assert outcome.code == "UNAUTHORIZED"
+
+
+@BOTH
 async def test_a_taken_name_is_a_conflict(api: Api, over: Transport) -> None:
     input = {"username": "OWNER", "email": "other@example.com", "password": PASSWORD}
     outcome = await ask(over, api.anonymous, "auth.register", input=input)
