@@ -21,7 +21,12 @@ from schema.page import sorting
 from schema.rules import Length, Pattern
 
 Username = Annotated[str, Pattern(r"[A-Za-z0-9_.-]+", "may hold letters, digits, '_', '.' and '-'", 3, 32)]
-Email = Annotated[str, Pattern(r"[^@\s\x00-\x1f]+@[^@\s\x00-\x1f.]+(\.[^@\s\x00-\x1f.]+)*", "must be an e-mail address", 3, 254)]
+_BLANK = r"\x00-\x20\x7f-\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
+"""Spaces and control characters, each by its number: a class like `s` does not hold the same in Python and in JSON Schema."""
+Email = Annotated[
+    str,
+    Pattern(rf"[^@{_BLANK}]+@[^@.{_BLANK}]+(\.[^@.{_BLANK}]+)*", "must be an e-mail address", 3, 254),
+]
 Password = Annotated[str, Length(10, 128)]
 
 
