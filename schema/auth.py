@@ -81,7 +81,7 @@ async def register(ctx: Context, input: RegisterInput) -> models.User:
                 raise Forbidden("Registration is closed.")
             user = await models.User.create(
                 username=input.username.lower(),
-                email=input.email.lower(),
+                email=input.email,
                 password_hash=hashed,
                 role=models.GlobalRole.owner if first else models.GlobalRole.member,
             )

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import strawberry
-from pydantic import ConfigDict
+from pydantic import AfterValidator, ConfigDict
 from tortoise.exceptions import IntegrityError
 from tortoise.transactions import in_transaction
 
@@ -25,8 +25,10 @@ _BLANK = r"\x00-\x20\x7f-\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\u
 """Spaces and control characters, each by its number: a class like `s` does not hold the same in Python and in JSON Schema."""
 Email = Annotated[
     str,
+    AfterValidator(str.lower),
     Pattern(rf"[^@{_BLANK}]+@[^@.{_BLANK}]+(\.[^@.{_BLANK}]+)*", "must be an e-mail address", 3, 254),
 ]
+"""In lower case, as it is stored and compared."""
 Password = Annotated[str, Length(10, 128)]
 
 
@@ -115,7 +117,7 @@ async def update_me(ctx: Context, input: UpdateMeInput) -> models.User:
     """Change the current user's e-mail or password; a new password ends all other sessions."""
     changed: dict[str, str] = {}
     if input.email is not None:
-        changed["email"] = input.email.value.lower()
+        changed["email"] = input.email.value
     if input.password is not None:
         await _know_password(ctx.caller.id, input.current_password)
         changed["password_hash"] = await passwords.hashed(input.password.value)

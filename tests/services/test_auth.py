@@ -70,6 +70,16 @@ async def test_a_name_longer_than_any_is_an_unknown_user(api: Api, over: Transpo
 
 
 @BOTH
+async def test_an_email_address_is_measured_as_it_is_stored(api: Api, over: Transport) -> None:
+    grows = "\u0130" * 200 + "@example.com"
+    assert len(grows) < 254 < len(grows.lower())
+    outcome = await ask(over, api.anonymous, "auth.register", input={"username": "ada", "email": grows, "password": PASSWORD})
+    assert outcome.fields == {"email": "length"}
+    outcome = await ask(over, api.owner, "users.update_me", input={"email": grows})
+    assert outcome.fields == {"email": "length"}
+
+
+@BOTH
 async def test_a_taken_name_is_a_conflict(api: Api, over: Transport) -> None:
     input = {"username": "OWNER", "email": "other@example.com", "password": PASSWORD}
     outcome = await ask(over, api.anonymous, "auth.register", input=input)
