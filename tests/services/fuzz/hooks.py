@@ -4,6 +4,7 @@ import asyncio
 import atexit
 import json
 import os
+import random
 import re
 from collections import Counter
 from itertools import pairwise
@@ -119,6 +120,11 @@ async def _bring_to_life(case: Case) -> None:
         case.body = case.body | await _named_ids(case.body) | _account(case.path, case.body)
 
 
+def _chosen(case: Case) -> bool:
+    """Whether a request is to be about living rows: the same for the same request, as scenarios are played again."""
+    return random.Random(f"{case.operation.label} {case.path_parameters} {case.query} {case.body}").random() < SHARE_LIVING
+
+
 def _streams(case: Case) -> bool:
     """Whether it is answered by a stream of events."""
     responses = case.operation.definition.raw["responses"]
@@ -128,7 +134,7 @@ def _streams(case: Case) -> bool:
 async def _prepare(case: Case) -> None:
     if _tally.total() % PERIOD == 0:
         await _world.grow()
-    if _world.dice.random() < SHARE_LIVING:
+    if _chosen(case):
         await _bring_to_life(case)
     if _streams(case):
         await _world.end()
