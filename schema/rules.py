@@ -10,6 +10,9 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from schema.names import api_name
 
+BLANK = r"\x00-\x20\x7f-\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
+"""Spaces and control characters for a pattern, each by its number: a class like `s` does not hold the same in Python and in JSON Schema."""
+
 
 @dataclass(frozen=True)
 class Pattern:

@@ -18,15 +18,13 @@ from schema.fields import Node, Realm, computed, entity
 from schema.inputs import Input, refuse
 from schema.operation import Resource
 from schema.page import sorting
-from schema.rules import Length, Pattern
+from schema.rules import BLANK, Length, Pattern
 
 Username = Annotated[str, Pattern(r"[A-Za-z0-9_.-]+", "may hold letters, digits, '_', '.' and '-'", 3, 32)]
-_BLANK = r"\x00-\x20\x7f-\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
-"""Spaces and control characters, each by its number: a class like `s` does not hold the same in Python and in JSON Schema."""
 Email = Annotated[
     str,
     AfterValidator(str.lower),
-    Pattern(rf"[^@{_BLANK}]+@[^@.{_BLANK}]+(\.[^@.{_BLANK}]+)*", "must be an e-mail address", 3, 254),
+    Pattern(rf"[^@{BLANK}]+@[^@.{BLANK}]+(\.[^@.{BLANK}]+)*", "must be an e-mail address", 3, 254),
 ]
 """In lower case, as it is stored and compared."""
 Password = Annotated[str, Length(10, 128)]
