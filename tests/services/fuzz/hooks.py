@@ -21,9 +21,9 @@ from schemathesis.openapi.checks import RejectedPositiveData
 from models.database import connected
 from tests.services.fuzz.world import KINDS, PASSWORD, World
 
-SHARE_LIVING = 0.85
+SHARE_LIVING = 0.9
 """How many of the requests that are well-formed are brought to be about living rows."""
-PERIOD = 20
+PERIOD = 40
 """Calls after which the world grows."""
 UNSAID = {"cursor", "reserved", "secret", "text", "unique"}
 """What can be wrong with a request that the document allows: JSON Schema has no words for it, or would need them at every text."""

@@ -110,9 +110,9 @@ class World:
         await models.Application.create(name=name, project_id=project, service_name=name, image="busybox:1", git_source=GIT, env_vars=[])
 
     async def _make_deployments(self) -> None:
-        """Two of one application, so that there is something to go back to."""
+        """Several of one application, so that there is something to go back to."""
         application = await models.Application.get(id=await self.some("applications"))
-        for _ in range(2):
+        for _ in range(4):
             row = await models.Deployment.create(
                 application=application, project_id=application.project_id, kind=models.DeploymentKind.git, snapshot={}
             )
