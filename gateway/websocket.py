@@ -80,7 +80,7 @@ class Conversation:
     async def _next(self) -> Frame:
         try:
             return msgspec.json.decode(await self.socket.receive_text(), type=Frame)
-        except (msgspec.MsgspecError, KeyError) as error:
+        except (msgspec.MsgspecError, KeyError, RecursionError) as error:
             raise Closed(4400, "Invalid message") from error
 
     async def _greeting(self) -> Context:

@@ -161,7 +161,7 @@ def decoded(model: type[M], body: bytes) -> M:
     text = body or b"{}"
     try:
         data = json.loads(text.decode(), object_pairs_hook=_unique_keys, parse_constant=_not_json)
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # no UTF-8, no JSON, or an integer of more digits than Python reads
         raise InvalidInput("The request body is not valid JSON.") from error
     if not isinstance(data, dict):
         raise InvalidInput("The request body must be a JSON object.")

@@ -10,6 +10,9 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from schema.names import api_name
 
+BLANK = r"\x00-\x20\x7f-\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
+"""Spaces and control characters for a pattern, each by its number: a class like `s` does not hold the same in Python and in JSON Schema."""
+
 
 @dataclass(frozen=True)
 class Pattern:
@@ -59,6 +62,11 @@ class Length:
         return value
 
 
+def _whole(value: Any) -> Any:
+    """JSON has one kind of numbers: 50.0 is the integer 50, as JSON Schema and GraphQL have it, too."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 @dataclass(frozen=True)
 class Between:
     """A number from `low` to `high`."""
@@ -68,7 +76,8 @@ class Between:
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Check after the type."""
-        return core_schema.no_info_after_validator_function(self._check, handler(source))
+        checked = core_schema.no_info_after_validator_function(self._check, handler(source))
+        return core_schema.no_info_before_validator_function(_whole, checked) if source is int else checked
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         """Say the same in JSON Schema."""

@@ -16,13 +16,13 @@ from schema.fields import Node, Realm, count, entity, page
 from schema.inputs import Input
 from schema.operation import Resource
 from schema.page import Page, sorting
-from schema.rules import Length, Pattern
+from schema.rules import BLANK, Length, Pattern
 
 if TYPE_CHECKING:
     from schema.members import Member
     from schema.projects import Project
 
-Name = Annotated[str, Pattern(r"[^\s\x00-\x1f](?:[^\x00-\x1f]*[^\s\x00-\x1f])?", "may not begin or end with a space", 1, 50)]
+Name = Annotated[str, Pattern(rf"[^{BLANK}](?:[^\x00-\x1f]*[^{BLANK}])?", "may not begin or end with a space", 1, 50)]
 Description = Annotated[str, Length(0, 2000)]
 
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import strawberry
+from pydantic import AfterValidator, ConfigDict
 from tortoise.exceptions import IntegrityError
 from tortoise.transactions import in_transaction
 
@@ -17,10 +18,15 @@ from schema.fields import Node, Realm, computed, entity
 from schema.inputs import Input, refuse
 from schema.operation import Resource
 from schema.page import sorting
-from schema.rules import Length, Pattern
+from schema.rules import BLANK, Length, Pattern
 
 Username = Annotated[str, Pattern(r"[A-Za-z0-9_.-]+", "may hold letters, digits, '_', '.' and '-'", 3, 32)]
-Email = Annotated[str, Pattern(r"[^@\s\x00-\x1f]+@[^@\s\x00-\x1f.]+(\.[^@\s\x00-\x1f.]+)*", "must be an e-mail address", 3, 254)]
+Email = Annotated[
+    str,
+    AfterValidator(str.lower),
+    Pattern(rf"[^@{BLANK}]+@[^@.{BLANK}]+(\.[^@.{BLANK}]+)*", "must be an e-mail address", 3, 254),
+]
+"""In lower case, as it is stored and compared."""
 Password = Annotated[str, Length(10, 128)]
 
 
@@ -86,7 +92,9 @@ async def me(ctx: Context) -> models.User:
 
 @strawberry.pydantic.input
 class UpdateMeInput(Input):
-    """What somebody may change of their own account."""
+    """What somebody may change of their own account; a new password takes the current one."""
+
+    model_config = ConfigDict(json_schema_extra={"dependentRequired": {"password": ["currentPassword"]}})
 
     email: strawberry.Maybe[Email] = None
     password: strawberry.Maybe[Password] = None
@@ -107,7 +115,7 @@ async def update_me(ctx: Context, input: UpdateMeInput) -> models.User:
     """Change the current user's e-mail or password; a new password ends all other sessions."""
     changed: dict[str, str] = {}
     if input.email is not None:
-        changed["email"] = input.email.value.lower()
+        changed["email"] = input.email.value
     if input.password is not None:
         await _know_password(ctx.caller.id, input.current_password)
         changed["password_hash"] = await passwords.hashed(input.password.value)

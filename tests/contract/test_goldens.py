@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -48,6 +49,25 @@ def test_every_object_of_an_answer_says_what_it_requires_and_allows_nothing_else
     for each in found:
         assert each["additionalProperties"] is False
         assert each["required"]
+
+
+def test_each_event_of_a_stream_is_described_as_json_in_its_data() -> None:
+    answer = document(surface())["paths"]["/api/deployments/{id}/events"]["get"]["responses"]["200"]
+    event = answer["content"]["text/event-stream"]["schema"]
+    assert event["required"] == ["data"]
+    name = event["properties"]["data"]["contentSchema"]["$ref"].rpartition("/")[2]
+    assert "seq" in document(surface())["components"]["schemas"][name]["required"]
+
+
+def test_a_new_password_is_said_to_take_the_current_one() -> None:
+    schema = document(surface())["components"]["schemas"]["UpdateMeInput"]
+    assert schema["dependentRequired"] == {"password": ["currentPassword"]}
+
+
+def test_no_pattern_of_the_document_depends_on_who_reads_it() -> None:
+    patterns = re.findall(r'"pattern": (".*?(?<!\\)")', json.dumps(document(surface())))
+    assert len(patterns) > 10
+    assert not [each for each in patterns if re.search(r"\\\\[sSdDwWbB]", each)]
 
 
 def test_the_documents_need_no_server() -> None:

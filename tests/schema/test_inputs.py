@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schema.application_inputs import CreateApplicationInput, DeployInput, UpdateApplicationInput
+from schema.application_inputs import CreateApplicationInput, DeployInput, ScaleInput, UpdateApplicationInput
 from schema.auth import RegisterInput
 from schema.errors import ApiError, InvalidInput, ValidationFailed
 from schema.inputs import Input, decoded, path, validated
@@ -58,6 +58,11 @@ def test_any_bytes_are_an_input_or_a_clear_error(body: bytes) -> None:
         decoded(DeployInput, body)
     except ApiError as error:
         assert error.status == 400
+
+
+def test_an_integer_of_very_many_digits_is_no_valid_json() -> None:
+    with pytest.raises(InvalidInput):
+        decoded(ScaleInput, b'{"replicas": 1' + b"0" * 5000 + b"}")
 
 
 @pytest.mark.parametrize("model", INPUTS, ids=lambda model: model.__name__)
@@ -114,3 +119,16 @@ def test_a_password_is_never_echoed() -> None:
     with pytest.raises(ValidationFailed) as caught:
         decoded(RegisterInput, b'{"username": "ada", "email": "a@b.c", "password": "short"}')
     assert caught.value.problems[0]["received"] is None
+
+
+@pytest.mark.parametrize(("text", "read"), [("50.0", 50), ("5e1", 50), ("-0.0", 0), ("100", 100)])
+def test_a_whole_number_is_an_integer_however_it_is_written(text: str, read: int) -> None:
+    found = decoded(ScaleInput, f'{{"replicas": {text}}}'.encode())
+    assert (found.replicas, type(found.replicas)) == (read, int)
+
+
+@pytest.mark.parametrize(("text", "constraint"), [("50.5", "type"), ("101.0", "range"), ("1e300", "range"), ("true", "type")])
+def test_what_is_no_whole_number_in_the_range_is_refused(text: str, constraint: str) -> None:
+    with pytest.raises(ValidationFailed) as caught:
+        decoded(ScaleInput, f'{{"replicas": {text}}}'.encode())
+    assert caught.value.problems[0]["constraint"] == constraint

@@ -63,6 +63,23 @@ async def test_a_wrong_password_and_an_unknown_user_get_the_same_answer(api: Api
 
 
 @BOTH
+@pytest.mark.parametrize("name", ["x" * 33, "\U0001d54b" * 40, "x" * 250 + "@example.com", "x" * 100_000])
+async def test_a_name_longer_than_any_is_an_unknown_user(api: Api, over: Transport, name: str) -> None:
+    outcome = await ask(over, api.anonymous, "auth.login", input={"username": name, "password": PASSWORD})
+    assert outcome.code == "UNAUTHORIZED"
+
+
+@BOTH
+async def test_an_email_address_is_measured_as_it_is_stored(api: Api, over: Transport) -> None:
+    grows = "\u0130" * 200 + "@example.com"
+    assert len(grows) < 254 < len(grows.lower())
+    outcome = await ask(over, api.anonymous, "auth.register", input={"username": "ada", "email": grows, "password": PASSWORD})
+    assert outcome.fields == {"email": "length"}
+    outcome = await ask(over, api.owner, "users.update_me", input={"email": grows})
+    assert outcome.fields == {"email": "length"}
+
+
+@BOTH
 async def test_a_taken_name_is_a_conflict(api: Api, over: Transport) -> None:
     input = {"username": "OWNER", "email": "other@example.com", "password": PASSWORD}
     outcome = await ask(over, api.anonymous, "auth.register", input=input)

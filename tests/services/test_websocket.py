@@ -140,6 +140,7 @@ async def test_a_finished_subscription_frees_its_id(api: Api, server: str) -> No
     [
         (["nonsense"], 4400),
         (['"scalar"'], 4400),
+        (['{"type": "connection_init", "payload": ' + "[" * 100_000], 4400),
         (['{"type": "subscribe", "id": "1", "payload": {"query": "{ me { id } }"}}'], 4401),
     ],
 )

@@ -1,0 +1,164 @@
+"""What schemathesis calls while it runs (`hooks` in schemathesis.toml): living ids, a session that lasts, and a count of it all."""
+
+import asyncio
+import atexit
+import json
+import os
+import random
+import re
+from collections import Counter
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import schemathesis
+from schemathesis import AuthContext, Case, HookContext, Response
+from schemathesis.core.failures import Failure
+from schemathesis.core.parameters import ParameterLocation
+from schemathesis.openapi.checks import RejectedPositiveData
+
+from gateway.openapi_examples import SAMPLES
+from models.database import connected
+from tests.services.fuzz.world import KINDS, PASSWORD, World
+
+SHARE_LIVING = 0.9
+"""How many of the requests that are well-formed are brought to be about living rows."""
+PERIOD = 40
+"""Calls after which the world grows."""
+UNSAID = {"cursor", "reserved", "secret", "text", "unique"}
+"""What can be wrong with a request that the document allows: JSON Schema has no words for it, or would need them at every text."""
+
+_runner = asyncio.Runner()
+_connection = connected(most=2)
+_world = World(seed=20)
+_tally: Counter[tuple[str, str, int]] = Counter()
+"""Calls by operation, phase and status."""
+
+
+async def _begin() -> None:
+    await _connection.__aenter__()
+    await _world.begin()
+
+
+async def _end() -> None:
+    await _connection.__aexit__(None, None, None)
+
+
+def _report() -> None:
+    _runner.run(_end())
+    rows = [{"operation": operation, "phase": phase, "status": status, "calls": n} for (operation, phase, status), n in _tally.items()]
+    Path(os.environ["DOKPLOY_TALLY"]).write_text(json.dumps(rows))
+
+
+_runner.run(_begin())
+atexit.register(_report)
+
+
+@schemathesis.auth(refresh_interval=None)
+class Session:
+    """The session of whoever asks at present."""
+
+    def get(self, case: Case, context: AuthContext) -> str | None:
+        return _world.token if list(context.operation.security.iter_parameters()) else None
+
+    def set(self, case: Case, data: str, context: AuthContext) -> None:
+        case.headers["Authorization"] = f"Bearer {data}"
+
+
+def _made_up(value: Any) -> bool:
+    """Whether an id is none of ours, which are UUIDs of version 7: one of the document's examples, or none at all."""
+    try:
+        return value in SAMPLES.values() or UUID(str(value)).version != 7
+    except ValueError:
+        return True
+
+
+def _kind(name: str) -> str:
+    """Whose id a name is: `projectId` → `projects`."""
+    return re.sub("Id$", "s", name)
+
+
+async def _path_ids(path: str, given: dict[str, Any]) -> dict[str, str]:
+    """Living ids in place of those made up: of what the segment before says, or else the name."""
+    found: dict[str, str] = {}
+    segments = path.split("/")
+    for before, segment in pairwise(segments):
+        name = segment.strip("{}")
+        kind = before if before in KINDS else _kind(name)
+        if name in given and kind in KINDS and _made_up(given[name]):
+            found[name] = await _world.some(kind, team=(given | found).get("id"))
+    return found
+
+
+async def _named_ids(given: dict[str, Any]) -> dict[str, str]:
+    """Living ids in place of those made up, for what is called `projectId` and the like."""
+    names = [name for name, value in given.items() if isinstance(value, str) and _kind(name) in KINDS and _made_up(value)]
+    return {name: await _world.some(_kind(name)) for name in names}
+
+
+def _account(path: str, body: dict[str, Any]) -> dict[str, str]:
+    """What a body must say of an account to be accepted."""
+    name = _world.name()
+    if path.endswith("/auth/login"):
+        return {"username": _world.owner.username, "password": PASSWORD}
+    if path.endswith("/auth/register"):
+        return {"username": name, "email": f"{name}@example.com"}
+    return {"currentPassword": PASSWORD} if "currentPassword" in body else {}
+
+
+async def _bring_to_life(case: Case) -> None:
+    """Let a well-formed request be about what there is."""
+
+    def well_formed(location: ParameterLocation) -> bool:
+        return case.meta is None or not case.meta.is_negative_at(location)
+
+    if case.path_parameters and well_formed(ParameterLocation.PATH):
+        case.path_parameters = case.path_parameters | await _path_ids(case.path, case.path_parameters)
+    if case.query and well_formed(ParameterLocation.QUERY):
+        case.query = case.query | await _named_ids(case.query)
+    if isinstance(case.body, dict) and well_formed(ParameterLocation.BODY):
+        case.body = case.body | await _named_ids(case.body) | _account(case.path, case.body)
+
+
+def _chosen(case: Case) -> bool:
+    """Whether a request is to be about living rows: the same for the same request, as scenarios are played again."""
+    return random.Random(f"{case.operation.label} {case.path_parameters} {case.query} {case.body}").random() < SHARE_LIVING
+
+
+def _streams(case: Case) -> bool:
+    """Whether it is answered by a stream of events."""
+    responses = case.operation.definition.raw["responses"]
+    return any("text/event-stream" in response.get("content", {}) for response in responses.values())
+
+
+async def _prepare(case: Case) -> None:
+    if _tally.total() % PERIOD == 0:
+        await _world.grow()
+    if _chosen(case):
+        await _bring_to_life(case)
+    if _streams(case):
+        await _world.end()
+
+
+@schemathesis.hook
+def before_call(context: HookContext, case: Case, kwargs: dict[str, Any]) -> None:
+    _runner.run(_prepare(case))
+
+
+@schemathesis.hook
+def after_call(context: HookContext, case: Case, response: Response) -> None:
+    if case.method.upper() == case.operation.method.upper():
+        phase = case.meta.phase.name.value if case.meta else "none"
+        _tally[case.operation.definition.raw["operationId"], phase, response.status_code] += 1
+    if case.method.upper() != "GET" and re.search("/(auth|users)(/|$)", case.path):
+        _runner.run(_world.renew())
+
+
+@schemathesis.hook
+def filter_failure(context: HookContext, failure: Failure, case: Case, response: Response) -> bool:
+    """Drop the refusal of a request that is wrong only in what the document does not say."""
+    if not isinstance(failure, RejectedPositiveData) or response.status_code != 400:
+        return True
+    errors = response.json()["error"]["details"].get("errors", [])
+    return not errors or any(each["constraint"] not in UNSAID for each in errors)

@@ -1,0 +1,119 @@
+"""The rows that schemathesis finds: new ones of each kind all the time, whatever it deletes."""
+
+import random
+from typing import Any
+
+from uuid_utils.compat import uuid7
+
+import models
+from models.database import database
+from models.lifecycle import LIVING
+from models.passwords import hashed
+from schema.tokens import issued
+
+PASSWORD = "correct horse battery"
+FIRST = 6
+"""How many rows of a kind there are in the beginning."""
+NEWEST = 40
+"""How many rows of a kind the requests are spread over."""
+KINDS: dict[str, type[Any]] = {
+    "users": models.User,
+    "teams": models.Team,
+    "members": models.Membership,
+    "projects": models.Project,
+    "applications": models.Application,
+    "deployments": models.Deployment,
+}
+"""Whose ids follow a segment of a path."""
+GIT = {"repo_url": "https://example.com/a.git", "branch": "main", "build_path": "./", "dockerfile": "Dockerfile"}
+
+
+def living(kind: str) -> Any:
+    """The rows of a kind that requests may be about. The owners of the installation are left alone: they are those who ask."""
+    rows = KINDS[kind].all()
+    if kind == "users":
+        rows = rows.filter(role=models.GlobalRole.member)
+    if "deleted_at" in KINDS[kind]._meta.fields_map:
+        rows = rows.filter(deleted_at__isnull=True)
+    return rows
+
+
+class World:
+    """The database of a run, and whoever asks at present."""
+
+    def __init__(self, seed: int) -> None:
+        self.dice = random.Random(seed)
+        self.owner: models.User
+        self.token = ""
+        self._hash = ""
+
+    async def begin(self) -> None:
+        """An installation that nobody has used yet."""
+        await database().execute_script("truncate account, team, project cascade")
+        self._hash = await hashed(PASSWORD)
+        await self.renew()
+        for _ in range(FIRST):
+            await self.grow()
+
+    def name(self) -> str:
+        """A name that nothing has yet."""
+        return f"{self.dice.getrandbits(48):012x}"
+
+    async def renew(self) -> None:
+        """Another owner asks from now on, whatever has become of the one before and of their session."""
+        self.owner = await self._person(models.GlobalRole.owner)
+        self.token = await issued(self.owner)
+
+    async def some(self, kind: str, team: str | None = None) -> str:
+        """The id of a living row; of a member, of that team if one is given, the person's id."""
+        rows = living(kind)
+        if kind == "members" and team is not None:
+            rows = rows.filter(team_id=team)
+        found = await rows.order_by("-id").limit(NEWEST).values_list("user_id" if kind == "members" else "id", flat=True)
+        return str(self.dice.choice(found)) if found else str(uuid7())
+
+    async def grow(self) -> None:
+        """One more row of each kind; the deployments under way end."""
+        for kind in KINDS:
+            await getattr(self, f"_make_{kind}")()
+        await self.end()
+
+    async def end(self) -> None:
+        """End the deployments that are under way, as no worker does here: a stream of events lasts until then."""
+        for row in await models.Deployment.filter(status__in=list(LIVING)):
+            await self._succeed(row)
+
+    async def _succeed(self, row: models.Deployment) -> None:
+        row.status, row.image = models.DeploymentStatus.success, "busybox:1"
+        row.started_at = row.finished_at = row.created_at
+        await row.save()
+
+    async def _person(self, role: models.GlobalRole) -> models.User:
+        name = self.name()
+        return await models.User.create(username=name, email=f"{name}@example.com", password_hash=self._hash, role=role)
+
+    async def _make_users(self) -> None:
+        await self._person(models.GlobalRole.member)
+
+    async def _make_teams(self) -> None:
+        await models.Team.create(name=self.name())
+
+    async def _make_members(self) -> None:
+        role = self.dice.choice(list(models.TeamRole))
+        await models.Membership.get_or_create(team_id=await self.some("teams"), user_id=await self.some("users"), defaults={"role": role})
+
+    async def _make_projects(self) -> None:
+        await models.Project.create(name=self.name(), owner=self.owner, team_id=await self.some("teams"))
+
+    async def _make_applications(self) -> None:
+        project, name = await self.some("projects"), self.name()
+        await models.Application.create(name=name, project_id=project, service_name=name, image="busybox:1", git_source=GIT, env_vars=[])
+
+    async def _make_deployments(self) -> None:
+        """Several of one application, so that there is something to go back to."""
+        application = await models.Application.get(id=await self.some("applications"))
+        for _ in range(4):
+            row = await models.Deployment.create(
+                application=application, project_id=application.project_id, kind=models.DeploymentKind.git, snapshot={}
+            )
+            await self._succeed(row)
