@@ -24,9 +24,9 @@ from schema.application_inputs import (
 from schema.context import Context
 from schema.deployments import Deployment, DeploymentFilters, DeploymentSort
 from schema.fields import Node, computed, count, entity, one, page
-from schema.operation import Resource
 from schema.page import Page
 from schema.projects import Project, projects
+from schema.resource import Resource
 
 
 @strawberry.type

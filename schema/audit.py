@@ -12,8 +12,8 @@ from schema.access import Role
 from schema.fields import Node, Realm, computed, entity, one
 from schema.filters import Compare
 from schema.inputs import uuid_of
-from schema.operation import Resource
 from schema.page import sorting
+from schema.resource import Resource
 from schema.users import User
 
 

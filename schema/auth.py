@@ -12,7 +12,7 @@ from schema.access import Role
 from schema.context import Caller, Context
 from schema.errors import Conflict, Forbidden, Unauthorized
 from schema.inputs import Input
-from schema.operation import Resource
+from schema.resource import Resource
 from schema.users import Email, Password, User, Username
 
 auth = Resource("", plural="auth", path="/auth", about="Accounts, and the tokens that open the rest of the API.")

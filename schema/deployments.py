@@ -16,8 +16,8 @@ from schema.access import Role
 from schema.context import Context
 from schema.fields import Node, computed, entity, entity_of, one
 from schema.filters import Compare
-from schema.operation import Resource
 from schema.page import sorting
+from schema.resource import Resource
 from schema.rules import Between
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from models import database, events
 from schema.access import Role
 from schema.context import Context
 from schema.errors import ServiceUnavailable
-from schema.operation import Resource
+from schema.resource import Resource
 
 service = Resource("", plural="health", path="/health", about="Whether this gateway can do its work.")
 

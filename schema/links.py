@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from schema.names import api_name
-from schema.operation import Operation, Resource
+from schema.operation import Operation
+from schema.resource import Resource
 
 
 @dataclass(frozen=True)

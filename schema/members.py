@@ -11,7 +11,7 @@ from schema.context import Context
 from schema.errors import Conflict, NotFound, UnprocessableEntity
 from schema.fields import Node, Realm, entity, one
 from schema.inputs import Input, uuid_of
-from schema.operation import Resource
+from schema.resource import Resource
 from schema.teams import Team, locked, teams
 from schema.users import User
 

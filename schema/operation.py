@@ -21,25 +21,23 @@ Reading rules, all mechanical:
 import inspect
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date
-from enum import Enum
-from typing import Any, Generic, TypeVar, get_origin
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pydantic import BaseModel
-from strawberry.types.base import get_object_definition
 from tortoise.models import Model
 
 from schema.access import Role
-from schema.fields import Listing, WrongDeclaration, columns_of, entity_of
-from schema.filters import filters_of
+from schema.fields import Listing
 from schema.names import api_name
+
+if TYPE_CHECKING:
+    from schema.resource import Resource
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 GROUPS = {"GET": "query", "STREAM": "subscription"}
-_DECISIONS = re.compile(r" \(DECISIONS [^)]*\)")
-"""What a docstring tells the readers of the code only."""
 
 
 @dataclass(frozen=True)
@@ -146,193 +144,3 @@ class Operation(Generic[F]):
         """The GraphQL names of the path's ids."""
         first = f"{self.chapter.singular}Id" if self.kind == "subscription" else "id"
         return (first, *self.ids[1:])[: len(self.ids)]
-
-
-def _read_signature(name: str, handler: Callable[..., Any], path: str) -> Signature:
-    in_path = re.findall(r"{(\w+)}", path)
-    rows: dict[str, type[Model]] = {}
-    body: type[BaseModel] | None = None
-    parameters: list[Parameter] = []
-    signature = inspect.signature(handler, eval_str=True)
-    context, *rest = signature.parameters.values()
-    if context.name != "ctx":
-        raise WrongDeclaration(f"{name}: the first parameter must be ctx")
-    for parameter in rest:
-        annotation = parameter.annotation
-        if annotation is inspect.Parameter.empty:
-            raise WrongDeclaration(f"{name}: parameter '{parameter.name}' has no type")
-        if isinstance(annotation, type) and issubclass(annotation, Model):
-            rows[parameter.name] = annotation
-        elif parameter.name == "input":
-            if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
-                raise WrongDeclaration(f"{name}: input must be an Input")
-            body = annotation
-        else:
-            parameters.append(Parameter(parameter.name, annotation, parameter.default))
-    if len(in_path) != len(rows):
-        raise WrongDeclaration(f"{name}: rows in the path {path}: {len(in_path)}, taken by the function: {len(rows)}")
-    if signature.return_annotation is inspect.Signature.empty:
-        raise WrongDeclaration(f"{name}: the function does not say what it returns")
-    return Signature(rows, body, tuple(parameters), signature.return_annotation)
-
-
-class Resource:
-    """A chapter: operations under one path, the type they are about, and a sentence on what they do (`about`; else the type's)."""
-
-    def __init__(
-        self, singular: str, type_: type | None = None, *, plural: str = "", path: str | None = None, about: str | None = None
-    ) -> None:
-        self.singular = singular
-        self.about = about or (inspect.getdoc(type_) if type_ else None) or ""
-        self.plural = plural or f"{singular}s"
-        self.type = type_
-        self.path = f"/{self.plural}" if path is None else path
-        self.operations: list[Operation[Any]] = []
-
-    def _add(
-        self,
-        verb: str,
-        method: str,
-        path: str,
-        *,
-        needs: Role | None,
-        status: int,
-        view: str | None,
-        links: tuple[str, ...] | Mapping[str, str],
-        signature: Signature,
-        summary: str,
-        handler: Any = None,
-        listing: Listing | None = None,
-        atomic: bool = True,
-        relation: str | None = None,
-    ) -> Operation[Any]:
-        name = f"{self.plural}.{verb}"
-        if needs is None:
-            raise WrongDeclaration(f"{name}: needs must say which role it takes")
-        if handler is None and needs > Role.operator:
-            raise WrongDeclaration(f"{name}: what operators may see, each of them may see")
-        if any(operation.verb == verb for operation in self.operations):
-            raise WrongDeclaration(f"{name}: declared twice")
-        if not summary:
-            raise WrongDeclaration(f"{name}: the docstring must say what it does")
-        if not isinstance(links, Mapping):
-            links = {link: f"{self.plural}.{'get' if link == 'self' else link}" for link in links}
-        operation = Operation(
-            self, verb, method, self.path + path, needs, status, view, links, signature, summary, handler, listing, atomic, relation
-        )
-        self.operations.append(operation)
-        return operation
-
-    def deprecate(self, operation: Operation[Any], deprecation: Deprecation) -> Operation[Any]:
-        """Declare that an operation will go, twelve months from now at the earliest."""
-        earliest = deprecation.since.replace(year=deprecation.since.year + 1, day=min(deprecation.since.day, 28))
-        if deprecation.sunset < earliest:
-            raise WrongDeclaration(f"{operation.id}: what is deprecated is kept for twelve months")
-        found = replace(operation, deprecation=deprecation)
-        self.operations[self.operations.index(operation)] = found
-        return found
-
-    def list(
-        self,
-        *,
-        view: str,
-        needs: Role | None = None,
-        filters: type | None = None,
-        sort: type[Enum] | None = None,
-        default: str = "-created_at",
-        search: bool = False,
-        links: tuple[str, ...] | Mapping[str, str] = (),
-    ) -> Operation[Any]:
-        """Declare the list of the rows that the caller may see; the view is that of one item."""
-        if self.type is None:
-            raise WrongDeclaration(f"{self.plural}.list: the chapter has no type")
-        listing = Listing(default, sort, filters_of(filters), search)
-        columns = columns_of(entity_of(self.type).model)
-        for column in (*listing.sort, *(each.column for each in listing.filters.values()), default.lstrip("-")):
-            if column not in columns:
-                raise WrongDeclaration(f"{self.plural}.list: '{column}' is no column")
-        return self._add(
-            "list", "GET", "", needs=needs, status=200, view=view, links=links, listing=listing,
-            signature=Signature(), summary=f"List {self.plural}.",
-        )  # fmt: skip
-
-    def related(
-        self, name: str, *, view: str, needs: Role | None = None, links: tuple[str, ...] | Mapping[str, str] = ()
-    ) -> Operation[Any]:
-        """Declare the list of a row's relation, under its path; the view is that of one item."""
-        fields = get_object_definition(self.type, strict=True).fields if self.type else ()
-        listing = next((each.metadata.get("source") for each in fields if each.python_name == name), None)
-        if self.type is None or not isinstance(listing, Listing):
-            raise WrongDeclaration(f"{self.plural}.{name}: the chapter's type has no page of this name")
-        return self._add(
-            name, "GET", f"/{{id}}/{name}", needs=needs, status=200, view=view, links=links, listing=listing, relation=name,
-            signature=Signature({self.singular: entity_of(self.type).model}), summary=f"List a {self.singular}'s {name}.",
-        )  # fmt: skip
-
-    def get(self, *, view: str, needs: Role | None = None, links: tuple[str, ...] | Mapping[str, str] = ()) -> Operation[Any]:
-        """Declare the reading of one row by its id."""
-        if self.type is None:
-            raise WrongDeclaration(f"{self.plural}.get: the chapter has no type")
-        model = entity_of(self.type).model
-        return self._add(
-            "get", "GET", "/{id}", needs=needs, status=200, view=view, links=links,
-            signature=Signature({self.singular: model}, None, (), model), summary=f"Get one {self.singular}.",
-        )  # fmt: skip
-
-    def _decorator(self, method: str, path: str, **declared: Any) -> Callable[[F], Operation[F]]:
-        def declare(handler: F) -> Operation[F]:
-            verb = handler.__name__.strip("_")
-            signature = _read_signature(f"{self.plural}.{verb}", handler, self.path + path)
-            streams = inspect.isasyncgenfunction(handler)
-            if streams != (method == "STREAM"):
-                raise WrongDeclaration(f"{self.plural}.{verb}: {'only a stream is' if streams else 'a stream must be'} an async generator")
-            if streams and get_origin(signature.returns) is None:
-                raise WrongDeclaration(f"{self.plural}.{verb}: a stream returns an AsyncIterator of a type")
-            summary = _DECISIONS.sub("", inspect.getdoc(handler) or "")
-            return self._add(verb, method, path, signature=signature, summary=summary, handler=handler, **declared)
-
-        return declare
-
-    def query(
-        self,
-        path: str,
-        *,
-        needs: Role | None = None,
-        view: str | None = None,
-        links: tuple[str, ...] | Mapping[str, str] = (),
-    ) -> Callable[[F], Operation[F]]:
-        """Declare a read that is more than rows."""
-        return self._decorator("GET", path, needs=needs, status=200, view=view, links=links)
-
-    def stream(self, path: str, *, needs: Role | None = None, view: str | None = None) -> Callable[[F], Operation[F]]:
-        """Declare a subscription, which REST serves as server-sent events."""
-        return self._decorator("STREAM", path, needs=needs, status=200, view=view, links=())
-
-    def post(
-        self,
-        path: str = "",
-        *,
-        needs: Role | None = None,
-        status: int = 201,
-        view: str | None = None,
-        links: tuple[str, ...] | Mapping[str, str] = (),
-        atomic: bool = True,
-    ) -> Callable[[F], Operation[F]]:
-        """Declare an action."""
-        return self._decorator("POST", path, needs=needs, status=status, view=view, links=links, atomic=atomic)
-
-    def patch(
-        self,
-        path: str,
-        *,
-        needs: Role | None = None,
-        view: str | None = None,
-        links: tuple[str, ...] | Mapping[str, str] = (),
-        atomic: bool = True,
-    ) -> Callable[[F], Operation[F]]:
-        """Declare a change."""
-        return self._decorator("PATCH", path, needs=needs, status=200, view=view, links=links, atomic=atomic)
-
-    def delete(self, path: str, *, needs: Role | None = None) -> Callable[[F], Operation[F]]:
-        """Declare a removal."""
-        return self._decorator("DELETE", path, needs=needs, status=204, view=None, links=())

@@ -15,8 +15,8 @@ from schema.context import Context
 from schema.errors import Conflict, Forbidden, NotFound
 from schema.fields import Node, computed, count, earliest, entity, entity_of, group, latest, one, page
 from schema.inputs import Input
-from schema.operation import Resource
 from schema.page import Page
+from schema.resource import Resource
 from schema.rules import Length, Pattern
 from schema.teams import ProjectSort, Team
 from schema.users import User

@@ -14,8 +14,8 @@ from schema.context import Context
 from schema.errors import Conflict, NotFound
 from schema.fields import Node, Realm, count, entity, page
 from schema.inputs import Input
-from schema.operation import Resource
 from schema.page import Page, sorting
+from schema.resource import Resource
 from schema.rules import BLANK, Length, Pattern
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from schema.context import Context
 from schema.errors import Conflict, Forbidden, NotFound
 from schema.fields import Node, Realm, computed, entity
 from schema.inputs import Input, refuse
-from schema.operation import Resource
 from schema.page import sorting
+from schema.resource import Resource
 from schema.rules import BLANK, Length, Pattern
 
 Username = Annotated[str, Pattern(r"[A-Za-z0-9_.-]+", "may hold letters, digits, '_', '.' and '-'", 3, 32)]

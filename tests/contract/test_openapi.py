@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from gateway import openapi_examples
 from gateway.openapi import document
-from gateway.openapi_examples import MissingSample, example
+from gateway.openapi import examples as openapi_examples
+from gateway.openapi.examples import MissingSample, example
 from schema import errors
 from schema.inputs import decoded
 from schema.surface import surface

@@ -16,7 +16,8 @@ from gateway.routing import Paths
 from schema.access import Role
 from schema.context import Context
 from schema.fields import WrongDeclaration
-from schema.operation import Deprecation, Resource
+from schema.operation import Deprecation
+from schema.resource import Resource
 from schema.surface import bind
 
 GUIDE = "https://docs.dokploy.com/api/migration-v2"

@@ -12,8 +12,8 @@ from schema.access import Role
 from schema.context import Context
 from schema.fields import Node, Realm, WrongDeclaration, column, computed, count, entity, entity_of, one, page
 from schema.inputs import Input
-from schema.operation import Resource
 from schema.page import Page, sorting
+from schema.resource import Resource
 from schema.surface import bind
 
 

@@ -9,8 +9,8 @@ from gateway.graphql import Asking, Runner
 from schema.access import Role
 from schema.context import Caller, Context
 from schema.fields import Node, Realm, column, computed, entity
-from schema.operation import Resource
 from schema.page import sorting
+from schema.resource import Resource
 from schema.surface import bind
 from tests.oracle import Oracle
 from tests.services.conftest import Api

@@ -18,7 +18,7 @@ from schemathesis.core.failures import Failure
 from schemathesis.core.parameters import ParameterLocation
 from schemathesis.openapi.checks import RejectedPositiveData
 
-from gateway.openapi_examples import SAMPLES
+from gateway.openapi.examples import SAMPLES
 from models.database import connected
 from tests.services.fuzz.world import KINDS, PASSWORD, World
 

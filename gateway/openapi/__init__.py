@@ -9,10 +9,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway import openapi_errors, openapi_headers, openapi_parameters
-from gateway.openapi_examples import example
-from gateway.openapi_links import links
-from gateway.openapi_schemas import Components, answer, body, object_of
+from gateway.openapi import errors, headers, parameters
+from gateway.openapi.examples import example
+from gateway.openapi.links import links
+from gateway.openapi.schemas import Components, answer, body, object_of
 from gateway.rest import paths
 from schema.access import Role
 from schema.surface import PREFIX, Bound, Surface, surface
@@ -42,7 +42,7 @@ def _stream(content: dict[str, Any]) -> dict[str, Any]:
 
 def _success(bound: Bound, found: Surface, components: Components) -> dict[str, Any]:
     operation = bound.operation
-    response: dict[str, Any] = {"description": _PHRASES[operation.status], "headers": openapi_headers.successful(operation)}
+    response: dict[str, Any] = {"description": _PHRASES[operation.status], "headers": headers.successful(operation)}
     if schema := answer(bound, components):
         content = _content(bound, schema, components)
         response["content"] = _stream(content) if operation.kind == "subscription" else content
@@ -59,8 +59,8 @@ def _operation(bound: Bound, found: Surface, components: Components) -> dict[str
         "tags": [operation.chapter.plural],
         "summary": summary.rstrip("."),
         "description": more.strip() or summary,
-        "parameters": openapi_parameters.parameters(bound),
-        "responses": {str(operation.status): _success(bound, found, components), **openapi_errors.failed(operation)},
+        "parameters": parameters.parameters(bound),
+        "responses": {str(operation.status): _success(bound, found, components), **errors.failed(operation)},
         "security": [] if operation.needs is Role.anonymous else [{"bearer": []}],
     }
     if operation.deprecation is not None:
@@ -74,7 +74,7 @@ def _operation(bound: Bound, found: Surface, components: Components) -> dict[str
 def document(found: Surface) -> dict[str, Any]:
     """Return the whole document."""
     components: Components = {}
-    openapi_errors.describe(components)
+    errors.describe(components)
     naming = [bound for verb in ("get", "list") for bound in found.operations if bound.operation.verb == verb]
     for bound in naming:
         answer(bound, components)
@@ -98,9 +98,9 @@ def document(found: Surface) -> dict[str, Any]:
         "paths": described,
         "components": {
             "schemas": dict(sorted(components.items())),
-            "responses": openapi_errors.responses(),
-            "parameters": dict(openapi_parameters.PARAMETERS),
-            "headers": dict(openapi_headers.HEADERS),
+            "responses": errors.responses(),
+            "parameters": dict(parameters.PARAMETERS),
+            "headers": dict(headers.HEADERS),
             "securitySchemes": {"bearer": _BEARER},
         },
     }

@@ -5,8 +5,8 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter
 
-from gateway.openapi_examples import sample
-from gateway.openapi_schemas import inlined, trimmed
+from gateway.openapi.examples import sample
+from gateway.openapi.schemas import inlined, trimmed
 from gateway.rest import query_types
 from schema.fields import Listing
 from schema.names import api_name

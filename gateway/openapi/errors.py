@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import msgspec
 
-from gateway.openapi_headers import COUNTED, counted, referred
-from gateway.openapi_schemas import Components, component, object_of
+from gateway.openapi.headers import COUNTED, counted, referred
+from gateway.openapi.schemas import Components, component, object_of
 from schema import errors
 from schema.access import Role
 from schema.operation import Operation

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from gateway.openapi_examples import SAMPLES
+from gateway.openapi.examples import SAMPLES
 from schema.plan.outline import Selection
 from schema.surface import Bound
 
