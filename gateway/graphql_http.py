@@ -1,5 +1,6 @@
 """GraphQL over HTTP: POST, GET for queries, and GraphiQL for a browser."""
 
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -16,6 +17,13 @@ from gateway.pages import graphiql
 from schema.context import Context
 from schema.errors import InvalidInput, MethodNotAllowed
 from schema.plan.document import Refused
+
+
+class SentByGet(MethodNotAllowed):
+    """A mutation must be sent by POST."""
+
+    headers = MappingProxyType({"Allow": "POST"})
+
 
 _encode = msgspec.json.Encoder().encode
 
@@ -52,7 +60,7 @@ def routes(runner: Runner) -> list[Route]:
             if document.kind == "subscription":
                 raise InvalidInput("A subscription needs a WebSocket (graphql-transport-ws).")
             if request.method != "POST" and document.kind != "query":
-                raise MethodNotAllowed("A mutation must be sent by POST.")
+                raise SentByGet
             if (further := runner.cost(document, known=known) - 1) > 0:
                 await count(request.scope, context, further)
 

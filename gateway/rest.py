@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl
 from uuid import UUID
 
 import msgspec
+from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
@@ -17,7 +18,7 @@ from gateway.body import json_body
 from gateway.idempotency import once
 from schema.context import Context
 from schema.errors import Problem, ValidationFailed
-from schema.inputs import decoded, parameter, problem
+from schema.inputs import Input, decoded, parameter, problem
 from schema.names import api_name
 from schema.operation import Deprecation, Operation
 from schema.page import DEFAULT_SIZE, Direction, Limit, SortOrder, rest_window
@@ -97,11 +98,22 @@ class Query:
 
 
 def _asked(operation: Operation[Any], query: Query, request: Request, body: bytes) -> Asked:
-    values = query.values(request)
-    signature = operation.signature
+    """What a request says beside its ids; where nothing is taken, a body says nothing. Raises `ValidationFailed`, `InvalidInput`."""
+    signature, wrong = operation.signature, list[Problem]()
+    values: dict[str, Any] = {}
+    input: BaseModel | None = None
+    try:
+        values = query.values(request)
+    except ValidationFailed as error:
+        wrong += error.problems
+    try:
+        input = decoded(signature.input or Input, body)
+    except ValidationFailed as error:
+        wrong += error.problems
+    if wrong:
+        raise ValidationFailed(wrong)
     given = {each.name: values[api_name(each.name)] for each in signature.parameters if api_name(each.name) in values}
-    input = decoded(signature.input, body) if signature.input is not None else None
-    return Asked(input, given)
+    return Asked(input if signature.input else None, given)
 
 
 def _listed(bound: Bound, given: dict[str, Any]) -> dict[str, Any]:

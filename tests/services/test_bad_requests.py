@@ -188,3 +188,26 @@ async def test_a_cursor_of_another_list_is_a_validation_error(api: Api) -> None:
     for path in ("/applications", f"/projects/{project}/applications", "/teams", "/users", "/audit"):
         answer = await api.owner.get(path, params={"cursor": cursor})
         assert (answer.status_code, answer.json()["error"]["details"]["errors"][0]["field"]) == (400, "cursor")
+
+
+async def test_what_is_wrong_with_the_query_and_the_body_is_told_together(api: Api) -> None:
+    answer = await api.owner.post("/projects?page=2", {"name": "!", "colour": "red"})
+    assert {each["field"] for each in answer.json()["error"]["details"]["errors"]} == {"page", "name", "colour"}
+
+
+async def test_where_nothing_is_taken_a_body_says_nothing(api: Api) -> None:
+    application = await api.application()
+    path = f"/applications/{application['id']}/restart"
+    for body in (None, {}):
+        assert (await api.owner.post(path, body)).status_code == 409, "it does not run"
+    answer = await api.owner.post(path, {"force": True})
+    assert answer.json()["error"]["details"]["errors"][0] == {
+        "field": "force", "message": "Force is not a known field", "constraint": "unknown", "received": True,
+    }  # fmt: skip
+    assert await sent(api, b"[", path) == (400, "INVALID_INPUT")
+
+
+async def test_a_mutation_by_get_is_405_and_says_what_is_allowed(api: Api) -> None:
+    answer = await api.owner.get("/graphql", params={"query": 'mutation { createProject(input: {name: "Boat"}) { id } }'})
+    assert (answer.status_code, answer.headers["Allow"]) == (405, "POST")
+    assert answer.json()["errors"][0]["extensions"]["code"] == "METHOD_NOT_ALLOWED"
