@@ -35,7 +35,7 @@ class ApplicationFilters:
     created_to: Annotated[datetime, Compare("created_at", "<=")]
 
 
-Name = Annotated[str, Pattern(r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?", "may hold letters, digits and inner dashes", 3, 50)]
+Name = Annotated[str, Pattern(r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?", "must be alphanumeric, with dashes only inside", 3, 50)]
 Replicas = Annotated[int, Between(0, 100)]
 Image = Annotated[
     str,

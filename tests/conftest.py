@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from gateway.embedded.stack import Stack
@@ -77,3 +78,15 @@ async def stack() -> AsyncIterator[Stack]:
         await migrate()
         yield running
     await asyncio.to_thread(shutil.rmtree, path, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+async def gateway(stack: Stack) -> AsyncIterator[httpx2.AsyncClient]:
+    """A running gateway in this process."""
+    from gateway.app import application, lifespan
+
+    app = application()
+    async with lifespan(app):
+        transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://test") as client:
+            yield client

@@ -1,20 +1,16 @@
-"""A running gateway in this process, and people who use it over REST or GraphQL."""
+"""People who use the gateway over REST or GraphQL."""
 
 import itertools
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx2
 import pytest
-from redis.asyncio import Redis
 
-from gateway.app import application, lifespan
-from gateway.embedded.stack import Stack
 from models.database import database
-from models.limits import allowances
 from models.settings import settings
 from tests.contract.answers import conform
+from tests.services.limits import limit_to
 
 PASSWORD = "correct horse battery"
 _numbers = itertools.count(1)
@@ -97,15 +93,6 @@ async def _registered(client: httpx2.AsyncClient, username: str) -> Person:
     return person
 
 
-@pytest.fixture(scope="session")
-async def gateway(stack: Stack) -> AsyncIterator[httpx2.AsyncClient]:
-    app = application()
-    async with lifespan(app):
-        transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
-        async with httpx2.AsyncClient(transport=transport, base_url="http://test") as client:
-            yield client
-
-
 @pytest.fixture
 async def api(gateway: httpx2.AsyncClient) -> Api:
     """An empty installation with its owner."""
@@ -116,15 +103,7 @@ async def api(gateway: httpx2.AsyncClient) -> Api:
 @pytest.fixture
 async def limited(api: Api) -> Any:
     """The standard limits, and nothing counted yet."""
-
-    async def set_to(text: str) -> None:
-        settings().__dict__["rate_limits"] = allowances(text)
-        async with Redis.from_url(settings().redis_url) as client:
-            keys = await client.keys("dokploy:rate:*")
-            if keys:
-                await client.delete(*keys)
-
     before = settings().rate_limits
-    await set_to("{}")
-    yield set_to
+    await limit_to("{}")
+    yield limit_to
     settings().__dict__["rate_limits"] = before
