@@ -12,7 +12,7 @@ from starlette.routing import Route
 from gateway.openapi import errors, headers, parameters
 from gateway.openapi.examples import example
 from gateway.openapi.links import links
-from gateway.openapi.schemas import Components, answer, body, object_of
+from gateway.openapi.schemas import Components, answer, body
 from gateway.rest import paths
 from schema.access import Role
 from schema.surface import PREFIX, Bound, Surface, surface
@@ -32,12 +32,11 @@ def _content(bound: Bound, schema: dict[str, Any], components: Components) -> di
 
 
 def _stream(content: dict[str, Any]) -> dict[str, Any]:
-    """A stream of server-sent events. Its schema is that of each event, of which the data is such content."""
-    schema, found = content["application/json"]["schema"], content["application/json"]["example"]
-    data = {"type": "string", "contentMediaType": "application/json", "contentSchema": schema}
-    event = object_of({"event": {"const": "message"}, "data": data})
-    event |= {"required": ["data"], "description": "Server-sent events; this is one of them."}
-    return {"text/event-stream": {"schema": event, "example": {"data": msgspec.json.encode(found).decode()}}}
+    """A stream of server-sent events, of which each has such content as its data."""
+    kind, json = "text/event-stream", content["application/json"]
+    described = "Server-sent events; the data of each is what `contentSchema` says, as JSON."
+    schema = {"type": "string", "description": described, "contentMediaType": kind, "contentSchema": json["schema"]}
+    return {kind: {"schema": schema, "example": f"data: {msgspec.json.encode(json['example']).decode()}\n\n"}}
 
 
 def _success(bound: Bound, found: Surface, components: Components) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import json
 import os
 import random
 import re
+import time
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
@@ -18,7 +19,6 @@ from schemathesis.core.failures import Failure
 from schemathesis.core.parameters import ParameterLocation
 from schemathesis.openapi.checks import RejectedPositiveData
 
-from gateway.openapi.examples import SAMPLES
 from models.database import connected
 from tests.services.fuzz.world import KINDS, PASSWORD, World
 
@@ -29,9 +29,12 @@ PERIOD = 40
 UNSAID = {"cursor", "reserved", "secret", "text", "unique"}
 """What can be wrong with a request that the document allows: JSON Schema has no words for it, or would need them at every text."""
 
+_BEGAN = time.time_ns() // 1_000_000
 _runner = asyncio.Runner()
 _connection = connected(most=2)
 _world = World(seed=20)
+_sent: set[str] = set()
+"""Names and keys that requests have used up."""
 _tally: Counter[tuple[str, str, int]] = Counter()
 """Calls by operation, phase and status."""
 
@@ -67,11 +70,12 @@ class Session:
 
 
 def _made_up(value: Any) -> bool:
-    """Whether an id is none of ours, which are UUIDs of version 7: one of the document's examples, or none at all."""
+    """Whether an id is none of this run: those are UUIDs of version 7, which begin with the time in milliseconds."""
     try:
-        return value in SAMPLES.values() or UUID(str(value)).version != 7
+        id = UUID(str(value))
     except ValueError:
         return True
+    return id.version != 7 or id.int >> 80 < _BEGAN
 
 
 def _kind(name: str) -> str:
@@ -107,6 +111,22 @@ def _account(path: str, body: dict[str, Any]) -> dict[str, str]:
     return {"currentPassword": PASSWORD} if "currentPassword" in body else {}
 
 
+def _storable(value: Any) -> Any:
+    """A value without the NUL characters that no text may hold."""
+    if isinstance(value, dict):
+        return {key: _storable(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_storable(each) for each in value]
+    return value.replace("\0", "0") if isinstance(value, str) else value
+
+
+def _unused(value: str) -> str:
+    """What may be sent only once: the value itself, or when it has been, one that has not."""
+    found = _world.name() if value in _sent else value
+    _sent.add(found)
+    return found
+
+
 async def _bring_to_life(case: Case) -> None:
     """Let a well-formed request be about what there is."""
 
@@ -116,9 +136,15 @@ async def _bring_to_life(case: Case) -> None:
     if case.path_parameters and well_formed(ParameterLocation.PATH):
         case.path_parameters = case.path_parameters | await _path_ids(case.path, case.path_parameters)
     if case.query and well_formed(ParameterLocation.QUERY):
-        case.query = case.query | await _named_ids(case.query)
+        case.query = _storable(case.query) | await _named_ids(case.query)
+    if "Idempotency-Key" in case.headers and well_formed(ParameterLocation.HEADER):
+        case.headers["Idempotency-Key"] = _unused(case.headers["Idempotency-Key"])
     if isinstance(case.body, dict) and well_formed(ParameterLocation.BODY):
-        case.body = case.body | await _named_ids(case.body) | _account(case.path, case.body)
+        case.body = _storable(case.body) | await _named_ids(case.body) | _account(case.path, case.body)
+        if isinstance(case.body.get("name"), str):
+            case.body["name"] = _unused(case.body["name"])
+        if case.body.get("ports"):
+            await _world.free_ports()
 
 
 def _chosen(case: Case) -> bool:
@@ -126,10 +152,10 @@ def _chosen(case: Case) -> bool:
     return random.Random(f"{case.operation.label} {case.path_parameters} {case.query} {case.body}").random() < SHARE_LIVING
 
 
-def _streams(case: Case) -> bool:
-    """Whether it is answered by a stream of events."""
-    responses = case.operation.definition.raw["responses"]
-    return any("text/event-stream" in response.get("content", {}) for response in responses.values())
+def _streams(operation: dict[str, Any]) -> list[dict[str, Any]]:
+    """What the document says of the streams of events that an operation is answered by."""
+    contents = [response.get("content", {}) for response in operation["responses"].values()]
+    return [content["text/event-stream"] for content in contents if "text/event-stream" in content]
 
 
 async def _prepare(case: Case) -> None:
@@ -137,8 +163,17 @@ async def _prepare(case: Case) -> None:
         await _world.grow()
     if _chosen(case):
         await _bring_to_life(case)
-    if _streams(case):
+    if _streams(case.operation.definition.raw):
         await _world.end()
+
+
+@schemathesis.hook
+def before_load_schema(context: HookContext, raw_schema: dict[str, Any]) -> None:
+    """In OpenAPI 3.1 the schema of a stream is that of its whole text; schemathesis takes it for that of each event."""
+    for operation in [operation for path in raw_schema["paths"].values() for operation in path.values()]:
+        for stream in _streams(operation):
+            data = {"type": "string", "contentMediaType": "application/json", "contentSchema": stream["schema"]["contentSchema"]}
+            stream["schema"] = {"type": "object", "properties": {"data": data}, "required": ["data"]}
 
 
 @schemathesis.hook

@@ -72,11 +72,20 @@ class World:
         found = await rows.order_by("-id").limit(NEWEST).values_list("user_id" if kind == "members" else "id", flat=True)
         return str(self.dice.choice(found)) if found else str(uuid7())
 
+    async def oldest(self, kind: str) -> str:
+        """The id of the row that holds what others make, so that the newer ones are empty and can be deleted."""
+        found = await living(kind).order_by("id").first()
+        return str(found.id)
+
     async def grow(self) -> None:
         """One more row of each kind; the deployments under way end."""
         for kind in KINDS:
             await getattr(self, f"_make_{kind}")()
         await self.end()
+
+    async def free_ports(self) -> None:
+        """Take the published ports from whoever has them: requests ask for the same ones again and again."""
+        await models.PublishedPort.all().delete()
 
     async def end(self) -> None:
         """End the deployments that are under way, as no worker does here: a stream of events lasts until then."""
@@ -103,10 +112,10 @@ class World:
         await models.Membership.get_or_create(team_id=await self.some("teams"), user_id=await self.some("users"), defaults={"role": role})
 
     async def _make_projects(self) -> None:
-        await models.Project.create(name=self.name(), owner=self.owner, team_id=await self.some("teams"))
+        await models.Project.create(name=self.name(), owner=self.owner, team_id=await self.oldest("teams"))
 
     async def _make_applications(self) -> None:
-        project, name = await self.some("projects"), self.name()
+        project, name = await self.oldest("projects"), self.name()
         await models.Application.create(name=name, project_id=project, service_name=name, image="busybox:1", git_source=GIT, env_vars=[])
 
     async def _make_deployments(self) -> None:
