@@ -3,7 +3,6 @@
 Specification, "Rate Limiting Details"; DECISIONS 12.
 """
 
-import asyncio
 import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,7 +10,9 @@ from time import monotonic
 from typing import Self
 
 import structlog
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.commands.core import AsyncScript
 from redis.exceptions import RedisError
 
@@ -25,6 +26,8 @@ log = structlog.get_logger()
 
 PATIENCE = 1.0
 """Seconds to wait for Redis, and to leave it alone after it did not answer."""
+
+MOST_CONNECTIONS = 16
 
 SCRIPT = """
 local limit, burst, cost = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -88,8 +91,15 @@ class Limiter:
 
     async def __aenter__(self) -> Self:
         """Be ready to connect."""
-        client = Redis.from_url(settings().redis_url, socket_connect_timeout=PATIENCE)
-        self._script = client.register_script(SCRIPT)
+        pool = BlockingConnectionPool.from_url(
+            settings().redis_url,
+            max_connections=MOST_CONNECTIONS,
+            timeout=PATIENCE,
+            socket_timeout=PATIENCE,
+            socket_connect_timeout=PATIENCE,
+            retry=Retry(NoBackoff(), 1),
+        )
+        self._script = Redis.from_pool(pool).register_script(SCRIPT)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -106,7 +116,7 @@ class Limiter:
         allowance = allowances[user.tier.value if user else ANONYMOUS]
         try:
             return await self._counted(f"user:{user.id}" if user else f"address:{context.address}", allowance, cost)
-        except (RedisError, OSError, TimeoutError) as error:
+        except (RedisError, OSError) as error:
             if self._away_until <= monotonic():
                 log.warning("ratelimit.redis_away", error=str(error))
                 self._away_until = monotonic() + PATIENCE
@@ -116,10 +126,9 @@ class Limiter:
 
     async def _counted(self, who: str, allowance: Allowance, cost: int) -> Standing:
         if self._script is None or self._away_until > monotonic():
-            raise TimeoutError("it was away a moment ago")
+            raise ConnectionError("it was away a moment ago")
         keys = [f"dokploy:rate:{{{who}}}:{part}" for part in ("bucket", "window")]
-        async with asyncio.timeout(PATIENCE):
-            wait, remaining, full = await self._script(keys=keys, args=[allowance.limit, allowance.burst, cost])
+        wait, remaining, full = await self._script(keys=keys, args=[allowance.limit, allowance.burst, cost])
         return Standing(allowance.limit, remaining, math.ceil(full / 1000), math.ceil(wait / 1000))
 
 

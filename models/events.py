@@ -9,6 +9,8 @@ from uuid import UUID
 
 import structlog
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from tortoise.backends.base.client import BaseDBAsyncClient
 
@@ -22,6 +24,7 @@ log = structlog.get_logger()
 CHANNEL = "dokploy:events"
 PATIENCE = 1.0
 """Seconds after which a waiting reader looks again even when nobody woke it."""
+CONNECT_SECONDS = 2.0
 _BATCH = 500
 
 
@@ -153,24 +156,28 @@ class Bell:
 bell = Bell()
 
 
-def redis() -> Redis:
-    """A client of the configured Redis; whoever needs an answer in time puts a limit around it."""
-    return Redis.from_url(settings().redis_url, socket_timeout=None, socket_connect_timeout=2)
+def redis(patience: float | None = None) -> Redis:
+    """A client of the configured Redis; with patience, what is not answered within so many seconds is a `RedisError`.
+
+    A limit around the client instead would cancel it, and a client that is cancelled while it connects leaves its socket open.
+    """
+    once = Retry(NoBackoff(), 0)
+    return Redis.from_url(settings().redis_url, socket_timeout=patience, socket_connect_timeout=CONNECT_SECONDS, retry=once)
 
 
 async def wake(deployment: UUID) -> None:
     """Wake whoever follows a deployment; when Redis is away they look by themselves within a second."""
     try:
-        async with asyncio.timeout(2), redis() as client:
+        async with redis(PATIENCE) as client:
             await client.publish(CHANNEL, str(deployment))
-    except (RedisError, OSError, TimeoutError) as error:
+    except (RedisError, OSError) as error:
         log.warning("events.redis_away", error=str(error))
 
 
 async def answers() -> bool:
     """Whether Redis answers within two seconds."""
     try:
-        async with asyncio.timeout(2), redis() as client:
+        async with redis(CONNECT_SECONDS) as client:
             return bool(await client.ping())
-    except (RedisError, OSError, TimeoutError):
+    except (RedisError, OSError):
         return False
