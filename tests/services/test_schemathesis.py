@@ -29,6 +29,9 @@ LONGEST_LINE = 1000
 """Characters; bodies can be long."""
 
 
+pytestmark = pytest.mark.clients
+
+
 @dataclass
 class Run:
     """What came of a run: the calls by operation and class of status, the exit status, what was said, and the calls by phase."""
