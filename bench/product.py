@@ -100,6 +100,7 @@ async def product(data: Path) -> AsyncIterator[Product]:
             "PATH": f"{recorder.bin}:{os.environ['PATH']}",
             "DOKPLOY_DOCKER": str(recorder.directory / "docker"),
             "DOKPLOY_PORT_RANGE": f"{port}-{port}",
+            "DOKPLOY_RATE_LIMITS": "off",
             "DOKPLOY_GIT_ALLOWED_HOSTS": ",".join(url.split("/")[2] for url in (served, hanging)),
         }
         # Only the installation is to see them: the git server of this process would be recorded, too.

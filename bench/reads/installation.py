@@ -19,7 +19,7 @@ async def installed() -> AsyncIterator[Path]:
     directory = Path(tempfile.mkdtemp(prefix="dokploy-bench-"))
     try:
         async with Stack(directory / "stack") as stack:
-            os.environ.update(stack.environment)
+            os.environ.update(stack.environment | {"DOKPLOY_RATE_LIMITS": "off"})
             settings.cache_clear()
             await migrate()
             yield directory

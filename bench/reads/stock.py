@@ -35,6 +35,7 @@ async def _connected(app: Starlette) -> AsyncIterator[None]:
 
 
 async def _endpoint(request: Request) -> Response:
+    request.scope["request_id"] = ""
     context = await context_of(request)
     asked = read_request(await request.body())
     return Response(msgspec.json.encode(await answered(asked, context)), media_type="application/json")
