@@ -42,6 +42,8 @@ def allowances(text: str) -> Allowances | None:
     """
     if text.strip() == "off":
         return None
+    if not text.strip():
+        return STANDARD
     given = _GIVEN.validate_json(text)
     if unknown := set(given) - set(STANDARD):
         raise ValueError(f"unknown tiers: {', '.join(sorted(unknown))}; there are {', '.join(STANDARD)}")
