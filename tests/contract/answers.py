@@ -16,7 +16,8 @@ SOMETIMES = re.compile("X-RateLimit-|Idempotency-Replayed")
 
 
 @functools.cache
-def _document() -> dict[str, Any]:
+def described() -> dict[str, Any]:
+    """The document as it is now; not to be changed."""
     return document(surface())
 
 
@@ -24,22 +25,22 @@ def _document() -> dict[str, Any]:
 def _operation(method: str, path: str) -> dict[str, Any] | None:
     """The operation that answers at a path, unless the document has none."""
     asked = re.sub("^/api/v1/", "/api/", path)
-    found = [each for each in _document()["paths"] if re.fullmatch(re.sub(r"{\w+}", "[^/]+", each), asked)]
+    found = [each for each in described()["paths"] if re.fullmatch(re.sub(r"{\w+}", "[^/]+", each), asked)]
     named = min(found, key=lambda each: each.count("{"), default="")
-    operation: dict[str, Any] | None = _document()["paths"].get(named, {}).get(method.lower())
+    operation: dict[str, Any] | None = described()["paths"].get(named, {}).get(method.lower())
     return operation
 
 
 def _response(operation: dict[str, Any], status: int) -> dict[str, Any]:
     assert str(status) in operation["responses"], f"{operation['operationId']} does not list {status}"
     response: dict[str, Any] = operation["responses"][str(status)]
-    shared: dict[str, Any] = _document()["components"]["responses"]
+    shared: dict[str, Any] = described()["components"]["responses"]
     return shared[response["$ref"].rpartition("/")[2]] if "$ref" in response else response
 
 
 @functools.cache
 def _validator(reference: str) -> Draft202012Validator:
-    schema = {"$ref": reference, "components": _document()["components"]}
+    schema = {"$ref": reference, "components": described()["components"]}
     return Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER)
 
 

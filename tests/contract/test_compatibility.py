@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from gateway.openapi import document
-from schema.surface import surface
+from tests.contract.answers import described
 from tests.contract.compatibility import broken
 
 RELEASED = sorted((Path(__file__).parent / "released").glob("openapi-*.json"))
@@ -19,7 +18,7 @@ TODAY = date(2026, 11, 23)
 
 @pytest.mark.parametrize("path", RELEASED, ids=lambda path: path.stem)
 def test_what_was_released_still_holds(path: Path) -> None:
-    assert broken(json.loads(path.read_text()), document(surface()), date.today()) == []
+    assert broken(json.loads(path.read_text()), described(), date.today()) == []
 
 
 def at(found: Any, *keys: str) -> Any:
@@ -55,14 +54,14 @@ CHANGES = [
 
 @pytest.mark.parametrize(("change", "sentence"), CHANGES, ids=[sentence for _, sentence in CHANGES])
 def test_a_promise_that_is_not_kept_is_named(change: Callable[[Any], None], sentence: str) -> None:
-    before = document(surface())
+    before = described()
     now = copy.deepcopy(before)
     change(now)
     assert sentence in broken(before, now, TODAY)
 
 
 def test_what_was_deprecated_may_go_after_its_sunset() -> None:
-    before = copy.deepcopy(document(surface()))
+    before = copy.deepcopy(described())
     path = before["paths"]["/api/projects"]
     path["get"] |= {"deprecated": True, "description": "Deprecated since 2025-06-01, may be gone from 2026-06-01: https://x"}
     now = copy.deepcopy(before)

@@ -9,15 +9,15 @@ from pathlib import Path
 import openapi_spec_validator
 import pytest
 
-from gateway.openapi import document
 from schema.surface import surface
+from tests.contract.answers import described
 from tests.contract.surface import written
 
 GOLDEN = Path(__file__).parent
 
 WRITERS: dict[str, Callable[[], str]] = {
     "surface.txt": lambda: written(surface()),
-    "openapi.json": lambda: json.dumps(document(surface()), indent=2) + "\n",
+    "openapi.json": lambda: json.dumps(described(), indent=2) + "\n",
     "schema.graphql": lambda: surface().schema.as_str() + "\n",
 }
 
@@ -31,7 +31,7 @@ def test_the_golden_file_is_what_the_code_says(name: str) -> None:
 
 
 def test_the_openapi_document_is_valid() -> None:
-    openapi_spec_validator.validate(document(surface()))
+    openapi_spec_validator.validate(described())
 
 
 def test_every_object_of_an_answer_says_what_it_requires_and_allows_nothing_else() -> None:
@@ -43,7 +43,7 @@ def test_every_object_of_an_answer_says_what_it_requires_and_allows_nothing_else
         own = [schema] if schema.get("type") == "object" and "properties" in schema else []
         return own + [found for each in schema.values() for found in objects(each)]
 
-    schemas = document(surface())["components"]["schemas"]
+    schemas = described()["components"]["schemas"]
     found = objects([schema for name, schema in schemas.items() if not name.endswith("Input") and name != "ErrorDetails"])
     assert len(found) > 20
     for each in found:
@@ -52,18 +52,18 @@ def test_every_object_of_an_answer_says_what_it_requires_and_allows_nothing_else
 
 
 def test_a_stream_says_what_the_data_of_its_events_is() -> None:
-    answer = document(surface())["paths"]["/api/deployments/{id}/events"]["get"]["responses"]["200"]
+    answer = described()["paths"]["/api/deployments/{id}/events"]["get"]["responses"]["200"]
     name = answer["content"]["text/event-stream"]["schema"]["contentSchema"]["$ref"].rpartition("/")[2]
-    assert "seq" in document(surface())["components"]["schemas"][name]["required"]
+    assert "seq" in described()["components"]["schemas"][name]["required"]
 
 
 def test_a_new_password_is_said_to_take_the_current_one() -> None:
-    schema = document(surface())["components"]["schemas"]["UpdateMeInput"]
+    schema = described()["components"]["schemas"]["UpdateMeInput"]
     assert schema["dependentRequired"] == {"password": ["currentPassword"]}
 
 
 def test_no_pattern_of_the_document_depends_on_who_reads_it() -> None:
-    patterns = re.findall(r'"pattern": (".*?(?<!\\)")', json.dumps(document(surface())))
+    patterns = re.findall(r'"pattern": (".*?(?<!\\)")', json.dumps(described()))
     assert len(patterns) > 10
     assert not [each for each in patterns if re.search(r"\\\\[sSdDwWbB]", each)]
 

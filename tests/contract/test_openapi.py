@@ -14,8 +14,9 @@ from gateway.openapi.examples import MissingSample, example
 from schema import errors
 from schema.inputs import decoded
 from schema.surface import surface
+from tests.contract.answers import described
 
-DOCUMENT = document(surface())
+DOCUMENT = described()
 OPERATIONS = {operation["operationId"]: operation for methods in DOCUMENT["paths"].values() for operation in methods.values()}
 BOUND = {bound.operation.id: bound for bound in surface().operations}
 

@@ -12,12 +12,12 @@ import jsonschema
 import pytest
 
 from gateway.graphql import Asking, Runner
-from gateway.openapi import document
 from schema import errors
 from schema.context import Context
 from schema.errors import ApiError
 from schema.surface import PREFIX, Bound, surface
 from schema.tokens import caller_of
+from tests.contract.answers import described
 from tests.services import asking
 from tests.services.acts import ACTS, EMPTIED, Act
 from tests.services.conftest import Api, Person
@@ -67,7 +67,7 @@ def check(found: Bound, answer: httpx2.Response) -> None:
         assert answer.content == b""
 
 
-DOCUMENT = document(surface())
+DOCUMENT = described()
 
 
 async def over_graphql(found: Bound, act: Act, place: Place, person: Person) -> int:
