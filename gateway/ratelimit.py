@@ -6,6 +6,7 @@ Specification, "Rate Limiting Details"; DECISIONS 12.
 import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from ipaddress import ip_address, ip_network
 from time import monotonic
 from typing import Self
 
@@ -82,6 +83,17 @@ class Standing:
             raise RateLimitExceeded(self.wait, limit=self.limit, remaining=self.remaining, resetAt=reset)
 
 
+def whose(context: Context) -> str:
+    """Whose bucket a request takes from: the user's, else that of the address; of IPv6, where one has many, of its network."""
+    if context.user is not None:
+        return f"user:{context.user.id}"
+    try:
+        address = ip_address(context.address)
+    except ValueError:
+        return f"address:{context.address}"
+    return f"address:{address if address.version == 4 else ip_network((address, 64), strict=False)}"
+
+
 class Limiter:
     """Counts requests. While Redis is away whoever is logged in passes, and nobody else does."""
 
@@ -115,7 +127,7 @@ class Limiter:
         user = context.user
         allowance = allowances[user.tier.value if user else ANONYMOUS]
         try:
-            return await self._counted(f"user:{user.id}" if user else f"address:{context.address}", allowance, cost)
+            return await self._counted(whose(context), allowance, cost)
         except (RedisError, OSError) as error:
             if self._away_until <= monotonic():
                 log.warning("ratelimit.redis_away", error=str(error))

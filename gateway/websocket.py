@@ -15,7 +15,7 @@ from gateway.origins import socket_is_welcome
 from gateway.ratelimit import limiter
 from schema import tokens
 from schema.context import Context
-from schema.errors import ApiError
+from schema.errors import ApiError, RateLimitExceeded
 from schema.plan.document import Refused
 
 log = structlog.get_logger()
@@ -95,6 +95,9 @@ class Conversation:
         scope = self.socket.scope
         try:
             context = await bearer(given, scope) if isinstance(given, str) else await context_of(self.socket)
+            await _counted(context)
+        except RateLimitExceeded as error:
+            raise Closed(4429, error.code) from error
         except ApiError as error:
             raise Closed(4403, error.code) from error
         await self._send(type="connection_ack")
@@ -113,10 +116,7 @@ class Conversation:
     async def _count(self, request: Asking, context: Context) -> None:
         """Count an operation. Raises `Refused`, `RateLimitExceeded` or `ServiceUnavailable`."""
         known = self.runner.knows(request)
-        cost = self.runner.cost(self.runner.prepared(request, context), known=known)
-        standing = await limiter.take(context, cost)
-        if standing is not None:
-            standing.check()
+        await _counted(context, self.runner.cost(self.runner.prepared(request, context), known=known))
 
     async def _present(self) -> Context:
         """The caller as they are now, in a context of its own: roles learned earlier do not outlive one operation.
@@ -171,6 +171,13 @@ class Conversation:
             await self._send(id=id, type="error", payload=[problem(error, context.request_id)])
         finally:
             self.running.pop(id, None)
+
+
+async def _counted(context: Context, cost: int = 1) -> None:
+    """Count what somebody asks for. Raises `RateLimitExceeded` or `ServiceUnavailable`."""
+    standing = await limiter.take(context, cost)
+    if standing is not None:
+        standing.check()
 
 
 def routes(runner: Runner) -> list[WebSocketRoute]:

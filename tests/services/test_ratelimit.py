@@ -12,6 +12,7 @@ import pytest
 import models
 from gateway import ratelimit
 from models.settings import Settings
+from schema.context import Context
 from tests.services.conftest import PASSWORD, Api, Person
 
 NAMES = ("limit", "remaining", "reset", "used")
@@ -68,6 +69,19 @@ async def test_an_unusable_token_is_counted_against_the_address(limited: Any, ap
     answers = await burst(forged, 11)
     assert [answer.status_code for answer in answers] == [401] * 10 + [429]
     assert (await api.owner.get("/users/me")).status_code == 200, "who is logged in is counted by themselves"
+
+
+@pytest.mark.parametrize(
+    ("address", "bucket"),
+    [
+        ("198.51.100.7", "address:198.51.100.7"),
+        ("2001:db8:1:2:3:4:5:6", "address:2001:db8:1:2::/64"),
+        ("", "address:"),
+        ("testclient", "address:testclient"),
+    ],
+)
+def test_an_address_has_a_bucket_and_a_network_of_ipv6_has_one(address: str, bucket: str) -> None:
+    assert ratelimit.whose(Context(address=address)) == bucket
 
 
 async def test_a_premium_caller_has_500_a_minute(limited: Any, api: Api) -> None:

@@ -239,3 +239,17 @@ async def test_operations_on_a_socket_are_counted(limited: Any, api: Api, server
         frame = await socket.receive()
         assert (frame["type"], frame["payload"][0]["extensions"]["code"]) == ("error", "RATE_LIMIT_EXCEEDED")
     assert (await api.owner.get("/users/me")).status_code == 429, "however one asks, it is the same bucket"
+
+
+async def test_opening_sockets_is_counted_too(limited: Any, api: Api, server: str) -> None:
+    await limited('{"anonymous": {"limit": 2}}')
+    codes = []
+    for _ in range(3):
+        async with connect(server, subprotocols=["graphql-transport-ws"]) as connection:  # type: ignore[list-item]
+            socket = Socket(connection)
+            await socket.send(type="connection_init")
+            try:
+                codes.append((await socket.receive())["type"])
+            except ConnectionClosed as closed:
+                codes.append(str(closed.rcvd.code if closed.rcvd else 0))
+    assert codes == ["connection_ack", "connection_ack", "4429"]
