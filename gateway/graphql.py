@@ -78,12 +78,17 @@ class Runner:
 
     def __init__(self, surface: Surface) -> None:
         self._bound = {bound.operation.id: bound for bound in surface.operations}
+        self._slow = {bound.operation.graphql_name for bound in surface.operations if not bound.operation.atomic}
         self._engine = Engine(surface.catalog, self._perform)
         attach(surface.catalog.schema)
 
     def cost(self, document: Document, *, known: bool) -> int:
         """How many requests a document counts as: one for each root field, and one for reading a new document."""
-        return document.roots + (not known)
+        return len(document.roots) + (not known)
+
+    def repeatable(self, document: Document) -> bool:
+        """Whether a document takes an Idempotency-Key: a mutation without logins and passwords."""
+        return document.kind == "mutation" and all(name not in self._slow for name in document.roots)
 
     def knows(self, request: Asking) -> bool:
         """Whether the document of a request was read before."""

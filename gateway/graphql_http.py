@@ -15,7 +15,7 @@ from gateway.graphql import Asking, Runner, read_request, refused
 from gateway.idempotency import once
 from gateway.pages import graphiql
 from schema.context import Context
-from schema.errors import InvalidInput, MethodNotAllowed
+from schema.errors import Conflict, InvalidInput, MethodNotAllowed, UnprocessableEntity
 from schema.plan.document import Refused
 
 
@@ -45,6 +45,12 @@ def _response(content: Any, status: int = 200) -> Response:
     return Response(_encode(content), status, media_type="application/json")
 
 
+def _is_kept(result: dict[str, Any], context: Context) -> bool:
+    """Whether a result is an answer to keep: something was done, or whatever was refused was refused as things stand."""
+    codes = {error["extensions"]["code"] for error in result.get("errors", ())}
+    return context.changed or codes <= {Conflict.code, UnprocessableEntity.code}
+
+
 def routes(runner: Runner) -> list[Route]:
     """The GraphQL endpoint: POST, GET for queries, and GraphiQL for a browser."""
 
@@ -64,10 +70,11 @@ def routes(runner: Runner) -> list[Route]:
             if (further := runner.cost(document, known=known) - 1) > 0:
                 await count(request.scope, context, further)
 
-            async def run() -> Response:
-                return _response(await runner.run(document, asked, context))
+            async def run() -> tuple[Response, bool]:
+                result = await runner.run(document, asked, context)
+                return _response(result), _is_kept(result, context)
 
-            return await once(request, context, body, run) if document.kind == "mutation" else await run()
+            return await once(request, context, body, run) if runner.repeatable(document) else (await run())[0]
         except Refused as error:
             return _response({"errors": refused(error.errors, context.request_id)}, 400)
 

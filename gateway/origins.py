@@ -37,12 +37,12 @@ class Cors:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Add the headers for an allowed origin; answer a preflight."""
+        headers: list[tuple[bytes, bytes]] = scope.get("answer_headers", [])
+        headers.append((b"vary", b"Origin"))
         origin = _named(scope, b"origin") if scope["type"] == "http" else None
         if origin is None:
             await self.app(scope, receive, send)
             return
-        headers = scope["answer_headers"]
-        headers.append((b"vary", b"Origin"))
         allowed = origin.decode("latin-1") in settings().cors_origins
         if allowed:
             headers += [(b"access-control-allow-origin", origin), (b"access-control-expose-headers", EXPOSED.encode())]

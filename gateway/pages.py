@@ -33,7 +33,8 @@ POLICIES: Final = {
 
 def routes() -> list[Route]:
     """The documentation pages."""
-    return [Route("/api/docs", _docs, name="docs"), Route("/api/redoc", _redoc, name="redoc")]
+    pages = {"docs": _docs, "redoc": _redoc}
+    return [Route(f"{prefix}/{name}", page) for prefix in ("/api", "/api/v1") for name, page in pages.items()]
 
 
 def assets() -> Mount:

@@ -11,6 +11,12 @@ def _header(scope: Scope, name: bytes) -> str:
     return ",".join(value.decode("latin-1") for key, value in scope["headers"] if key == name)
 
 
+def _plain(address: str) -> str:
+    """An address in its usual form: of IPv4 also where it was mapped into IPv6. Raises ValueError."""
+    found = ip_address(address)
+    return str(getattr(found, "ipv4_mapped", None) or found)
+
+
 def _is_proxy(address: str) -> bool:
     try:
         found = ip_address(address)
@@ -21,7 +27,12 @@ def _is_proxy(address: str) -> bool:
 
 def _peer(scope: Scope) -> str:
     client = scope.get("client")
-    return str(client[0]) if client else ""
+    if not client:
+        return ""
+    try:
+        return _plain(client[0])
+    except ValueError:
+        return str(client[0])
 
 
 def address_of(scope: Scope) -> str:
@@ -32,7 +43,7 @@ def address_of(scope: Scope) -> str:
     hops = [hop.strip() for hop in _header(scope, b"x-forwarded-for").split(",")]
     while _is_proxy(address) and hops:
         try:
-            address = str(ip_address(hops.pop()))
+            address = _plain(hops.pop())
         except ValueError:
             break
     return address

@@ -94,6 +94,10 @@ def whose(context: Context) -> str:
     return f"address:{address if address.version == 4 else ip_network((address, 64), strict=False)}"
 
 
+class _Skipped(ConnectionError):
+    """Redis was away a moment ago, and is not asked for a while but by one request at a time."""
+
+
 class Limiter:
     """Counts requests. While Redis is away whoever is logged in passes, and nobody else does."""
 
@@ -109,7 +113,7 @@ class Limiter:
             timeout=PATIENCE,
             socket_timeout=PATIENCE,
             socket_connect_timeout=PATIENCE,
-            retry=Retry(NoBackoff(), 1),
+            retry=Retry(NoBackoff(), 0),
         )
         self._script = Redis.from_pool(pool).register_script(SCRIPT)
         return self
@@ -127,18 +131,22 @@ class Limiter:
         user = context.user
         allowance = allowances[user.tier.value if user else ANONYMOUS]
         try:
-            return await self._counted(whose(context), allowance, cost)
+            standing = await self._counted(whose(context), allowance, cost)
         except (RedisError, OSError) as error:
-            if self._away_until <= monotonic():
+            if not isinstance(error, _Skipped):
                 log.warning("ratelimit.redis_away", error=str(error))
                 self._away_until = monotonic() + PATIENCE
             if user is None:
                 raise ServiceUnavailable from error
             return None
+        self._away_until = 0.0
+        return standing
 
     async def _counted(self, who: str, allowance: Allowance, cost: int) -> Standing:
         if self._script is None or self._away_until > monotonic():
-            raise ConnectionError("it was away a moment ago")
+            raise _Skipped
+        if self._away_until:
+            self._away_until = monotonic() + 2 * PATIENCE
         keys = [f"dokploy:rate:{{{who}}}:{part}" for part in ("bucket", "window")]
         wait, remaining, full = await self._script(keys=keys, args=[allowance.limit, allowance.burst, cost])
         return Standing(allowance.limit, remaining, math.ceil(full / 1000), math.ceil(wait / 1000))

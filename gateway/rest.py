@@ -161,13 +161,13 @@ async def _answer(bound: Bound, query: Query, request: Request) -> Response:
         content = await view.read({"id": ids[0] if ids else ""} | (_listed(bound, given) if operation.listing else {}), context)
         return Response(_encode(content), operation.status, media_type="application/json")
 
-    async def performed() -> Response:
+    async def performed() -> tuple[Response, bool]:
         value = await perform(bound, context, Ask(ids, lambda: _asked(operation, query, request, body)))
         if view is None:
-            return Response(status_code=operation.status)
-        return Response(_encode(await view.show(value, context)), operation.status, media_type="application/json")
+            return Response(status_code=operation.status), True
+        return Response(_encode(await view.show(value, context)), operation.status, media_type="application/json"), True
 
-    return await once(request, context, body, performed) if operation.repeatable else await performed()
+    return await once(request, context, body, performed) if operation.repeatable else (await performed())[0]
 
 
 def _endpoint(by_method: dict[str, Bound]) -> Callable[[Request], Awaitable[Response]]:

@@ -94,7 +94,11 @@ class Conversation:
         given = payload.get("Authorization") or payload.get("authorization")
         scope = self.socket.scope
         try:
-            context = await bearer(given, scope) if isinstance(given, str) else await context_of(self.socket)
+            try:
+                context = await bearer(given, scope) if isinstance(given, str) else await context_of(self.socket)
+            except ApiError:
+                await _counted(nobody(scope))
+                raise
             await _counted(context)
         except RateLimitExceeded as error:
             raise Closed(4429, error.code) from error
@@ -115,8 +119,11 @@ class Conversation:
 
     async def _count(self, request: Asking, context: Context) -> None:
         """Count an operation. Raises `Refused`, `RateLimitExceeded` or `ServiceUnavailable`."""
+        await _counted(context)
         known = self.runner.knows(request)
-        await _counted(context, self.runner.cost(self.runner.prepared(request, context), known=known))
+        further = self.runner.cost(self.runner.prepared(request, context), known=known) - 1
+        if further:
+            await _counted(context, further)
 
     async def _present(self) -> Context:
         """The caller as they are now, in a context of its own: roles learned earlier do not outlive one operation.

@@ -47,3 +47,8 @@ async def keep(asking: Asking, status: int, body: bytes) -> None:
         """,
         [uuid7(), datetime.now(UTC), asking.user, asking.key, asking.fingerprint, status, body],
     )
+
+
+async def forget_expired() -> None:
+    """Delete what is not replayed any more."""
+    await KeptAnswer.filter(created_at__lt=datetime.now(UTC) - LIFETIME).delete()

@@ -108,15 +108,23 @@ async def together() -> AsyncIterator[None]:
     """One transaction around everything inside, other transactions too; then what `after_commit` was given is done."""
     outer = _later.get()
     later: list[Callable[[], None]] = [] if outer is None else outer
-    token = _later.set(later)
+    token, before = _later.set(later), len(later)
     try:
         async with in_transaction():
             yield
+    except BaseException:
+        del later[before:]
+        raise
     finally:
         _later.reset(token)
     if outer is None:
         for each in later:
             each()
+
+
+def is_together() -> bool:
+    """Whether a transaction of `together` is under way."""
+    return _later.get() is not None
 
 
 def after_commit(work: Callable[[], None]) -> None:

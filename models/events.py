@@ -154,6 +154,7 @@ class Bell:
 
 
 bell = Bell()
+_under_way: set[asyncio.Task[None]] = set()
 
 
 def redis(patience: float | None = None) -> Redis:
@@ -172,6 +173,13 @@ async def wake(deployment: UUID) -> None:
             await client.publish(CHANNEL, str(deployment))
     except (RedisError, OSError) as error:
         log.warning("events.redis_away", error=str(error))
+
+
+def wake_soon(deployment: UUID) -> None:
+    """Wake whoever follows a deployment, without waiting for it."""
+    task = asyncio.create_task(wake(deployment))
+    _under_way.add(task)
+    task.add_done_callback(_under_way.discard)
 
 
 async def answers() -> bool:

@@ -71,8 +71,8 @@ list_ = audit.list(
 )
 
 
-def shown(value: Any) -> str | None:
-    """A given value as the audit trail keeps it: nothing that could be a secret."""
+def shown(name: str, value: Any) -> str | None:
+    """A given value as the audit trail keeps it: nothing that could be a secret. A text is kept only under the name of an id."""
     value = value.value if isinstance(value, strawberry.Some) else value
     if isinstance(value, Enum):
         return str(value.value)
@@ -80,4 +80,5 @@ def shown(value: Any) -> str | None:
         return str(value).lower()
     if isinstance(value, int | float | UUID):
         return str(value)
-    return str(value) if isinstance(value, str) and uuid_of(value) else None
+    names_id = name == "id" or name.endswith("Id")
+    return str(value) if names_id and isinstance(value, str) and uuid_of(value) else None

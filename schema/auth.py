@@ -50,7 +50,7 @@ async def login(ctx: Context, input: LoginInput) -> Login:
     known = await passwords.verify(user.password_hash if user else None, input.password)
     if not known or user is None or user.disabled_at is not None:
         raise Unauthorized("Wrong user name or password.")
-    ctx.user = Caller.of(user)
+    ctx.subject = Caller.of(user)
     return Login(token=await tokens.issued(user), expires_in=tokens.LIFETIME, user=user)  # type: ignore[arg-type]
 
 
@@ -87,5 +87,5 @@ async def register(ctx: Context, input: RegisterInput) -> models.User:
             )
     except IntegrityError as error:
         raise Conflict("The user name or the e-mail address is taken.", reason="NAME_TAKEN") from error
-    ctx.user = Caller.of(user)
+    ctx.subject = Caller.of(user)
     return user

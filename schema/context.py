@@ -62,6 +62,10 @@ class Context:
     request_id: str = ""
     address: str = ""
     """Where the request came from."""
+    changed: bool = False
+    """Whether an operation has changed something for this request."""
+    subject: Caller | None = None
+    """Whoever has just logged in or registered: the answer shows them what they may see of themselves; the caller they are not."""
     _roles: dict[Realm, dict[UUID, Role]] = field(default_factory=dict)
 
     @property

@@ -59,7 +59,7 @@ async def perform(bound: Bound, context: Context, ask: Ask) -> Any:
     operation = bound.operation
     if operation.kind != "mutation":
         return await _called(operation, context, await admit(bound, context, ask.ids), ask.read())
-    asked = Asked()
+    asked, context.subject = Asked(), None
     try:
         rows = await admit(bound, context, ask.ids)
         asked = ask.read()
@@ -70,6 +70,7 @@ async def perform(bound: Bound, context: Context, ask: Ask) -> Any:
         if context.user is not None or operation.needs is Role.anonymous:
             await _enter(bound, context, ask.ids, asked, outcome=error.code)
         raise
+    context.changed = True
     context.forget()
     return value
 
@@ -91,21 +92,22 @@ async def _enter(
 ) -> None:
     """Write the entry of an operation into the audit trail."""
     made = (bound.answer.singular, value.pk) if bound.answer is not None and isinstance(value, Model) else None
-    resource = (bound.entities[0].singular, shown(ids[0])) if ids else made or (None, None)
-    given = list(zip(bound.operation.ids[1:], map(shown, ids[1:]), strict=False))
+    resource = (bound.entities[0].singular, shown("id", ids[0])) if ids else made or (None, None)
+    fields = dict(zip(bound.operation.ids[1:], ids[1:], strict=False))
     if asked.input is not None:
-        given += [(api_name(name), shown(getattr(asked.input, name))) for name in sorted(asked.input.model_fields_set)]
-    given += [(api_name(name), shown(each)) for name, each in asked.arguments.items()]
+        fields |= {api_name(name): getattr(asked.input, name) for name in sorted(asked.input.model_fields_set)}
+    fields |= {api_name(name): each for name, each in asked.arguments.items()}
     if made is not None and made[0] != resource[0]:
-        given.append((f"{made[0]}Id", shown(made[1])))
+        fields[f"{made[0]}Id"] = made[1]
+    who = context.user or context.subject
     await models.AuditEntry.create(
-        user_id=context.user.id if context.user else None,
-        username=context.user.username if context.user else None,
+        user_id=who.id if who else None,
+        username=who.username if who else None,
         action=bound.operation.id,
         outcome=outcome,
         resource_type=resource[0],
         resource_id=resource[1],
-        fields_given=given,
+        fields_given=[(name, shown(name, each)) for name, each in fields.items()],
         address=context.address or None,
         request_id=context.request_id,
     )

@@ -97,7 +97,10 @@ class Resource:
 
     def deprecate(self, operation: Operation[Any], deprecation: Deprecation) -> Operation[Any]:
         """Declare that an operation will go, twelve months from now at the earliest."""
-        earliest = deprecation.since.replace(year=deprecation.since.year + 1, day=min(deprecation.since.day, 28))
+        if operation.relation is not None:
+            raise WrongDeclaration(f"{operation.id}: in GraphQL it is a field of a type, which this does not mark")
+        since = deprecation.since
+        earliest = since.replace(year=since.year + 1, day=28 if (since.month, since.day) == (2, 29) else since.day)
         if deprecation.sunset < earliest:
             raise WrongDeclaration(f"{operation.id}: what is deprecated is kept for twelve months")
         found = replace(operation, deprecation=deprecation)

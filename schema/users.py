@@ -56,8 +56,8 @@ async def _teams(context: Context, users: list[tuple[UUID]]) -> list[list[TeamMe
 
 async def _private(context: Context, rows: list[tuple[UUID, Any]]) -> list[Any]:
     """What is shown to the person it is about and to operators only."""
-    mine = context.user.id if context.user else None
-    return [value if context.operator or id == mine else None for id, value in rows]
+    own = {each.id for each in (context.user, context.subject) if each}
+    return [value if context.operator or id in own else None for id, value in rows]
 
 
 async def _disabled(context: Context, rows: list[tuple[UUID, datetime | None]]) -> list[bool | None]:
@@ -66,7 +66,7 @@ async def _disabled(context: Context, rows: list[tuple[UUID, datetime | None]]) 
 
 @entity(models.User, scope="id", realm=Realm.person)
 class User(Node):
-    """Somebody who can log in. Of others one sees the name and the teams in common; the rest is null unless one is an operator."""
+    """Somebody who can log in. Of others e-mail address, tier and whether they may log in are null, and teams are those in common."""
 
     username: str
     email: str | None = computed(_private, "id", "email", batch=True)

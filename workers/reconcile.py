@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Awaitable
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 import structlog
 from redis.exceptions import RedisError
 
-from models import DeploymentKind, DeploymentStatus, StageName
+from models import DeploymentKind, DeploymentStatus, Session, StageName, answers
 from models.database import database, own_connection
 from models.lifecycle import IS_ACTIVE
 from workers import broker, rings
@@ -37,11 +38,6 @@ _UNCLAIMED = f"""
 """  # noqa: S608 (numbers of our own)
 _UNSETTLED = "select id from application where wished > granted order by id limit 200"
 
-_OUTLIVED = (
-    "delete from session where expires_at < now()",
-    "delete from kept_answer where created_at < now() - interval '24 hours'",
-)
-
 
 async def run() -> None:
     """Lead whenever nobody else does, until cancelled; one bad row, or the database being away, never stops it."""
@@ -66,10 +62,9 @@ async def lead(connection: Any) -> None:
 
 async def tick() -> None:
     """One look at everything."""
-    for statement in _OUTLIVED:
-        await database().execute_query(statement)
     for row in await database().execute_query_dict(_EXPIRED):
         await _guarded(_take_over(row), row["id"])
+    await _clear_away()
     if await asyncio.to_thread(_busy):
         return
     for row in await database().execute_query_dict(_UNCLAIMED):
@@ -77,6 +72,15 @@ async def tick() -> None:
         await _guarded(rings.ring_deployment(row["id"], kind, status), row["id"])
     for row in await database().execute_query_dict(_UNSETTLED):
         await _guarded(rings.ring((rings.SETTLE,), row["id"]), row["id"])
+
+
+async def _clear_away() -> None:
+    """Delete what has expired; it can wait for the next look."""
+    try:
+        await answers.forget_expired()
+        await Session.filter(expires_at__lt=datetime.now(UTC)).delete()
+    except Exception as error:
+        log.error("reconcile.not_cleared", error=str(error))
 
 
 def _busy() -> bool:

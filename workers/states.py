@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +16,8 @@ from tortoise.backends.base.client import BaseDBAsyncClient
 from tortoise.transactions import in_transaction
 
 from models import DeploymentKind, DeploymentStatus, EventKind, LogLevel, StageName
-from models.events import Entry, append, wake
+from models.database import after_commit, is_together
+from models.events import Entry, append, wake, wake_soon
 from models.lifecycle import ACTIVE, IS_ACTIVE, LIVING, PENDING, TERMINAL
 
 LEASE = 30
@@ -157,7 +159,10 @@ async def apply(change: Change) -> dict[str, Any] | None:
             await _application(connection, row)
             await append(connection, change.deployment, [_entry(change, row)])
     if change.event is not Event.renew:
-        await wake(change.deployment)
+        if is_together():
+            after_commit(partial(wake_soon, change.deployment))
+        else:
+            await wake(change.deployment)
     return row
 
 

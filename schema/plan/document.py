@@ -87,10 +87,10 @@ class Document:
         self._plans: dict[tuple[Any, ...], Plan] = {}
 
     @property
-    def roots(self) -> int:
-        """How many fields it asks of the root at most."""
+    def roots(self) -> tuple[str, ...]:
+        """The names of the fields that it asks of the root at most."""
         scope = Scope(self._catalog.schema, self._fragments, {each.name: GIVEN for each in self._variables})
-        return len(scope.select(self._catalog.root(self.kind), [self._operation.selection_set]))
+        return tuple(each.name for each in scope.select(self._catalog.root(self.kind), [self._operation.selection_set]))
 
     def coerced(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """The values of the variables. Raises `Refused`."""

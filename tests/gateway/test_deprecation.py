@@ -18,7 +18,7 @@ from schema.context import Context
 from schema.fields import WrongDeclaration
 from schema.operation import Deprecation
 from schema.resource import Resource
-from schema.surface import bind
+from schema.surface import bind, surface
 
 GUIDE = "https://docs.dokploy.com/api/migration-v2"
 ENDS = Deprecation(since=date(2024, 12, 31), sunset=date(2025, 12, 31), guide=GUIDE)
@@ -91,6 +91,18 @@ def test_the_documents_mark_it() -> None:
 def test_less_than_twelve_months_are_refused(since: date) -> None:
     with pytest.raises(WrongDeclaration, match=r"^greetings\.new_greeting: what is deprecated is kept for twelve months$"):
         greetings.deprecate(new_greeting, Deprecation(since, date(2025, 12, 31), GUIDE))
+
+
+def test_the_day_counts() -> None:
+    for since, sunset in ((date(2025, 3, 31), date(2026, 3, 30)), (date(2025, 1, 29), date(2026, 1, 28))):
+        with pytest.raises(WrongDeclaration):
+            greetings.deprecate(new_greeting, Deprecation(since, sunset, GUIDE))
+
+
+def test_the_list_of_a_relation_is_not_deprecated_alone() -> None:
+    operation = next(each.operation for each in surface().operations if each.operation.relation)
+    with pytest.raises(WrongDeclaration, match="in GraphQL it is a field of a type"):
+        operation.chapter.deprecate(operation, ENDS)
 
 
 def test_a_leap_day_has_a_year_after_it() -> None:

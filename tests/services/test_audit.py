@@ -137,3 +137,25 @@ async def test_it_pages_and_counts_to_a_cap(api: Api) -> None:
 @BOTH
 async def test_a_filter_with_text_that_cannot_be_stored_is_refused(api: Api, over: Transport) -> None:
     assert (await ask(over, api.owner, "audit.list", action="a\0b")).code == "VALIDATION_ERROR"
+
+
+async def test_a_password_that_looks_like_an_id_is_not_kept(api: Api) -> None:
+    password = "123e4567-e89b-42d3-a456-426614174000"
+    await api.anonymous.post("/auth/register", {"username": "ghost", "email": "ghost@example.com", "password": password})
+    await api.anonymous.post("/auth/login", {"username": "ghost", "password": password})
+    assert password not in json.dumps(await database().execute_query_dict("select * from audit"), default=str)
+
+
+async def test_nobody_acts_under_the_name_of_whom_they_register(api: Api) -> None:
+    application = await api.application()
+    account = f'{{username: "ghost", email: "ghost@example.com", password: "{PASSWORD}"}}'
+    query = (
+        f"mutation ($id: ID!) {{ register(input: {account}) {{ email }} scaleApplication(id: $id, input: {{replicas: 2}}) {{ status }} }}"
+    )
+    body = await api.owner.graphql(query, id=application["id"])
+    assert body["data"]["register"] == {"email": "ghost@example.com"}
+    assert {entry["username"] for entry in (await entries(api))[:2]} == {"owner"}
+    login = f'login(input: {{username: "ghost", password: "{PASSWORD}"}}) {{ user {{ email }} }}'
+    wanted = f'mutation {{ {login} createTeam(input: {{name: "Mine"}}) {{ id }} }}'
+    body = await api.anonymous.graphql(wanted)
+    assert body["errors"][0]["extensions"]["code"] == "UNAUTHORIZED", "a login opens a session, and nothing else"

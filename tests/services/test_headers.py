@@ -72,7 +72,7 @@ async def test_an_internal_error_has_them_too(api: Api, monkeypatch: pytest.Monk
     assert {name: answer.headers[name] for name in SECURITY} == SECURITY
 
 
-@pytest.mark.parametrize("path", ["/docs", "/redoc"])
+@pytest.mark.parametrize("path", ["/docs", "/redoc", "/v1/docs", "/v1/redoc"])
 async def test_a_page_keeps_its_own_policy(api: Api, path: str) -> None:
     answer = await api.anonymous.get(path)
     (policy,) = answer.headers.get_list("Content-Security-Policy")
@@ -90,7 +90,8 @@ async def test_a_request_id_that_is_not_sane_is_replaced(api: Api, given: str) -
 async def test_a_page_of_an_allowed_origin_may_call(api: Api) -> None:
     answer = await api.owner.get("/projects", headers={"Origin": ORIGIN})
     assert answer.headers["Access-Control-Allow-Origin"] == ORIGIN
-    assert "Origin" in answer.headers["Vary"]
+    for one in (answer, await api.anonymous.get("/openapi.json")):
+        assert "Origin" in one.headers["Vary"]
     exposed = answer.headers["Access-Control-Expose-Headers"].split(", ")
     assert {"X-RateLimit-Remaining", "X-RateLimit-Reset", "X-Request-ID", "X-Deprecated", "X-Sunset"} <= set(exposed)
     assert "Access-Control-Allow-Credentials" not in answer.headers
@@ -163,6 +164,7 @@ async def test_a_forwarded_scheme_counts_from_a_trusted_proxy_only(api: Api, set
         ("127.0.0.0/8", "6.6.6.6, 198.51.100.7", "198.51.100.7"),
         ("127.0.0.0/8,10.0.0.0/8", "198.51.100.7, 10.1.2.3", "198.51.100.7"),
         ("127.0.0.0/8", "2001:db8::1", "2001:db8::1"),
+        ("127.0.0.0/8", "::ffff:198.51.100.7", "198.51.100.7"),
         ("127.0.0.0/8", "nonsense", "127.0.0.1"),
         ("127.0.0.0/8", "", "127.0.0.1"),
     ],

@@ -136,3 +136,39 @@ async def test_a_change_that_cannot_be_stored_leaves_neither_an_answer_nor_an_en
     assert await models.Deployment.all().count() == 0
     assert await models.AuditEntry.all().count() == entries
     assert (await sent(api.owner, path, {})).status_code == 202
+
+
+async def test_a_key_does_not_hide_what_was_forbidden(api: Api) -> None:
+    person = await api.person()
+    assert (await sent(person, "/teams", {"name": "Mine"})).status_code == 403
+    assert await models.AuditEntry.filter(outcome="FORBIDDEN", username=person.username).count() == 1
+    assert await models.KeptAnswer.all().count() == 0
+
+
+async def test_no_login_and_no_password_is_kept(api: Api) -> None:
+    login = 'mutation { login(input: {username: "owner", password: "correct horse battery"}) { token } }'
+    change = 'mutation { a: updateMe(input: {email: "new@example.com"}) { id } }'
+    for query in (login, change, f"{change[:-2]} {login[11:]}"):
+        answer = await sent(api.owner, "/graphql", {"query": query})
+        assert "errors" not in answer.json()
+    assert await models.KeptAnswer.all().count() == 0
+
+
+@pytest.mark.parametrize("id", ["none", None])
+async def test_a_mutation_that_did_nothing_leaves_the_key_free(api: Api, id: str | None) -> None:
+    application = await api.application()
+    scale = "mutation ($id: ID!, $n: Int!) { scaleApplication(id: $id, input: {replicas: $n}) { status } }"
+    wrong = {"query": scale, "variables": {"id": id or application["id"], "n": 2 if id else 500}}
+    assert "errors" in (await sent(api.owner, "/graphql", wrong)).json()
+    answer = await sent(api.owner, "/graphql", {"query": scale, "variables": {"id": application["id"], "n": 2}})
+    assert "errors" not in answer.json()
+
+
+async def test_a_mutation_that_did_something_is_kept_with_its_errors(api: Api) -> None:
+    application = await api.application()
+    query = (
+        'mutation ($id: ID!) { deployApplication(id: $id, input: {}) { id } scaleApplication(id: "none", input: {replicas: 1}) { status } }'
+    )
+    first, again = [await sent(api.owner, "/graphql", {"query": query, "variables": {"id": application["id"]}}) for _ in range(2)]
+    assert again.content == first.content
+    assert await models.Deployment.all().count() == 1

@@ -4,15 +4,17 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
+from uuid import uuid4
 
 import httpx2
 import pytest
 
 import models
 from gateway import ratelimit
-from models.settings import Settings
-from schema.context import Context
+from models.limits import allowances
+from models.settings import Settings, settings
+from schema.context import Caller, Context
 from tests.services.conftest import PASSWORD, Api, Person
 
 NAMES = ("limit", "remaining", "reset", "used")
@@ -76,6 +78,7 @@ async def test_an_unusable_token_is_counted_against_the_address(limited: Any, ap
     [
         ("198.51.100.7", "address:198.51.100.7"),
         ("2001:db8:1:2:3:4:5:6", "address:2001:db8:1:2::/64"),
+        ("2001:db8:1:2::1", "address:2001:db8:1:2::/64"),
         ("", "address:"),
         ("testclient", "address:testclient"),
     ],
@@ -168,3 +171,22 @@ def test_limits_that_make_no_sense_are_refused(text: str, monkeypatch: pytest.Mo
     monkeypatch.setenv("DOKPLOY_RATE_LIMITS", text)
     with pytest.raises(ValueError, match="rate_limits"):
         Settings()
+
+
+async def test_a_redis_that_does_not_answer_is_asked_by_one_request_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[float] = []
+
+    async def silent(**_: object) -> None:
+        asked.append(time.monotonic())
+        await asyncio.sleep(0.2)
+        raise OSError("no answer")
+
+    monkeypatch.setitem(settings().__dict__, "rate_limits", allowances(""))
+    monkeypatch.setattr(ratelimit, "PATIENCE", 0.3)
+    found = ratelimit.Limiter()
+    found._script = cast("Any", silent)
+    known = Context(Caller(uuid4(), models.GlobalRole.member))
+    for _ in range(10):
+        await asyncio.gather(*[found.take(known) for _ in range(20)])
+        await asyncio.sleep(0.05)
+    assert 20 <= len(asked) <= 24, "all at first, who did not know yet; then one at a time"

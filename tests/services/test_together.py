@@ -8,7 +8,7 @@ import pytest
 from tortoise.transactions import in_transaction
 
 import models
-from models.database import after_commit, connection, fetch, together
+from models.database import after_commit, connection, fetch, is_together, together
 from tests.services.asking import Transport, ask
 from tests.services.conftest import Api
 from workers import broker
@@ -44,6 +44,17 @@ async def test_what_waits_for_something_that_failed_is_not_done(api: Api) -> Non
             raise RuntimeError
     assert done == []
     assert await models.Team.all().count() == 0
+
+
+async def test_what_waits_for_a_part_that_failed_is_not_done(api: Api) -> None:
+    done: list[int] = []
+    async with together():
+        after_commit(lambda: done.append(1))
+        with contextlib.suppress(RuntimeError):
+            async with together():
+                after_commit(lambda: done.append(2))
+                raise RuntimeError
+    assert done == [1]
 
 
 async def test_without_a_transaction_nothing_waits(api: Api) -> None:
@@ -88,3 +99,17 @@ async def test_a_worker_is_rung_for_a_deployment_that_is_there(api: Api, over: T
 async def slow_entry(*_: object, **__: object) -> None:
     """An entry in the audit trail that takes its time."""
     await asyncio.sleep(0.2)
+
+
+async def test_followers_are_woken_after_the_commit(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    application = await api.application()
+    await api.owner.made(f"/applications/{application['id']}/deploy", {})
+    inside: list[bool] = []
+
+    async def woken(_: object) -> None:
+        inside.append(is_together())
+
+    monkeypatch.setattr("models.events.wake", woken)
+    assert (await api.owner.delete(f"/applications/{application['id']}")).status_code == 204
+    await asyncio.sleep(0)
+    assert inside == [False]

@@ -253,3 +253,24 @@ async def test_opening_sockets_is_counted_too(limited: Any, api: Api, server: st
             except ConnectionClosed as closed:
                 codes.append(str(closed.rcvd.code if closed.rcvd else 0))
     assert codes == ["connection_ack", "connection_ack", "4429"]
+
+
+async def test_documents_that_are_refused_are_counted_too(limited: Any, api: Api, server: str) -> None:
+    async with opened(server, api.owner.token) as socket:
+        await limited('{"authenticated": {"limit": 3}}')
+        codes = []
+        for number in range(4):
+            await socket.subscribe(str(number), "{ nothing }")
+            codes.append((await socket.receive())["payload"][0]["extensions"]["code"])
+    assert codes == ["VALIDATION_ERROR"] * 3 + ["RATE_LIMIT_EXCEEDED"]
+
+
+async def test_forged_tokens_are_counted_too(limited: Any, api: Api, server: str) -> None:
+    await limited('{"anonymous": {"limit": 2}}')
+    codes = []
+    for _ in range(3):
+        async with connect(server, subprotocols=["graphql-transport-ws"]) as connection:  # type: ignore[list-item]
+            socket = Socket(connection)
+            await socket.send(type="connection_init", payload={"Authorization": "Bearer forged"})
+            codes.append(await socket.closed())
+    assert codes == [4403, 4403, 4429]
