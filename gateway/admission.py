@@ -1,5 +1,7 @@
 """Admission: who is asking, and whether they have asked too often, before anything is done for them."""
 
+from collections.abc import Awaitable
+
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -30,12 +32,21 @@ async def _admit(scope: Scope) -> None:
     if scope["path"] in UNCOUNTED or scope["method"] == "OPTIONS" or scope["path"].startswith(base()):
         scope["context"] = nobody(scope)
         return
+    scope["context"] = await counted(scope, context_of(HTTPConnection(scope)))
+
+
+async def counted(scope: Scope, authenticated: Awaitable[Context]) -> Context:
+    """Whoever is asking, counted once they are known; who cannot be authenticated is counted against the address.
+
+    Raises `Unauthorized`, `InvalidToken`, `RateLimitExceeded` or `ServiceUnavailable`.
+    """
     try:
-        context = scope["context"] = await context_of(HTTPConnection(scope))
+        context = await authenticated
     except ApiError:
         await count(scope, nobody(scope))
         raise
     await count(scope, context)
+    return context
 
 
 async def count(scope: Scope, context: Context, cost: int = 1) -> None:

@@ -103,9 +103,8 @@ class Runner:
         answer = await self._engine.run(document, request.variables or {}, context)
         return self._result(document, request, answer, context)
 
-    async def results(self, request: Asking, context: Context) -> AsyncIterator[dict[str, Any]]:
+    async def results(self, document: Document, request: Asking, context: Context) -> AsyncIterator[dict[str, Any]]:
         """Yield the printed results of any document: one, or a subscription's as they come. Raises `Refused`."""
-        document = self.prepared(request, context)
         if document.kind != "subscription":
             yield await self.run(document, request, context)
             return

@@ -8,15 +8,15 @@ import structlog
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
+from gateway.admission import count, counted
 from gateway.auth import bearer, context_of, nobody
 from gateway.errors import GRAPHQL, problem
 from gateway.graphql import Asking, Runner, refused
 from gateway.origins import socket_is_welcome
-from gateway.ratelimit import limiter
 from schema import tokens
 from schema.context import Context
 from schema.errors import ApiError, RateLimitExceeded
-from schema.plan.document import Refused
+from schema.plan.document import Document, Refused
 
 log = structlog.get_logger()
 
@@ -94,12 +94,7 @@ class Conversation:
         given = payload.get("Authorization") or payload.get("authorization")
         scope = self.socket.scope
         try:
-            try:
-                context = await bearer(given, scope) if isinstance(given, str) else await context_of(self.socket)
-            except ApiError:
-                await _counted(nobody(scope))
-                raise
-            await _counted(context)
+            context = await counted(scope, bearer(given, scope) if isinstance(given, str) else context_of(self.socket))
         except RateLimitExceeded as error:
             raise Closed(4429, error.code) from error
         except ApiError as error:
@@ -117,13 +112,14 @@ class Conversation:
                 await self._close(4403, error.code)
                 return
 
-    async def _count(self, request: Asking, context: Context) -> None:
-        """Count an operation. Raises `Refused`, `RateLimitExceeded` or `ServiceUnavailable`."""
-        await _counted(context)
+    async def _prepared(self, request: Asking, context: Context) -> Document:
+        """The document of an operation, which is counted. Raises `Refused`, `RateLimitExceeded` or `ServiceUnavailable`."""
+        await count(self.socket.scope, context)
         known = self.runner.knows(request)
-        further = self.runner.cost(self.runner.prepared(request, context), known=known) - 1
-        if further:
-            await _counted(context, further)
+        document = self.runner.prepared(request, context)
+        if (further := self.runner.cost(document, known=known) - 1) > 0:
+            await count(self.socket.scope, context, further)
+        return document
 
     async def _present(self) -> Context:
         """The caller as they are now, in a context of its own: roles learned earlier do not outlive one operation.
@@ -166,8 +162,8 @@ class Conversation:
         context = nobody(self.socket.scope)
         try:
             context = await self._present()
-            await self._count(request, context)
-            async for payload in self.runner.results(request, context):
+            document = await self._prepared(request, context)
+            async for payload in self.runner.results(document, request, context):
                 await self._send(id=id, type="next", payload=payload)
             await self._send(id=id, type="complete")
         except Refused as error:
@@ -178,13 +174,6 @@ class Conversation:
             await self._send(id=id, type="error", payload=[problem(error, context.request_id)])
         finally:
             self.running.pop(id, None)
-
-
-async def _counted(context: Context, cost: int = 1) -> None:
-    """Count what somebody asks for. Raises `RateLimitExceeded` or `ServiceUnavailable`."""
-    standing = await limiter.take(context, cost)
-    if standing is not None:
-        standing.check()
 
 
 def routes(runner: Runner) -> list[WebSocketRoute]:

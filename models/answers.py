@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from tortoise.backends.base.client import BaseDBAsyncClient
 from uuid_utils.compat import uuid7
 
 from models.database import database
@@ -25,8 +24,7 @@ class Asking:
 
 async def claim(asking: Asking) -> bool:
     """Keep twins out until the transaction ends; False when one is at it."""
-    client: BaseDBAsyncClient = database()
-    rows = await client.execute_query_dict(
+    rows = await database().execute_query_dict(
         "select pg_try_advisory_xact_lock(hashtextextended($1, 0)) as claimed", [f"{asking.user} {asking.key}"]
     )
     return bool(rows[0]["claimed"])

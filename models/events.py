@@ -14,6 +14,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from tortoise.backends.base.client import BaseDBAsyncClient
 
+from models import background
 from models.enums import EventKind, LogLevel
 from models.lifecycle import IS_ACTIVE, TERMINAL
 from models.rows import Deployment, Event
@@ -154,7 +155,6 @@ class Bell:
 
 
 bell = Bell()
-_under_way: set[asyncio.Task[None]] = set()
 
 
 def redis(patience: float | None = None) -> Redis:
@@ -177,9 +177,7 @@ async def wake(deployment: UUID) -> None:
 
 def wake_soon(deployment: UUID) -> None:
     """Wake whoever follows a deployment, without waiting for it."""
-    task = asyncio.create_task(wake(deployment))
-    _under_way.add(task)
-    task.add_done_callback(_under_way.discard)
+    background.start(wake(deployment))
 
 
 async def answers() -> bool:

@@ -8,7 +8,6 @@ from uuid import UUID
 import strawberry
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
-from tortoise.exceptions import IntegrityError
 from tortoise.transactions import in_transaction
 
 import models
@@ -19,8 +18,10 @@ from schema.filters import Compare
 from schema.inputs import Input, refuse
 from schema.page import sorting
 from schema.rules import Between, Distinct, Length, Pattern
+from schema.unique import unique
 
 MASK = "***"
+NAME_TAKEN = "The project has an application of this name."
 
 ApplicationSort = sorting("application", "created_at", "updated_at", "name")
 
@@ -221,7 +222,7 @@ async def created(project: models.Project, input: CreateApplicationInput) -> mod
     wanted = values.pop("ports")
     service_name = f"{input.name.lower()}-{secrets.token_hex(4)}"
     try:
-        async with in_transaction():
+        async with unique(NAME_TAKEN), in_transaction():
             if not await models.Project.filter(id=project.id, deleted_at__isnull=True).select_for_update().exists():
                 raise NotFound
             application = await models.Application.create(project_id=project.id, service_name=service_name, **values)
@@ -229,8 +230,6 @@ async def created(project: models.Project, input: CreateApplicationInput) -> mod
             await application.save(update_fields=["ports"])
     except published.PortTaken as error:
         raise Conflict(str(error), reason="PORT_TAKEN") from error
-    except IntegrityError as error:
-        raise Conflict("The project has an application of this name.", reason="NAME_TAKEN") from error
     return application
 
 
@@ -242,7 +241,7 @@ async def changed(application: models.Application, input: UpdateApplicationInput
     given = {name: getattr(input, name) for name in type(input).model_fields}
     values: dict[str, Any] = {name: _plain(value.value) for name, value in given.items() if value is not None}
     try:
-        async with in_transaction():
+        async with unique(NAME_TAKEN), in_transaction():
             row = await models.Application.filter(id=application.id, deleted_at__isnull=True).select_for_update().first()
             if row is None:
                 raise NotFound
@@ -256,7 +255,5 @@ async def changed(application: models.Application, input: UpdateApplicationInput
             deployment = await workers.plan_change(row, {name for name in values if before[name] != values[name]})
     except published.PortTaken as error:
         raise Conflict(str(error), reason="PORT_TAKEN") from error
-    except IntegrityError as error:
-        raise Conflict("The project has an application of this name.", reason="NAME_TAKEN") from error
     await workers.ring_change(row, deployment)
     return row

@@ -1,7 +1,6 @@
 """Auth: the chapter "Authentication" of the specification."""
 
 import strawberry
-from tortoise.exceptions import IntegrityError
 from tortoise.transactions import in_transaction
 
 import models
@@ -10,9 +9,10 @@ from models.settings import settings
 from schema import tokens
 from schema.access import Role
 from schema.context import Caller, Context
-from schema.errors import Conflict, Forbidden, Unauthorized
+from schema.errors import Forbidden, Unauthorized
 from schema.inputs import Input
 from schema.resource import Resource
+from schema.unique import unique
 from schema.users import Email, Password, User, Username
 
 auth = Resource("", plural="auth", path="/auth", about="Accounts, and the tokens that open the rest of the API.")
@@ -73,19 +73,16 @@ class RegisterInput(Input):
 async def register(ctx: Context, input: RegisterInput) -> models.User:
     """Register a new user; the first one becomes the owner of the installation (DECISIONS 14)."""
     hashed = await passwords.hashed(input.password)
-    try:
-        async with in_transaction() as connection:
-            await connection.execute_query("select pg_advisory_xact_lock($1)", [models.OWNERS_LOCK])
-            first = not await models.User.exists()
-            if settings().registration == "closed" and not first:
-                raise Forbidden("Registration is closed.")
-            user = await models.User.create(
-                username=input.username.lower(),
-                email=input.email,
-                password_hash=hashed,
-                role=models.GlobalRole.owner if first else models.GlobalRole.member,
-            )
-    except IntegrityError as error:
-        raise Conflict("The user name or the e-mail address is taken.", reason="NAME_TAKEN") from error
+    async with unique("The user name or the e-mail address is taken."), in_transaction() as connection:
+        await connection.execute_query("select pg_advisory_xact_lock($1)", [models.OWNERS_LOCK])
+        first = not await models.User.exists()
+        if settings().registration == "closed" and not first:
+            raise Forbidden("Registration is closed.")
+        user = await models.User.create(
+            username=input.username.lower(),
+            email=input.email,
+            password_hash=hashed,
+            role=models.GlobalRole.owner if first else models.GlobalRole.member,
+        )
     ctx.subject = Caller.of(user)
     return user

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
 import strawberry
-from tortoise.exceptions import IntegrityError
 from tortoise.transactions import in_transaction
 
 import models
@@ -19,6 +18,7 @@ from schema.page import Page
 from schema.resource import Resource
 from schema.rules import Length, Pattern
 from schema.teams import ProjectSort, Team
+from schema.unique import unique
 from schema.users import User
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 Name = Annotated[str, Pattern(r"[A-Za-z0-9]+", "must be alphanumeric", 3, 50)]
 Description = Annotated[str, Length(0, 2000)]
+NAME_TAKEN = "A project of this name exists."
 
 
 def _application() -> type:
@@ -105,10 +106,10 @@ async def create(ctx: Context, input: CreateProjectInput) -> models.Project:
         await ctx.reference(Team, input.team_id, Role.developer, field="teamId")
     elif not ctx.operator:
         raise Forbidden("Only an owner or admin may create a project without a team.")
-    try:
-        return await models.Project.create(name=input.name, description=input.description, owner_id=ctx.caller.id, team_id=input.team_id)
-    except IntegrityError as error:
-        raise Conflict("A project of this name exists.", reason="NAME_TAKEN") from error
+    project = models.Project(name=input.name, description=input.description, owner_id=ctx.caller.id, team_id=input.team_id)
+    async with unique(NAME_TAKEN):
+        await project.save()
+    return project
 
 
 @strawberry.pydantic.input
@@ -130,14 +131,11 @@ async def update(ctx: Context, project: models.Project, input: UpdateProjectInpu
         changed["description"] = input.description.value or ""
     if input.team_id is not None and input.team_id.value != (str(project.team_id) if project.team_id else None):
         changed["team_id"] = await _moved(ctx, project, input.team_id.value)
-    try:
-        async with in_transaction():
-            row = await models.Project.filter(id=project.id, deleted_at__isnull=True).select_for_update().first()
-            if row is None:
-                raise NotFound
-            await row.update_from_dict(changed).save(update_fields=[*changed, "updated_at"])
-    except IntegrityError as error:
-        raise Conflict("A project of this name exists.", reason="NAME_TAKEN") from error
+    async with unique(NAME_TAKEN), in_transaction():
+        row = await models.Project.filter(id=project.id, deleted_at__isnull=True).select_for_update().first()
+        if row is None:
+            raise NotFound
+        await row.update_from_dict(changed).save(update_fields=[*changed, "updated_at"])
     return row
 
 

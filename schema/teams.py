@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
 import strawberry
-from tortoise.exceptions import IntegrityError
 from tortoise.transactions import in_transaction
 
 import models
@@ -17,6 +16,7 @@ from schema.inputs import Input
 from schema.page import Page, sorting
 from schema.resource import Resource
 from schema.rules import BLANK, Length, Pattern
+from schema.unique import unique
 
 if TYPE_CHECKING:
     from schema.members import Member
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 Name = Annotated[str, Pattern(rf"[^{BLANK}](?:[^\x00-\x1f]*[^{BLANK}])?", "may not begin or end with a space", 1, 50)]
 Description = Annotated[str, Length(0, 2000)]
+NAME_TAKEN = "A team of this name exists."
 
 
 def _member() -> type:
@@ -88,10 +89,10 @@ class CreateTeamInput(Input):
 @teams.post(needs=Role.operator, view=DETAIL, links=LINKS)
 async def create(ctx: Context, input: CreateTeamInput) -> models.Team:
     """Create a team; it has no members yet."""
-    try:
-        return await models.Team.create(name=input.name, description=input.description)
-    except IntegrityError as error:
-        raise Conflict("A team of this name exists.", reason="NAME_TAKEN") from error
+    team = models.Team(name=input.name, description=input.description)
+    async with unique(NAME_TAKEN):
+        await team.save()
+    return team
 
 
 @strawberry.pydantic.input
@@ -110,12 +111,9 @@ async def update(ctx: Context, team: models.Team, input: UpdateTeamInput) -> mod
         changed["name"] = input.name.value
     if input.description is not None:
         changed["description"] = input.description.value or ""
-    try:
-        async with in_transaction():
-            row = await locked(team)
-            await row.update_from_dict(changed).save(update_fields=[*changed, "updated_at"])
-    except IntegrityError as error:
-        raise Conflict("A team of this name exists.", reason="NAME_TAKEN") from error
+    async with unique(NAME_TAKEN), in_transaction():
+        row = await locked(team)
+        await row.update_from_dict(changed).save(update_fields=[*changed, "updated_at"])
     return row
 
 

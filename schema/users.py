@@ -6,7 +6,6 @@ from uuid import UUID
 
 import strawberry
 from pydantic import AfterValidator, ConfigDict
-from tortoise.exceptions import IntegrityError
 from tortoise.transactions import in_transaction
 
 import models
@@ -19,6 +18,7 @@ from schema.inputs import Input, refuse
 from schema.page import sorting
 from schema.resource import Resource
 from schema.rules import BLANK, Length, Pattern
+from schema.unique import unique
 
 Username = Annotated[str, Pattern(r"[A-Za-z0-9_.-]+", "may hold letters, digits, '_', '.' and '-'", 3, 32)]
 Email = Annotated[
@@ -119,15 +119,12 @@ async def update_me(ctx: Context, input: UpdateMeInput) -> models.User:
     if input.password is not None:
         await _know_password(ctx.caller.id, input.current_password)
         changed["password_hash"] = await passwords.hashed(input.password.value)
-    try:
-        async with in_transaction():
-            user = await models.User.select_for_update().get(id=ctx.caller.id)
-            if changed:
-                await user.update_from_dict(changed).save(update_fields=[*changed, "updated_at"])
-            if input.password is not None:
-                await models.Session.filter(user_id=user.id).exclude(id=ctx.session_id).delete()
-    except IntegrityError as error:
-        raise Conflict("This e-mail address belongs to another account.", reason="EMAIL_TAKEN") from error
+    async with unique("This e-mail address belongs to another account.", "EMAIL_TAKEN"), in_transaction():
+        user = await models.User.select_for_update().get(id=ctx.caller.id)
+        if changed:
+            await user.update_from_dict(changed).save(update_fields=[*changed, "updated_at"])
+        if input.password is not None:
+            await models.Session.filter(user_id=user.id).exclude(id=ctx.session_id).delete()
     return user
 
 

@@ -1,14 +1,13 @@
 """Ringing from an event loop: after the commit, in a thread, and without making anybody wait for Redis."""
 
 import asyncio
-import functools
 from uuid import UUID
 
 import structlog
 from dramatiq.errors import BrokerConnectionError
 from redis.exceptions import RedisError
 
-from models import DeploymentKind, DeploymentStatus, StageName
+from models import DeploymentKind, DeploymentStatus, StageName, background
 from models.database import after_commit, database
 from workers import broker
 from workers.states import TASK_GRAPHS
@@ -17,8 +16,6 @@ log = structlog.get_logger()
 
 ACTORS = {StageName.cloning: "clone", StageName.building: "build", StageName.deploying: "deploy"}
 SETTLE = "settle"
-
-_under_way: set[asyncio.Task[None]] = set()
 
 
 def chain(kind: DeploymentKind, status: DeploymentStatus) -> tuple[str, ...]:
@@ -38,13 +35,7 @@ async def ring(actors: tuple[str, ...], id: UUID) -> None:
 
 def ring_soon(actors: tuple[str, ...], id: UUID) -> None:
     """Ring without waiting for it, after the commit of whatever is under way."""
-    after_commit(functools.partial(_ring_now, actors, id))
-
-
-def _ring_now(actors: tuple[str, ...], id: UUID) -> None:
-    task = asyncio.create_task(ring(actors, id))
-    _under_way.add(task)
-    task.add_done_callback(_under_way.discard)
+    after_commit(lambda: background.start(ring(actors, id)))
 
 
 async def ring_deployment(id: UUID, kind: DeploymentKind, status: DeploymentStatus) -> None:

@@ -87,7 +87,8 @@ async def followed(text: str, given: dict[str, Any], person: Person) -> int:
     if person.token:
         context.user, context.session_id = await caller_of(person.token)
     try:
-        answers = [answer async for answer in Runner(surface()).results(Asking(text, given), context)]
+        runner, asking = Runner(surface()), Asking(text, given)
+        answers = [answer async for answer in runner.results(runner.prepared(asking, context), asking, context)]
     except ApiError as error:
         return error.status
     assert answers

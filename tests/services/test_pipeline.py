@@ -11,11 +11,11 @@ import pytest
 from redis import Redis
 
 import models
-from models import DeploymentKind, DeploymentStatus, StageName, StageStatus
+from models import DeploymentKind, DeploymentStatus, StageName, StageStatus, background
 from models.database import database
 from models.settings import settings
 from tests.services.conftest import Api
-from workers import broker, journal, pipeline, reconcile, rings, wishes
+from workers import broker, journal, pipeline, reconcile, wishes
 from workers.pipeline import Run, Stage, StageFailed, Stored, perform
 from workers.runtime import Runtime
 from workers.states import Change, Event, apply
@@ -51,8 +51,8 @@ async def deployment(api: Api, **extra: Any) -> models.Deployment:
 
 async def settled() -> None:
     """Wait for the rings that are under way."""
-    while rings._under_way:
-        await asyncio.gather(*rings._under_way)
+    while background._under_way:
+        await asyncio.gather(*background._under_way)
 
 
 def declared(work: Callable[[Run], Awaitable[Stored]], name: StageName = StageName.cloning, deadline: float = 5) -> Stage:
