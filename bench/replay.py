@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Self
 from uuid import UUID, uuid4
 
-from workers.deploy import network_of
+from workers.desired import network_of
 from workers.docker import choose
 from workers.engine import Converged, Engine, Failed, convergence
 from workers.rollout import POLL

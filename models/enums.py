@@ -61,6 +61,14 @@ class DeploymentKind(StrEnum):
 
 
 @unique
+class DeploymentTrigger(StrEnum):
+    """Who asked for a deployment; only those of webhooks take each other's place in line (DECISIONS 21)."""
+
+    manual = "manual"
+    webhook = "webhook"
+
+
+@unique
 class DeploymentStatus(StrEnum):
     """The state of a deployment; the last three are terminal."""
 
@@ -99,6 +107,7 @@ class EventKind(StrEnum):
 
     status = "status"
     progress = "progress"
+    queue = "queue"
     log = "log"
 
 

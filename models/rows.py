@@ -12,6 +12,7 @@ from models.enums import (
     ApplicationStatus,
     DeploymentKind,
     DeploymentStatus,
+    DeploymentTrigger,
     EventKind,
     GlobalRole,
     HealthStatus,
@@ -37,6 +38,15 @@ class Row(Model):
         """No table of its own."""
 
         abstract = True
+
+
+class Installation(Row):
+    """This installation: its id is on everything it makes in Docker, so that it never takes away what is another's."""
+
+    class Meta:
+        """One row, made by a migration."""
+
+        table = "installation"
 
 
 class User(Row):
@@ -144,6 +154,10 @@ class Application(Row):
     """The last wish that Swarm was told."""
     restart_wish = fields.IntField(default=0)
     """The wish that was the last restart."""
+    settler = fields.CharField(max_length=128, null=True)
+    """The worker that is granting the wishes."""
+    settle_until = fields.DatetimeField(null=True)
+    """How long the settler owns the service without renewing."""
     delete_volumes = fields.BooleanField(default=False)
     updated_at = fields.DatetimeField(auto_now=True)
     deleted_at = fields.DatetimeField(null=True)
@@ -180,6 +194,13 @@ class Deployment(Row):
     project: fields.ForeignKeyRelation[Project] = fields.ForeignKeyField("models.Project", related_name=False, on_delete=fields.RESTRICT)
     kind = fields.CharEnumField(DeploymentKind, max_length=16)
     status = fields.CharEnumField(DeploymentStatus, max_length=16, default=DeploymentStatus.pending)
+    trigger = fields.CharEnumField(
+        DeploymentTrigger, max_length=16, default=DeploymentTrigger.manual, db_default=DeploymentTrigger.manual.value
+    )
+    delivery = fields.CharField(max_length=255, null=True)
+    """What the sender of a webhook calls its delivery: one deployment per application and delivery."""
+    superseded_by = fields.UUIDField(null=True)
+    """The newer deployment that took its place in line."""
     snapshot = EncryptedJSONField()
     force = fields.BooleanField(default=False)
     branch = fields.CharField(max_length=255, null=True)
@@ -188,11 +209,16 @@ class Deployment(Row):
     author = fields.TextField(null=True)
     image = fields.CharField(max_length=512, null=True)
     image_id = fields.CharField(max_length=512, null=True)
+    image_gone = fields.BooleanField(default=False, db_default=False)
+    """Whether its image is no longer on the host, so that nobody can go back to it."""
     previous_deployment_id = fields.UUIDField(null=True)
     epoch = fields.IntField(default=0)
     attempt = fields.IntField(default=0)
     worker = fields.CharField(max_length=128, null=True)
     lease_until = fields.DatetimeField(null=True)
+    cancel_requested_at = fields.DatetimeField(null=True)
+    queue_position = fields.IntField(null=True)
+    """The position that its followers were told last."""
     progress = fields.IntField(default=0)
     last_seq = fields.IntField(default=0)
     rung_at = fields.DatetimeField(null=True)
@@ -248,6 +274,9 @@ class Event(Model):
     progress = fields.IntField()
     level = fields.CharEnumField(LogLevel, max_length=16)
     message = fields.TextField()
+    queue_position = fields.IntField(null=True)
+    estimated_time = fields.IntField(null=True)
+    """Seconds; both only when the event tells of the queue."""
 
     class Meta:
         """The pair is what a client resumes from."""

@@ -63,7 +63,16 @@ class Settings(BaseSettings):
     """First and last published port that applications are given, as `first-last`."""
 
     worker_threads: int = Field(default=4, ge=1, le=64)
-    """Stages that one worker process runs at a time."""
+    """Stages other than builds that one worker process runs at a time."""
+
+    build_concurrency: int = Field(default=2, ge=1, le=64)
+    """Images that one worker process builds at a time."""
+
+    keep_images: int = Field(default=5, ge=1, le=1000)
+    """Successes of an application whose images are kept to go back to."""
+
+    queue_limit: int = Field(default=5000, ge=1)
+    """Deployments that may wait; whoever asks for one more is told to come back later."""
 
     swarm_advertise_address: str = "127.0.0.1"
     """The address other nodes would reach this Swarm manager by; used when Swarm is initialised."""

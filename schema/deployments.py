@@ -62,6 +62,8 @@ class DeploymentEvent:
     progress: int
     level: models.LogLevel
     message: str
+    queue_position: int | None
+    estimated_time: int | None
 
 
 def _seconds(start: datetime | None, end: datetime | None) -> int | None:
@@ -87,16 +89,12 @@ async def _build_output(context: Context, keys: list[tuple[UUID]]) -> list[str]:
     return outputs
 
 
-async def _queue(context: Context, keys: list[tuple[UUID, UUID, models.DeploymentStatus]]) -> list[workers.Place]:
-    return [await workers.place(*key) for key in keys]
+async def _queue_position(context: Context, keys: list[tuple[UUID]]) -> list[int | None]:
+    return [place.position for place in await workers.places([key for (key,) in keys])]
 
 
-async def _queue_position(context: Context, keys: list[tuple[UUID, UUID, models.DeploymentStatus]]) -> list[int | None]:
-    return [place.position for place in await _queue(context, keys)]
-
-
-async def _estimated_time(context: Context, keys: list[tuple[UUID, UUID, models.DeploymentStatus]]) -> list[int | None]:
-    return [place.seconds for place in await _queue(context, keys)]
+async def _estimated_time(context: Context, keys: list[tuple[UUID]]) -> list[int | None]:
+    return [place.seconds for place in await workers.places([key for (key,) in keys])]
 
 
 def _error(code: str | None, message: str | None, output: str | None) -> DeploymentError | None:
@@ -132,11 +130,14 @@ class Deployment(Node):
     image: str | None
     force: bool
     error: DeploymentError | None = computed(_error, "error_code", "error_message", "error_output")
-    queue_position: int | None = computed(_queue_position, "id", "application_id", "status", batch=True)
-    estimated_time: int | None = computed(_estimated_time, "id", "application_id", "status", batch=True)
+    queue_position: int | None = computed(_queue_position, "id", batch=True)
+    estimated_time: int | None = computed(_estimated_time, "id", batch=True)
     build_output: str = computed(_build_output, "id", batch=True)
     stages: list[Stage] = computed(_stages, "id", batch=True)
     previous_deployment_id: strawberry.ID | None
+    trigger: models.DeploymentTrigger
+    superseded_by: strawberry.ID | None
+    cancel_requested_at: datetime | None
     duration: int | None
     created_at: datetime
     started_at: datetime | None
@@ -156,11 +157,12 @@ get = deployments.get(
         id applicationId kind status progress branch commitSha commitMessage author image
         error { code message output } queuePosition estimatedTime buildOutput
         stages { name status startedAt finishedAt duration }
-        previousDeploymentId duration createdAt startedAt finishedAt
+        previousDeploymentId trigger supersededBy cancelRequestedAt duration createdAt startedAt finishedAt
     """,
     links={
         "self": "deployments.get",
         "application": "applications.get",
+        "cancel": "deployments.cancel",
         "rollback": "deployments.rollback",
         "logs": "deployments.logs",
     },
@@ -177,6 +179,18 @@ get = deployments.get(
 async def rollback(ctx: Context, deployment: models.Deployment) -> models.Deployment:
     """Go back: from the live deployment to the success before it, or to an earlier success itself (DECISIONS 20)."""
     return await workers.roll_back(deployment)
+
+
+@deployments.post(
+    "/{id}/cancel",
+    status=202,
+    needs=Role.developer,
+    view="deploymentId: id status cancelRequestedAt",
+    links={"deployment": "deployments.get", "logs": "deployments.logs"},
+)
+async def cancel(ctx: Context, deployment: models.Deployment) -> models.Deployment:
+    """Cancel a deployment: one that waits ends at once, one that runs once its worker has taken back what it did."""
+    return await workers.cancel(deployment)
 
 
 @strawberry.type
@@ -214,7 +228,9 @@ async def logs(
     return DeploymentLogs(logs=lines, last_seq=lines[-1].seq if lines else after_seq)
 
 
-@deployments.stream("/{id}/events", needs=Role.viewer, view="seq timestamp kind status stage progress level message")
+@deployments.stream(
+    "/{id}/events", needs=Role.viewer, view="seq timestamp kind status stage progress level message queuePosition estimatedTime"
+)
 async def events(
     ctx: Context, deployment: models.Deployment, after_seq: Annotated[int, Between(0, 2**31 - 1)] = 0
 ) -> AsyncIterator[DeploymentEvent]:
@@ -233,4 +249,6 @@ async def events(
             progress=event.progress,
             level=event.level,
             message=event.message,
+            queue_position=event.queue_position,
+            estimated_time=event.estimated_time,
         )

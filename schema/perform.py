@@ -14,7 +14,7 @@ from models.database import together
 from schema.access import Role
 from schema.audit import shown
 from schema.context import Context
-from schema.errors import Conflict, Forbidden, Unauthorized, UnprocessableEntity
+from schema.errors import Conflict, Forbidden, ServiceUnavailable, Unauthorized, UnprocessableEntity
 from schema.names import api_name
 from schema.operation import Operation
 from schema.surface import Bound
@@ -85,6 +85,8 @@ async def _called(operation: Operation[Any], context: Context, rows: tuple[Any, 
         raise UnprocessableEntity(str(error), reason=error.reason) from error
     except workers.Contradiction as error:
         raise Conflict(str(error), reason=error.reason) from error
+    except workers.Busy as error:
+        raise ServiceUnavailable(str(error)) from error
 
 
 async def _enter(

@@ -1,15 +1,17 @@
 """What the floors above may ask of the workers. It stores wishes and rings for them; it imports no stage, no Docker and no git."""
 
-from workers.facts import Contradiction, Impossible
-from workers.queue import Place, place
+from workers.facts import Busy, Contradiction, Impossible
+from workers.line import Place, places
 from workers.service_spec import reserved
-from workers.wishes import plan_change, remove, restart, ring_change, roll_back, scale, start_deployment
+from workers.wishes import cancel, plan_change, remove, restart, ring_change, roll_back, scale, start_deployment
 
 __all__ = [
+    "Busy",
     "Contradiction",
     "Impossible",
     "Place",
-    "place",
+    "cancel",
+    "places",
     "plan_change",
     "remove",
     "reserved",

@@ -13,7 +13,8 @@ import structlog
 from dramatiq.asyncio import get_event_loop_thread
 from dramatiq.middleware import AsyncIO
 
-from models.database import connected
+from models import Installation
+from models.database import AWAY, connected
 from models.logs import configure
 from models.settings import settings
 from workers import broker, reconcile, rings
@@ -30,6 +31,8 @@ IDLE_POLL = 100
 """Milliseconds between two looks of an idle worker at the queue."""
 GRACE = 20
 """Seconds that a stopping worker takes to end its processes and hand back its stages."""
+CLOSING = 3
+"""Seconds that it takes to disconnect."""
 
 
 class Process(AsyncIO):
@@ -69,20 +72,25 @@ class Process(AsyncIO):
     async def _open(self) -> None:
         await self._resources.enter_async_context(connected())
         engine = await self._resources.enter_async_context(Engine())
-        self.runtime = Runtime(await choose(), engine, has_ipvs())
+        installation = await Installation.get()
+        self.runtime = Runtime(await choose(), engine, has_ipvs(), str(installation.id))
         self.runtime.work.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._reconciler = asyncio.create_task(reconcile.run())
+        self._reconciler = asyncio.create_task(reconcile.run(self.runtime))
         log.info("worker.ready", name=self.runtime.name, docker=str(self.runtime.docker.path), builder=self.runtime.docker.builder)
 
     async def _close(self) -> None:
         if self.runtime is not None:
             self.runtime.stopping = True
-        for task in [*self.busy, *([self._reconciler] if self._reconciler else [])]:
+        tasks = [*self.busy, *([self._reconciler] if self._reconciler else [])]
+        for task in tasks:
             task.cancel()
-        with contextlib.suppress(TimeoutError):
+        try:
             async with asyncio.timeout(GRACE):
-                await asyncio.gather(*self.busy, return_exceptions=True)
-        await self._resources.aclose()
+                await asyncio.gather(*tasks, return_exceptions=True)
+            async with asyncio.timeout(CLOSING):
+                await self._resources.aclose()
+        except TimeoutError:
+            log.warning("worker.stopped_hard", busy=len(self.busy))
 
     async def run(self, work: Callable[[Runtime, UUID], Coroutine[Any, Any, None]], id: str) -> None:
         """Run one message's work; anything that is no id is dropped."""
@@ -99,7 +107,10 @@ class Process(AsyncIO):
             await asyncio.gather(task, return_exceptions=True)
         finally:
             self.busy.discard(task)
-        if not task.cancelled() and (error := task.exception()):
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, AWAY):
+            log.warning("worker.database_away", id=id, error=str(error))
+        elif error is not None:
             log.error("worker.unexpected", id=id, exc_info=error)
 
 
@@ -110,7 +121,7 @@ def _declare(process: Process, queue: dramatiq.Broker) -> None:
         async def take(id: str) -> None:
             await process.run(work, id)
 
-        dramatiq.actor(actor_name=name, queue_name=broker.WISHES if name == rings.SETTLE else broker.QUEUE, broker=queue)(take)
+        dramatiq.actor(actor_name=name, queue_name=rings.queue_of(name), broker=queue)(take)
 
     for declared in STAGES:
         actor(declared.actor, lambda runtime, id, declared=declared: perform(runtime, declared, id))  # type: ignore[misc]
@@ -126,10 +137,8 @@ def main() -> None:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    workers = [
-        dramatiq.Worker(queue, queues={broker.QUEUE}, worker_threads=settings().worker_threads, worker_timeout=IDLE_POLL),
-        dramatiq.Worker(queue, queues={broker.WISHES}, worker_threads=1, worker_timeout=IDLE_POLL),
-    ]
+    places = {broker.STAGES: settings().worker_threads, broker.BUILDS: settings().build_concurrency, broker.WISHES: 1}
+    workers = [dramatiq.Worker(queue, queues={name}, worker_threads=threads, worker_timeout=IDLE_POLL) for name, threads in places.items()]
     for worker in workers:
         # No more than it has threads for: what a busy worker has taken ahead of time, an idle one cannot take.
         worker.queue_prefetch = worker.worker_threads

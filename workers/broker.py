@@ -1,18 +1,20 @@
 """The queue: Dramatiq on Redis, in a database of its own. A message is a doorbell: it holds an id and nothing else (PIPELINE)."""
 
 import functools
+from collections.abc import Sequence
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import dramatiq
+import msgspec
 import redis
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.middleware import Middleware, Pipelines
 
 from models.settings import settings
 
-QUEUE = "stages"
-WISHES = "wishes"
-"""A queue of its own: scaling and deleting do not wait for builds."""
+STAGES, BUILDS, WISHES = "stages", "builds", "wishes"
+QUEUES = (STAGES, BUILDS, WISHES)
+"""Queues of their own: builds wait for a place to build, and nothing else waits for builds."""
 HEARTBEAT_TIMEOUT = 15_000
 """Milliseconds after which a dead worker's messages go to others; 518 s with Dramatiq's default, 15 s with this."""
 MAINTENANCE_CHANCE = 1_000_000
@@ -45,22 +47,39 @@ def make_broker(middleware: list[Middleware]) -> RedisBroker:
 def doorbell() -> RedisBroker:
     """The broker of a process that only rings."""
     broker = make_broker([])
-    for queue in (QUEUE, WISHES):
+    for queue in QUEUES:
         broker.declare_queue(queue)
     return broker
 
 
-def message(actor: str, id: str, queue: str = QUEUE) -> dramatiq.Message[None]:
+def message(actor: str, queue: str, id: str) -> dramatiq.Message[None]:
     """The message that rings one actor for one row."""
     return dramatiq.Message(queue_name=queue, actor_name=actor, args=(id,), kwargs={}, options={"pipe_ignore": True})
 
 
-def ring(actors: tuple[str, ...], id: str, queue: str = QUEUE) -> None:
-    """Ring a chain of actors for one row. Blocks on Redis for at most a few seconds; never call it on an event loop."""
+def ring(chain: Sequence[tuple[str, str]], id: str) -> None:
+    """Ring a chain of actors, each in its queue, for one row. Blocks on Redis for at most a few seconds; never call it on an event loop."""
     broker = doorbell()
-    dramatiq.pipeline([message(actor, id, queue) for actor in actors], broker=broker).run()
+    dramatiq.pipeline([message(actor, queue, id) for actor, queue in chain], broker=broker).run()
 
 
-def waiting() -> int:
-    """How many messages nobody has taken yet. Blocks on Redis."""
-    return int(doorbell().client.llen(f"dramatiq:{QUEUE}"))
+def rung() -> set[str]:
+    """The ids that messages hold which nobody has finished with. Blocks on Redis, whose `RedisError` it raises."""
+    held: set[str] = set()
+    for queue in QUEUES:
+        bodies: list[bytes] = doorbell().client.hvals(f"dramatiq:{queue}.msgs")  # type: ignore[assignment]
+        held.update(filter(None, map(_id_of, bodies)))
+    return held
+
+
+def _id_of(body: bytes) -> str | None:
+    """The id in a message; None in one that is not ours."""
+    try:
+        (id,) = msgspec.json.decode(body, type=_Held).args
+    except (msgspec.DecodeError, ValueError):
+        return None
+    return id
+
+
+class _Held(msgspec.Struct):
+    args: tuple[str, ...]

@@ -9,8 +9,10 @@ from models import LogLevel, StageName
 from workers import docker, git
 from workers.build_progress import BuildProgress, count_steps
 from workers.clone import checkout_of, obtain
-from workers.journal import LeaseLost
-from workers.pipeline import Run, StageFailed, Stored, stage
+from workers.desired import image_of
+from workers.journal import CancelRequested, LeaseLost
+from workers.outage import outlasting
+from workers.run import Run, StageFailed, Stored, stage
 
 DEADLINE = 3600.0
 """Seconds."""
@@ -60,6 +62,10 @@ async def _discard(run: Run, image: str) -> None:
 @stage(StageName.building, deadline=DEADLINE + 30)
 async def build(run: Run) -> Stored:
     """Build the image; a checkout that is not on this host is fetched again at the recorded commit."""
+    return await outlasting(run, _build)
+
+
+async def _build(run: Run) -> Stored:
     if not await asyncio.to_thread(checkout_of(run).is_dir):
         run.journal.say("The checkout is not on this host: fetching it again")
         await obtain(run, run.deployment.commit_sha)
@@ -72,7 +78,7 @@ async def build(run: Run) -> Stored:
         run.journal.say(line)
         run.journal.advance(FIRST + progress.feed(line) * SHARE // 100)
 
-    image = f"dokploy/{run.config['service_name']}:{run.tag}"
+    image = image_of(run.config["service_name"], run.tag)
     try:
         image_id = await docker.build(
             client,
@@ -86,7 +92,7 @@ async def build(run: Run) -> Stored:
             on_line=heard,
         )
         await run.still_held()
-    except (asyncio.CancelledError, LeaseLost):
+    except (asyncio.CancelledError, CancelRequested, LeaseLost):
         await _discard(run, image)
         raise
     except docker.DockerError as error:

@@ -10,7 +10,7 @@ from models.settings import settings
 from workers import git
 from workers.git_argv import Source
 from workers.git_errors import GitError
-from workers.pipeline import Run, StageFailed, Stored, stage
+from workers.run import Run, StageFailed, Stored, stage
 
 _PERCENTAGE = re.compile(r":\s+\d{1,2}% \(")
 """Git counts on one line, over and over; only the end of it is worth a line of the log."""

@@ -1,17 +1,18 @@
 """The stage `deploying`: the image as a Swarm service that is running and well, or the version before as it was."""
 
 import asyncio
-from typing import Any, Literal
-from uuid import UUID
+from typing import Any
 
 import models
 from models import DeploymentKind, LogLevel, StageName
-from workers import docker, rollout
+from workers import docker, rollout, surroundings
 from workers.clone import clear
+from workers.desired import image_of, spec_of
 from workers.engine import EngineUnavailable
-from workers.journal import LeaseLost
-from workers.pipeline import Run, StageFailed, Stored, stage
-from workers.service_spec import EnvVar, HealthCheck, Mount, Port, ServiceSpec, UnsafeValue
+from workers.outage import outlasting
+from workers.restore import restore
+from workers.run import Run, StageFailed, Stored, stage
+from workers.service_spec import ServiceSpec, UnsafeValue
 from workers.wishes import last_success, recorded_of
 
 DEADLINE = 7200.0
@@ -19,51 +20,10 @@ DEADLINE = 7200.0
 PULL_DEADLINE = 900.0
 
 
-def network_of(project_id: UUID | str) -> str:
-    """The name of a project's overlay network."""
-    return f"dokploy-{UUID(str(project_id)).hex[-20:]}"
-
-
-def volume_of(service_name: str, source: str) -> str:
-    """The name of an application's volume."""
-    return f"{service_name}-{source}"
-
-
-def spec_of(run: Run, image: str, replicas: int) -> ServiceSpec:
-    """The service that a deployment's frozen configuration describes."""
-    config = run.config
-    mesh = run.runtime.routing_mesh
-    mode: Literal["ingress", "host"] = "ingress" if mesh else "host"
-    ports = tuple(
-        Port(each["container_port"], each["published_port"], "udp" if each["protocol"] == "udp" else "tcp", mode)
-        for each in config["ports"]
-    )
-    mounts = tuple(
-        Mount(volume_of(config["service_name"], each["source"]), each["target"], each["read_only"]) for each in config["volumes"]
-    )
-    single = (ports and not mesh) or any(not mount.read_only for mount in mounts)
-    limits = config["resources"] or {}
-    return ServiceSpec(
-        name=config["service_name"],
-        image=image,
-        network=network_of(config["project_id"]),
-        labels=run.labels,
-        env=tuple(EnvVar(each["key"], each["value"], each["is_secret"]) for each in config["env_vars"]),
-        ports=ports,
-        mounts=mounts,
-        health=HealthCheck(**config["health_check"]) if config["health_check"] else None,
-        memory_mib=limits.get("memory_limit"),
-        cpus=limits.get("cpu_limit"),
-        replicas=replicas,
-        order="stop-first" if single else "start-first",
-        endpoint_mode="vip" if mesh else "dnsrr",
-    )
-
-
 async def _recorded(run: Run) -> dict[str, Any]:
     """What is known of the image: of a change of the configuration, that of the version that is live now."""
     if run.deployment.kind is not DeploymentKind.config:
-        return {"image": run.deployment.image}
+        return {"image": run.deployment.image, "image_id": run.deployment.image_id}
     live = await last_success(run.deployment.application_id)
     if live is None:
         raise StageFailed("NOTHING_TO_CONFIGURE", "No version of the application has run yet: deploy it first.")
@@ -79,6 +39,8 @@ async def _image(run: Run, recorded: dict[str, Any]) -> tuple[str, str]:
     found = await run.runtime.engine.image(name)
     if found is None:
         raise StageFailed("IMAGE_NOT_FOUND", f"The recorded image {name} is gone from this host.")
+    if recorded.get("image_id") not in (None, found["Id"]):
+        raise StageFailed("IMAGE_MISMATCH", f"{name} is no longer the image that was recorded, {recorded['image_id']}.")
     return name, found["Id"]
 
 
@@ -90,7 +52,7 @@ async def _adopted(run: Run) -> str | None:
 
 async def _pulled(run: Run, wanted: str) -> str:
     """The image pulled, or as it is on this host, under a name of ours."""
-    client, name = run.runtime.docker, f"dokploy/{run.config['service_name']}:{run.tag}"
+    client, name = run.runtime.docker, image_of(run.config["service_name"], run.tag)
     run.journal.say(f"Pulling {wanted}")
     try:
         await docker.pull(client, wanted, deadline=PULL_DEADLINE, on_line=lambda stream, line: run.journal.say(line))
@@ -108,24 +70,6 @@ def _said(error: docker.DockerError) -> str:
     return next((line.strip()[:500] for line in reversed(error.tail) if line.strip()), str(error))
 
 
-async def _surroundings(run: Run, spec: ServiceSpec) -> None:
-    """The project's network and the application's volumes; a volume that somebody else made is refused."""
-    engine, client = run.runtime.engine, run.runtime.docker
-    if await engine.network(spec.network) is None:
-        labels = {"dokploy.project": str(run.config["project_id"])}
-        try:
-            await docker.create_network(client, spec.network, labels)
-        except docker.DockerError:
-            if await engine.network(spec.network) is None:
-                raise
-    for mount in spec.mounts:
-        labels = {"dokploy.application": str(run.deployment.application_id)}
-        await docker.create_volume(client, mount.volume, labels)
-        volume = await engine.volume(mount.volume) or {}
-        if volume.get("Labels") != labels or volume.get("Options"):
-            raise StageFailed("VOLUME_NOT_OURS", f"A volume {mount.volume} exists that does not belong to this application.")
-
-
 async def _told(run: Run, spec: ServiceSpec) -> bool:
     """Create or update the service, or adopt it as an earlier attempt of this deployment left it. Whether a version was there before."""
     engine, client = run.runtime.engine, run.runtime.docker
@@ -140,23 +84,6 @@ async def _told(run: Run, spec: ServiceSpec) -> bool:
         return True
     run.journal.say(f"The service {spec.name} carries this deployment already: watching it")
     return bool(current.get("PreviousSpec"))
-
-
-async def _application(run: Run) -> models.Application:
-    """The application as it is now. Raises `LeaseLost` when it was deleted."""
-    application = await models.Application.get_or_none(id=run.deployment.application_id, deleted_at__isnull=True)
-    if application is None:
-        raise LeaseLost
-    return application
-
-
-async def _still_wanted(run: Run, spec: ServiceSpec) -> None:
-    """Take the service back when the application was deleted in this very moment: whoever removed the rest of it has not seen it."""
-    try:
-        await _application(run)
-    except LeaseLost:
-        await docker.remove_service(run.runtime.docker, spec.name)
-        raise
 
 
 def _carries(current: dict[str, Any], run: Run) -> bool:
@@ -176,36 +103,43 @@ def _explain_order(run: Run, spec: ServiceSpec) -> None:
         run.journal.say("A volume is written by one container at a time: the old one stops before the new one starts")
 
 
-@stage(StageName.deploying, deadline=DEADLINE)
+async def _take_back(run: Run) -> None:
+    """Bring the service back to the version before, or remove it; the image of this version goes, too."""
+    application = await models.Application.get(id=run.deployment.application_id)
+    await restore(run.runtime, application)
+    made = {DeploymentKind.git: run.deployment.image, DeploymentKind.image: image_of(run.config["service_name"], run.tag)}
+    if image := made.get(run.deployment.kind):
+        await docker.remove_image(run.runtime.docker, image, force=True)
+
+
+@stage(StageName.deploying, deadline=DEADLINE, undo=_take_back)
 async def deploy(run: Run) -> Stored:
     """Bring the service to the image and configuration of this deployment."""
     await asyncio.to_thread(clear, run)
+    return await outlasting(run, _deploy)
+
+
+async def _deploy(run: Run) -> Stored:
     recorded = await _recorded(run)
+    application = await models.Application.get(id=run.deployment.application_id)
     try:
         image, image_id = await _image(run, recorded)
         run.journal.advance(82)
-        spec = spec_of(run, image, (await _application(run)).replicas)
-        await _surroundings(run, spec)
+        runtime = run.runtime
+        spec = spec_of(run.config, image, application.replicas, labels=run.labels, mesh=runtime.routing_mesh)
+        await surroundings.ensure(runtime, application, spec)
         _explain_order(run, spec)
         await run.still_held()
         before = await _told(run, spec)
-        await _still_wanted(run, spec)
         run.journal.advance(85)
-        await rollout.watch(run, spec, first=not before)
+        await rollout.watch(run, spec, image_id, first=not before)
     except docker.DockerError as error:
         raise StageFailed(error.code, f"Docker refused the deployment: {error}", error.tail) from error
     except EngineUnavailable as error:
         raise StageFailed(error.code, str(error)) from error
     except UnsafeValue as error:
         raise StageFailed("INVALID_CONFIGURATION", str(error)) from error
+    except surroundings.ForeignVolume as error:
+        raise StageFailed("VOLUME_NOT_OURS", str(error)) from error
     run.journal.say(f"{spec.replicas} of {spec.replicas} replicas run {image}")
-    await _remember(run, spec, recorded.get("commit_sha") or run.deployment.commit_sha)
     return {**recorded, "image": image, "image_id": image_id}
-
-
-async def _remember(run: Run, spec: ServiceSpec, commit_sha: str | None) -> None:
-    """Show on the application what it runs now."""
-    values: dict[str, Any] = {"health_status": models.HealthStatus.healthy if spec.replicas else models.HealthStatus.unknown}
-    if run.config["git_source"] is not None:
-        values |= {"image": spec.image, "last_commit_sha": commit_sha, "last_sync": run.deployment.started_at}
-    await models.Application.filter(id=run.deployment.application_id).update(**values)

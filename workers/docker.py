@@ -16,6 +16,7 @@ from workers import docker_argv, processes
 from workers.docker_argv import Client, Service
 from workers.processes import Finished, OnLine
 from workers.service_spec import (
+    CONTAINER,
     IMAGE,
     NAME,
     EnvVar,
@@ -55,6 +56,7 @@ __all__ = [
     "create_volume",
     "pick",
     "pull",
+    "remove_container",
     "remove_image",
     "remove_network",
     "remove_service",
@@ -243,7 +245,11 @@ async def _run(argv: list[str], extra: Mapping[str, str], deadline: float, on_li
 
 
 _CAUSES: Final[tuple[tuple[str, type[DockerError]], ...]] = (
-    (r"[Cc]annot connect to the Docker daemon|error during connect|connection refused", DockerUnavailable),
+    (
+        r"[Cc]annot connect to the Docker daemon|error during connect|connection refused|rpc error: code = Unavailable"
+        r"|swarm does not have a leader|node is not a swarm manager",
+        DockerUnavailable,
+    ),
     (r"no space left on device", DiskFull),
     (r"[Nn]o such image|manifest unknown|manifest for .* not found|pull access denied|repository does not exist", ImageNotFound),
     (r"service \S+ not found|[Nn]o such service", NoService),
@@ -298,6 +304,12 @@ async def remove_service(client: Client, name: str) -> bool:
     return await _remove(client, lambda docker: docker.service.remove(name))
 
 
+async def remove_container(client: Client, id: str) -> bool:
+    """Remove a container, also one that runs; False when there is none. Raises DockerError."""
+    require(CONTAINER, id, "container id")
+    return await _remove(client, lambda docker: docker.container.remove(id, force=True))
+
+
 async def tag_image(client: Client, image: str, tag: str) -> None:
     """Give an image another name. Raises ImageNotFound and DockerError."""
     require(IMAGE, image, "image reference")
@@ -315,7 +327,7 @@ async def _remove(client: Client, act: Callable[[DockerClient], object]) -> bool
     try:
         await _whales(client, act)
     except DockerError as error:
-        if re.search(r"[Nn]o such (?:image|network|service|volume)\b|(?:network|service) \S+ not found", "\n".join(error.tail)):
+        if re.search(r"[Nn]o such (?:container|image|network|service|volume)\b|(?:network|service) \S+ not found", "\n".join(error.tail)):
             return False
         raise
     return True

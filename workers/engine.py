@@ -52,6 +52,13 @@ class Engine:
             return False
         return True
 
+    async def manages(self) -> bool:
+        """Whether it answers as a manager of its swarm, which takes some seconds after its start."""
+        try:
+            return bool((await self.info())["Swarm"].get("ControlAvailable")) and await self.services("dokploy.none") is not None
+        except EngineUnavailable:
+            return False
+
     async def info(self) -> dict[str, Any]:
         """The Engine and its machine; `["Swarm"]["LocalNodeState"]` is `active` on a node of a swarm."""
         async with self._reading() as docker:
@@ -77,6 +84,14 @@ class Engine:
                 raise
         return [read_task(entry) for entry in entries]
 
+    async def all_tasks(self) -> dict[str, list[Task]]:
+        """The tasks of all services, also those that ended lately, by the id of their service."""
+        found: dict[str, list[Task]] = {}
+        async with self._reading() as docker:
+            for entry in await docker.tasks.list():
+                found.setdefault(entry["ServiceID"], []).append(read_task(entry))
+        return found
+
     async def image(self, reference: str) -> dict[str, Any] | None:
         """An image of this machine (`Id`, `RepoDigests`, `Config`), or None."""
         return await self._found(lambda docker: docker.images.inspect(reference))
@@ -86,6 +101,12 @@ class Engine:
         async with self._reading() as docker:
             return [dict(entry) for entry in await docker.images.list(filters={"label": [label]})]
 
+    async def image_names(self, pattern: str) -> dict[str, dict[str, str]]:
+        """The names of this machine's images that match `repository:tag` with `*`, and the labels of each."""
+        async with self._reading() as docker:
+            entries = await docker.images.list(filters={"reference": [pattern]})
+        return {name: dict(entry["Labels"] or {}) for entry in entries for name in entry["RepoTags"] or []}
+
     async def containers(self, label: str) -> list[dict[str, Any]]:
         """The containers of this machine that have a label, running or not."""
         async with self._reading() as docker:
@@ -94,6 +115,11 @@ class Engine:
     async def network(self, name: str) -> dict[str, Any] | None:
         """A network by its name or id, or None."""
         return await self._found(lambda docker: aiodocker.docker.DockerNetwork(docker, name).show())  # type: ignore[no-untyped-call]
+
+    async def networks(self, label: str) -> list[dict[str, Any]]:
+        """The networks that have a label."""
+        async with self._reading() as docker:
+            return [dict(entry) for entry in await docker.networks.list(filters={"label": [label]})]
 
     async def volume(self, name: str) -> dict[str, Any] | None:
         """A volume (`Labels`, `Options`), or None."""
@@ -142,7 +168,7 @@ class Engine:
 
 async def _containers(docker: aiodocker.Docker, label: str) -> list[dict[str, Any]]:
     found = await docker.containers.list(all=True, filters=json.dumps({"label": [label]}))
-    return [{"Id": container.id, "Labels": container["Labels"], "State": container["State"]} for container in found]
+    return [{"Id": container.id} | {key: container[key] for key in ("ImageID", "Labels", "State")} for container in found]
 
 
 def has_ipvs(proc: Path = Path("/proc")) -> bool:

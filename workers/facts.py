@@ -9,6 +9,13 @@ class Impossible(Exception):
         self.reason = reason
 
 
+class Busy(Exception):
+    """As many deployments wait as may: ask again later."""
+
+    def __init__(self) -> None:
+        super().__init__(self.__class__.__doc__)
+
+
 class Contradiction(Exception):
     """The wish contradicts the present state."""
 

@@ -12,6 +12,7 @@ import structlog
 from models import EventKind, LogLevel
 from models.database import AWAY, database
 from models.events import Entry, append, wake
+from workers.processes import CUT
 
 log = structlog.get_logger()
 
@@ -32,6 +33,10 @@ class LeaseLost(Exception):
     """The deployment belongs to somebody else now, or has ended."""
 
 
+class CancelRequested(Exception):
+    """Somebody has asked for the end of this deployment."""
+
+
 class Redactor:
     """Takes the known secrets out of a line, also base64- and url-encoded."""
 
@@ -44,9 +49,16 @@ class Redactor:
         self._secrets = sorted(found, key=len, reverse=True)
 
     def __call__(self, text: str) -> str:
-        """The text without the secrets."""
+        """The text without the secrets, nor the beginning of one where a long line was cut."""
         for secret in self._secrets:
             text = text.replace(secret, REDACTED)
+        if not text.endswith(CUT):
+            return text
+        kept = text.removesuffix(CUT)
+        for secret in self._secrets:
+            for length in range(len(secret) - 1, SHORTEST_SECRET - 1, -1):
+                if kept.endswith(secret[:length]):
+                    return kept[:-length] + REDACTED + CUT
         return text
 
 

@@ -1,14 +1,8 @@
-"""A stage's frame: row, lease, log, events, timing and failure come from here; the stage itself only does its work.
-
-@stage(StageName.cloning, deadline=600)
-async def clone(run: Run) -> Stored: ...
-"""
+"""A stage's frame: row, lease, log, events, timing, cancellation and failure come from here; the stage itself only does its work."""
 
 import asyncio
 import shutil
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
@@ -19,93 +13,25 @@ import models
 from models import DeploymentStatus, LogLevel, StageName
 from models.database import AWAY
 from workers import rings
-from workers.journal import AWAY_PAUSE, Journal, LeaseLost
+from workers.journal import AWAY_PAUSE, CancelRequested, Journal, LeaseLost
+from workers.run import Run, Stage, StageFailed, Stored
 from workers.runtime import Runtime
-from workers.states import LEASE, TASK_GRAPHS, Change, Event, apply
+from workers.states import LEASE, TASK_GRAPHS, Change, Event
+from workers.transitions import apply
 
 log = structlog.get_logger()
 
 RENEWAL = 10.0
 """Seconds between two renewals of the lease."""
+LOOK = 1.0
+"""Seconds between two looks whether the deployment is still this worker's, and wanted."""
+UNDOING = 10.0
+"""Seconds that taking back may take; what is left then the reconciler finds."""
 PERSISTENCE = 25.0
 """Seconds for which the end of a stage is tried to be stored while the database is away."""
 
 LONGEST_OUTPUT = 16_000
 """Characters kept of what a failed stage printed last."""
-
-Stored = Mapping[str, Any]
-"""Columns of the deployment that a stage's result is stored in."""
-
-
-class StageFailed(Exception):
-    """The stage cannot succeed: a code, a sentence the user can act on, and the last lines of what failed."""
-
-    def __init__(self, code: str, message: str, output: tuple[str, ...] | list[str] = ()) -> None:
-        super().__init__(message)
-        self.code, self.message, self.output = code, message, tuple(output)
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One stage of a task graph: its name, its work, and after how many seconds it has failed."""
-
-    name: StageName
-    work: Callable[["Run"], Awaitable[Stored]]
-    deadline: float
-
-    @property
-    def actor(self) -> str:
-        """The name of its actor."""
-        return rings.ACTORS[self.name]
-
-
-def stage(name: StageName, *, deadline: float) -> Callable[[Callable[["Run"], Awaitable[Stored]]], Stage]:
-    """Declare a stage."""
-    return lambda work: Stage(name, work, deadline)
-
-
-@dataclass(frozen=True)
-class Run:
-    """One attempt at one stage of a deployment. Side effects are named after (deployment, epoch)."""
-
-    runtime: Runtime
-    deployment: models.Deployment
-    stage: StageName
-    journal: Journal
-
-    @property
-    def config(self) -> dict[str, Any]:
-        """The configuration frozen when the deployment was asked for."""
-        snapshot: dict[str, Any] = self.deployment.snapshot
-        return snapshot
-
-    @property
-    def tag(self) -> str:
-        """`<deployment>-<epoch>`."""
-        return f"{self.deployment.id}-{self.deployment.epoch}"
-
-    @property
-    def directory(self) -> Path:
-        """The work directory."""
-        return self.runtime.work / self.tag
-
-    @property
-    def labels(self) -> dict[str, str]:
-        """The labels of everything that this run makes."""
-        return {
-            "dokploy.application": str(self.deployment.application_id),
-            "dokploy.deployment": str(self.deployment.id),
-            "dokploy.epoch": str(self.deployment.epoch),
-        }
-
-    def change(self, event: Event, *, message: str = "", stage: StageName | None = None, store: Stored | None = None) -> Change:
-        """A change that only the holder of this run may make."""
-        return Change(event, self.deployment.id, self.deployment.epoch, self.runtime.name, stage or self.stage, message, store or {})
-
-    async def still_held(self) -> None:
-        """Look once more before something outside is touched. Raises `LeaseLost`."""
-        if await apply(self.change(Event.renew)) is None:
-            raise LeaseLost
 
 
 def secrets_of(config: Mapping[str, Any]) -> list[str]:
@@ -143,9 +69,9 @@ async def perform(runtime: Runtime, declared: Stage, id: UUID) -> None:
     started = asyncio.get_running_loop().time()
     ended = asyncio.Event()
     work = asyncio.create_task(_within(declared, run))
-    renewal, journal = asyncio.create_task(_renew(run)), asyncio.create_task(run.journal.run(ended))
+    watch, journal = asyncio.create_task(_watch(run)), asyncio.create_task(run.journal.run(ended))
     try:
-        await asyncio.wait([work, renewal, journal], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([work, watch, journal], return_when=asyncio.FIRST_COMPLETED)
         if not work.done():
             work.cancel()
         await asyncio.wait([work])
@@ -156,9 +82,9 @@ async def perform(runtime: Runtime, declared: Stage, id: UUID) -> None:
             return
     finally:
         ended.set()
-        await _stopped(renewal)
+        await _stopped(watch)
         await _reported(journal)
-    await asyncio.shield(_conclude(run, declared, work))
+    await asyncio.shield(_conclude(run, declared, work, watch))
     log.info(
         "pipeline.stage_over", deployment=str(id), stage=declared.name.value, seconds=round(asyncio.get_running_loop().time() - started, 2)
     )
@@ -178,6 +104,8 @@ async def _reported(journal: "asyncio.Task[None]") -> None:
 
 
 async def _within(declared: Stage, run: Run) -> Stored:
+    if run.deployment.cancel_requested_at is not None:
+        raise CancelRequested
     try:
         async with asyncio.timeout(declared.deadline):
             return await declared.work(run)
@@ -185,33 +113,38 @@ async def _within(declared: Stage, run: Run) -> Stored:
         raise StageFailed("TIMED_OUT", f"The stage took longer than {declared.deadline:.0f} seconds.", run.journal.last) from error
 
 
-async def _renew(run: Run) -> None:
-    """Keep the lease until it is lost; while the database is away, as long as the lease still lasts."""
+async def _watch(run: Run) -> None:
+    """Keep the lease until it is lost, while the database is away as long as it still lasts.
+
+    Raises `LeaseLost`, and `CancelRequested` once that is known.
+    """
     loop = asyncio.get_running_loop()
-    until, pause = loop.time() + LEASE, RENEWAL
+    renewed = loop.time()
     while True:
-        await asyncio.sleep(pause)
+        await asyncio.sleep(LOOK)
         asked = loop.time()
         try:
-            await run.still_held()
+            if asked - renewed >= RENEWAL or await run.is_questioned():
+                await run.still_held()
+                renewed = asked
         except AWAY as error:
             log.warning("pipeline.database_away", error=str(error))
-            if asked > until:
+            if asked > renewed + LEASE:
                 raise LeaseLost from error
-            pause = AWAY_PAUSE
-        else:
-            until, pause = asked + LEASE, RENEWAL
 
 
-async def _conclude(run: Run, declared: Stage, work: "asyncio.Task[Stored]") -> None:
-    """Store how the stage ended; what was lost is only cleaned up."""
+async def _conclude(run: Run, declared: Stage, work: "asyncio.Task[Stored]", watch: "asyncio.Task[None]") -> None:
+    """Store how the stage ended; what was cancelled is taken back, what was lost is only cleaned up."""
     error = None if work.cancelled() else work.exception()
+    if error is None and not work.cancelled():
+        await _succeeded(run, work.result())
+        return
+    if isinstance(error, CancelRequested) or (work.cancelled() and _cause(watch, CancelRequested)):
+        await _cancelled(run, declared)
+        return
     if work.cancelled() or isinstance(error, LeaseLost):
         log.warning("pipeline.lease_lost", deployment=str(run.deployment.id), stage=declared.name.value)
         await _clean(run)
-        return
-    if error is None:
-        await _succeeded(run, work.result())
         return
     if not isinstance(error, StageFailed):
         log.error("pipeline.unexpected", deployment=str(run.deployment.id), exc_info=error)
@@ -223,6 +156,11 @@ async def _conclude(run: Run, declared: Stage, work: "asyncio.Task[Stored]") -> 
     await _ended(run)
 
 
+def _cause(task: "asyncio.Task[None]", kind: type[Exception]) -> bool:
+    """Whether a task has ended by this."""
+    return task.done() and not task.cancelled() and isinstance(task.exception(), kind)
+
+
 async def _succeeded(run: Run, stored: Stored) -> None:
     graph = TASK_GRAPHS[run.deployment.kind]
     following = graph[graph.index(run.stage) + 1 :]
@@ -232,6 +170,19 @@ async def _succeeded(run: Run, stored: Stored) -> None:
         )
         return
     await _persist(run, run.change(Event.succeed, message="Deployed", store=stored))
+    await _ended(run)
+
+
+async def _cancelled(run: Run, declared: Stage) -> None:
+    """Take back what the stage did, and end."""
+    run.journal.say("Cancelled", LogLevel.warning)
+    if declared.undo is not None:
+        try:
+            async with asyncio.timeout(UNDOING):
+                await declared.undo(run)
+        except Exception as error:
+            log.warning("pipeline.not_undone", deployment=str(run.deployment.id), stage=declared.name.value, error=str(error))
+    await _persist(run, run.change(Event.stop, message="Cancelled"))
     await _ended(run)
 
 

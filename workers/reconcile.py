@@ -1,114 +1,89 @@
 """The reconciler: one leader among all workers looks every few seconds for what nobody works on (PIPELINE 6)."""
 
 import asyncio
-from collections.abc import Awaitable
-from datetime import UTC, datetime
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 import structlog
-from redis.exceptions import RedisError
 
-from models import DeploymentKind, DeploymentStatus, Session, StageName, answers
+from models import Project, Session, answers
 from models.database import database, own_connection
-from models.lifecycle import IS_ACTIVE
-from workers import broker, rings
-from workers.states import MOST_ATTEMPTS, Change, Event, apply
+from models.events import wake
+from workers import leftovers, line, observe, rescue, retention
+from workers.runtime import Runtime
 
 log = structlog.get_logger()
 
 INTERVAL = 5.0
 """Seconds between two looks."""
-PATIENCE = 10
-"""Seconds after which what was rung and not taken is rung again."""
+KEPT_PROJECTS = timedelta(days=30)
+"""How long a deleted project keeps its row (DECISIONS 22)."""
 _LEADER = 0x6C656164
 
-_EXPIRED = f"""
-    select id, application_id, kind, status, epoch, attempt from deployment
-    where {IS_ACTIVE} and worker is not null and lease_until < now()
-"""  # noqa: S608 (a constant of our own)
-_UNCLAIMED = f"""
-    select d.id, d.kind, d.status from deployment d
-    where (d.rung_at is null or d.rung_at < now() - interval '{PATIENCE} seconds')
-      and ((d.{IS_ACTIVE} and d.worker is null)
-        or (d.status = 'pending' and not exists (
-            select from deployment o where o.application_id = d.application_id and o.id <> d.id
-            and (o.{IS_ACTIVE} or (o.status = 'pending' and o.id < d.id)))))
-    order by d.id limit 200
-"""  # noqa: S608 (numbers of our own)
-_UNSETTLED = "select id from application where wished > granted order by id limit 200"
+Duty = Callable[[Runtime], Awaitable[None]]
 
 
-async def run() -> None:
+async def _tell_the_line(runtime: Runtime) -> None:
+    """Tell everybody who waits when their place has changed."""
+    for deployment in await line.told(database()):
+        await wake(deployment)
+
+
+async def _clear_away(runtime: Runtime) -> None:
+    """Delete the rows that have expired."""
+    await answers.forget_expired()
+    await Session.filter(expires_at__lt=datetime.now(UTC)).delete()
+    empty = "not exists (select from application a where a.project_id = project.id)"
+    before = datetime.now(UTC) - KEPT_PROJECTS
+    await database().execute_query(f"delete from {Project.Meta.table} where deleted_at < $1 and {empty}", [before])  # noqa: S608
+
+
+DUTIES: tuple[Duty, ...] = (
+    rescue.carry_out_cancellations,
+    rescue.take_over,
+    rescue.end_what_is_too_old,
+    rescue.ring,
+    _tell_the_line,
+    observe.refresh,
+    retention.keep,
+    leftovers.remove,
+    _clear_away,
+)
+"""What the leader does, in this order; one that fails is reported and the next goes on."""
+
+
+async def run(runtime: Runtime) -> None:
     """Lead whenever nobody else does, until cancelled; one bad row, or the database being away, never stops it."""
     while True:
         try:
             async with own_connection() as connection:
-                while True:
+                while not connection.is_closed():
+                    await _dutifully(leftovers.remove_directories, runtime)
                     if await connection.fetchval("select pg_try_advisory_lock($1)", _LEADER):
-                        await lead(connection)
+                        await lead(connection, runtime)
                     await asyncio.sleep(INTERVAL)
         except Exception as error:
             log.warning("reconcile.interrupted", error=str(error))
             await asyncio.sleep(1)
 
 
-async def lead(connection: Any) -> None:
+async def lead(connection: Any, runtime: Runtime) -> None:
     """Look again and again while the connection that holds the lock lives."""
     while not connection.is_closed():
-        await tick()
+        await tick(runtime)
         await asyncio.sleep(INTERVAL)
+        await _dutifully(leftovers.remove_directories, runtime)
 
 
-async def tick() -> None:
+async def tick(runtime: Runtime) -> None:
     """One look at everything."""
-    for row in await database().execute_query_dict(_EXPIRED):
-        await _guarded(_take_over(row), row["id"])
-    await _clear_away()
-    if await asyncio.to_thread(_busy):
-        return
-    for row in await database().execute_query_dict(_UNCLAIMED):
-        kind, status = DeploymentKind(row["kind"]), DeploymentStatus(row["status"])
-        await _guarded(rings.ring_deployment(row["id"], kind, status), row["id"])
-    for row in await database().execute_query_dict(_UNSETTLED):
-        await _guarded(rings.ring((rings.SETTLE,), row["id"]), row["id"])
+    for duty in DUTIES:
+        await _dutifully(duty, runtime)
 
 
-async def _clear_away() -> None:
-    """Delete what has expired; it can wait for the next look."""
+async def _dutifully(duty: Duty, runtime: Runtime) -> None:
     try:
-        await answers.forget_expired()
-        await Session.filter(expires_at__lt=datetime.now(UTC)).delete()
+        await duty(runtime)
     except Exception as error:
-        log.error("reconcile.not_cleared", error=str(error))
-
-
-def _busy() -> bool:
-    """Whether the queue holds messages that nobody has taken: ringing more would only pile them up."""
-    try:
-        return broker.waiting() > 0
-    except (RedisError, OSError):
-        return True
-
-
-async def _guarded(work: Awaitable[None], id: UUID) -> None:
-    try:
-        await work
-    except Exception as error:
-        log.error("reconcile.bad_row", id=str(id), error=str(error))
-
-
-async def _take_over(row: dict[str, Any]) -> None:
-    """Free a deployment whose worker is gone, or end it after too many attempts."""
-    id, epoch, kind = row["id"], row["epoch"], DeploymentKind(row["kind"])
-    status = DeploymentStatus(row["status"])
-    stage = StageName(status.value)
-    taken = await apply(Change(Event.take_over, id, epoch, stage=stage, message="The worker was lost; another one goes on"))
-    if taken is not None:
-        log.warning("reconcile.taken_over", deployment=str(id), stage=stage.value, attempt=taken["attempt"])
-        await rings.ring_deployment(id, kind, status)
-        return
-    message = f"The worker was lost {MOST_ATTEMPTS} times."
-    lost = await apply(Change(Event.lose, id, epoch, message=message, store={"error_code": "WORKER_LOST", "error_message": message}))
-    if lost is not None:
-        await rings.ring_next(lost["application_id"])
+        log.warning("reconcile.failed", duty=f"{duty.__module__}.{duty.__name__}", error=repr(error))

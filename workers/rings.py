@@ -9,6 +9,7 @@ from redis.exceptions import RedisError
 
 from models import DeploymentKind, DeploymentStatus, StageName, background
 from models.database import after_commit, database
+from models.lifecycle import IS_LIVING
 from workers import broker
 from workers.states import TASK_GRAPHS
 
@@ -25,10 +26,15 @@ def chain(kind: DeploymentKind, status: DeploymentStatus) -> tuple[str, ...]:
     return tuple(ACTORS[stage] for stage in graph[at:])
 
 
+def queue_of(actor: str) -> str:
+    """The queue of an actor."""
+    return {ACTORS[StageName.building]: broker.BUILDS, SETTLE: broker.WISHES}.get(actor, broker.STAGES)
+
+
 async def ring(actors: tuple[str, ...], id: UUID) -> None:
     """Ring, or leave it to the reconciler when Redis is away."""
     try:
-        await asyncio.to_thread(broker.ring, actors, str(id), broker.WISHES if SETTLE in actors else broker.QUEUE)
+        await asyncio.to_thread(broker.ring, [(actor, queue_of(actor)) for actor in actors], str(id))
     except (RedisError, BrokerConnectionError, OSError) as error:
         log.warning("rings.redis_away", id=str(id), error=str(error))
 
@@ -38,6 +44,11 @@ def ring_soon(actors: tuple[str, ...], id: UUID) -> None:
     after_commit(lambda: background.start(ring(actors, id)))
 
 
+def next_soon(application: UUID) -> None:
+    """Ring what comes next of an application without waiting for it, after the commit of whatever is under way."""
+    after_commit(lambda: background.start(ring_next(application)))
+
+
 async def ring_deployment(id: UUID, kind: DeploymentKind, status: DeploymentStatus) -> None:
     """Ring what is left of a deployment's task graph, and remember when."""
     await database().execute_query("update deployment set rung_at = now() where id = $1", [id])
@@ -45,11 +56,13 @@ async def ring_deployment(id: UUID, kind: DeploymentKind, status: DeploymentStat
 
 
 async def ring_next(application: UUID) -> None:
-    """Ring the application's oldest pending deployment, and its wishes: its turn may have come."""
+    """Ring what an application waits for: a stage that nobody has claimed, else its oldest pending deployment; and its wishes."""
     rows = await database().execute_query_dict(
-        "select id, kind from deployment where application_id = $1 and status = 'pending' order by id limit 1", [application]
+        f"select id, kind, status from deployment where application_id = $1 and {IS_LIVING} and worker is null "  # noqa: S608
+        "order by status = 'pending', id limit 1",
+        [application],
     )
     for row in rows:
-        await ring_deployment(row["id"], DeploymentKind(row["kind"]), DeploymentStatus.pending)
+        await ring_deployment(row["id"], DeploymentKind(row["kind"]), DeploymentStatus(row["status"]))
     if await database().execute_query_dict("select from application where id = $1 and wished > granted", [application]):
         await ring((SETTLE,), application)

@@ -8,7 +8,7 @@ from typing import Any
 from models import LogLevel
 from workers import docker
 from workers.engine import Converged, Converging, EngineUnavailable, Failed, Task, convergence
-from workers.pipeline import Run, StageFailed
+from workers.run import Run, StageFailed
 from workers.service_spec import HealthCheck, ServiceSpec
 
 POLL = 0.2
@@ -45,8 +45,8 @@ def deadline_of(spec: ServiceSpec, health: HealthCheck | None) -> float:
     return min(2 * max(spec.replicas, 1) * check + spec.update_monitor_seconds + MARGIN, LONGEST)
 
 
-async def watch(run: Run, spec: ServiceSpec, *, first: bool) -> None:
-    """Wait for the end of a rollout; `first` when there is no version before.
+async def watch(run: Run, spec: ServiceSpec, image_id: str, *, first: bool) -> None:
+    """Wait for the end of a rollout, in which every container runs the image of this id; `first` when there is no version before.
 
     Raises `StageFailed` with the reason and the new containers' last lines, after the version before is back; of a first deployment
     nothing is left.
@@ -58,7 +58,9 @@ async def watch(run: Run, spec: ServiceSpec, *, first: bool) -> None:
     while True:
         state = await _look(run, spec, health)
         if isinstance(state, Converged):
-            return
+            if await _is_image(run, image_id):
+                return
+            state = Failed("IMAGE_MISMATCH", f"A container runs another image than the recorded {image_id}.")
         if isinstance(state, Converging) and loop.time() > ends:
             state = Failed(state.code or "HEALTH_CHECK_FAILED", state.reason or "The new containers did not become healthy in time.")
         if isinstance(state, Failed):
@@ -83,6 +85,12 @@ async def _look(run: Run, spec: ServiceSpec, health: HealthCheck | None) -> Conv
     return convergence(
         _checked(service, health), tasks, image=spec.image, deployment=deployment, replicas=spec.replicas, now=datetime.now(UTC)
     )
+
+
+async def _is_image(run: Run, image_id: str) -> bool:
+    """Whether the containers of this deployment on this host run what was recorded, and not what its name means by now."""
+    containers = await run.runtime.engine.containers(f"dokploy.deployment={run.deployment.id}")
+    return all(container["ImageID"] == image_id for container in containers if container["State"] == "running")
 
 
 def _checked(service: dict[str, Any], health: HealthCheck | None) -> dict[str, Any]:
@@ -123,6 +131,7 @@ async def _last_words(run: Run, task: Task | None) -> list[str]:
 async def _undo(run: Run, spec: ServiceSpec, *, first: bool, patience: float) -> None:
     """Remove a service that never ran, or wait for the version before, asking for it when Swarm has not begun by itself."""
     engine, client, loop = run.runtime.engine, run.runtime.docker, asyncio.get_running_loop()
+    await run.still_held()
     if first:
         await docker.remove_service(client, spec.name)
         return

@@ -23,6 +23,8 @@ class Runtime:
     engine: Engine
     routing_mesh: bool
     """Whether the kernel has IPVS, so that Swarm's routing mesh works."""
+    installation: str = ""
+    """The id of this installation, which is on everything that it makes."""
     name: str = field(default_factory=_name)
     stopping: bool = False
 

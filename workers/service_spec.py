@@ -77,6 +77,7 @@ class ServiceSpec:
 
 
 NAME: Final = r"[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?"
+CONTAINER: Final = r"[0-9a-f]{12,64}"
 VOLUME: Final = r"[a-z0-9][a-z0-9_-]{1,127}"
 LABEL: Final = r"[a-z0-9][a-z0-9._-]{0,127}"
 ENV_KEY: Final = r"[A-Za-z_][A-Za-z0-9_]{0,254}"

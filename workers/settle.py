@@ -1,50 +1,119 @@
-"""Settling wishes: an application's service is scaled, restarted or removed as the API stored it."""
+"""Settling wishes: an application's service is scaled, restarted, brought back or removed as the database has it.
+
+Claimed and fenced like a stage: one settler at a time owns the application's service, for as long as it renews its lease, never while
+a deployment changes that service, and it looks once more before each step.
+"""
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from secrets import token_hex
 from uuid import UUID
 
 import structlog
 from tortoise.transactions import in_transaction
 
-from models import Application, ApplicationStatus, Deployment, DeploymentStatus
-from models.database import database
+from models import Application, background
+from models.database import AWAY, database
+from models.lifecycle import IS_ACTIVE
 from workers import docker, rings
-from workers.deploy import network_of, volume_of
 from workers.engine import EngineUnavailable
+from workers.journal import LeaseLost
+from workers.removal import StillInUse, remove
+from workers.restore import restore
 from workers.runtime import Runtime
+from workers.states import LEASE
+from workers.surroundings import ForeignVolume
 
 log = structlog.get_logger()
 
 PAUSE = 1.0
 """Seconds until the next look at what is still ending."""
+RENEWAL = 10.0
+"""Seconds between two renewals of the lease."""
+
+_CLAIM = f"""
+    update application a set settler = $2, settle_until = now() + interval '{LEASE} seconds'
+    where a.id = $1 and a.wished > a.granted and (a.settle_until is null or a.settle_until < now())
+      and not exists (select from deployment d where d.application_id = a.id and d.{IS_ACTIVE}
+                      and (d.status = 'deploying' or a.deleted_at is not null))
+    returning a.id
+"""  # noqa: S608 (constants of our own)
+_RENEW = f"update application set settle_until = now() + interval '{LEASE} seconds' where id = $1 and settler = $2 returning id"  # noqa: S608
+_RELEASE = "update application set settler = null, settle_until = null where id = $1 and settler = $2"
+_GRANTED = """
+    update application set granted = greatest(granted, $3),
+        status = case when status = 'deploying' or not $4 then status when replicas = 0 then 'stopped' else 'running' end,
+        health_status = case when replicas = 0 then 'unknown' else health_status end
+    where id = $1 and settler = $2
+"""
 
 _coming_back: set[UUID] = set()
 
 
-class StillInUse(Exception):
-    """Containers of the application are still ending."""
+@dataclass(frozen=True)
+class Settling:
+    """One claim on an application's service."""
+
+    id: UUID
+    settler: str
+
+    async def still_held(self) -> None:
+        """Renew the claim, before something outside is touched. Raises `LeaseLost`."""
+        if not await database().execute_query_dict(_RENEW, [self.id, self.settler]):
+            raise LeaseLost
 
 
 async def settle(runtime: Runtime, id: UUID) -> None:
-    """Grant an application's wishes, unless somebody else is at it or a deployment is just changing its service."""
-    async with in_transaction() as connection:
-        locked = await connection.execute_query_dict("select pg_try_advisory_xact_lock($1) as mine", [_key(id)])
-        if not locked[0]["mine"]:
-            return
-        application = await Application.get_or_none(id=id)
-        if application is None or application.wished <= application.granted:
-            return
-        if await Deployment.filter(application_id=id, status=DeploymentStatus.deploying).exists():
-            return
-        try:
-            if application.deleted_at is not None:
-                await _remove(runtime, application)
+    """Grant an application's wishes, unless somebody else is at its service."""
+    claim = await _claimed(runtime, id)
+    if claim is None:
+        return
+    try:
+        async with _renewed(claim):
+            application = await Application.get(id=id)
+            if application.deleted_at is None:
+                await _adjust(runtime, application, claim)
             else:
-                await _adjust(runtime, application)
-        except StillInUse:
-            _come_back(id)
-        except (docker.DockerError, EngineUnavailable) as error:
-            log.warning("settle.refused", application=str(id), error=str(error))
+                await remove(runtime, application, claim.still_held)
+    except StillInUse:
+        _come_back(id)
+    except LeaseLost:
+        log.warning("settle.lease_lost", application=str(id))
+        return
+    except (docker.DockerError, EngineUnavailable, ForeignVolume) as error:
+        log.warning("settle.refused", application=str(id), error=str(error))
+    finally:
+        await database().execute_query(_RELEASE, [id, claim.settler])
+    background.start(rings.ring_next(id))
+
+
+async def _claimed(runtime: Runtime, id: UUID) -> Settling | None:
+    settler = f"{runtime.name}/{token_hex(4)}"
+    async with in_transaction() as connection:
+        # Whoever starts to deploy takes this row first, too: after it the claim sees what they have done.
+        await connection.execute_query("select from application where id = $1 for update", [id])
+        rows = await connection.execute_query_dict(_CLAIM, [id, settler])
+    return Settling(id, settler) if rows else None
+
+
+@contextlib.asynccontextmanager
+async def _renewed(claim: Settling) -> AsyncIterator[None]:
+    """Keep the claim while the block runs; what it finds out about its loss the next look finds, too."""
+
+    async def renew() -> None:
+        while True:
+            await asyncio.sleep(RENEWAL)
+            with contextlib.suppress(*AWAY, LeaseLost):
+                await claim.still_held()
+
+    renewal = asyncio.create_task(renew())
+    try:
+        yield
+    finally:
+        renewal.cancel()
+        await asyncio.gather(renewal, return_exceptions=True)
 
 
 def _come_back(id: UUID) -> None:
@@ -59,73 +128,16 @@ def _come_back(id: UUID) -> None:
         asyncio.get_running_loop().call_later(PAUSE, ring)
 
 
-def _key(id: UUID) -> int:
-    """The key of an advisory lock."""
-    return id.int & (2**63 - 1)
-
-
-async def _adjust(runtime: Runtime, application: Application) -> None:
-    name, status = application.service_name, application.status
-    if await runtime.engine.service(name) is not None:
-        await docker.scale_service(runtime.docker, name, application.replicas)
+async def _adjust(runtime: Runtime, application: Application, claim: Settling) -> None:
+    """Bring the service to the last success, its replicas to the wanted ones, and restart it when that was wished."""
+    name = application.service_name
+    await claim.still_held()
+    runs = await restore(runtime, application)
+    if runs:
+        service = await runtime.engine.service(name)
+        await claim.still_held()
+        if service is not None and service["Spec"]["Mode"]["Replicated"].get("Replicas", 0) != application.replicas:
+            await docker.scale_service(runtime.docker, name, application.replicas)
         if application.restart_wish > application.granted:
             await docker.restart_service(runtime.docker, name)
-        status = ApplicationStatus.running if application.replicas else ApplicationStatus.stopped
-    await database().execute_query(
-        "update application set granted = greatest(granted, $2), "
-        "status = case status when 'deploying' then status else $3 end, "
-        "health_status = case replicas when 0 then 'unknown' else health_status end where id = $1",
-        [application.id, application.wished, status.value],
-    )
-
-
-async def _remove(runtime: Runtime, application: Application) -> None:
-    """Remove everything that ran of an application, and then its row.
-
-    Raises `StillInUse`: containers end some seconds after their service.
-    """
-    await docker.remove_service(runtime.docker, application.service_name)
-    if await runtime.engine.containers(f"dokploy.application={application.id}"):
-        raise StillInUse
-    deployments = await Deployment.filter(application_id=application.id)
-    for image in await _images(runtime, application, deployments):
-        try:
-            await docker.remove_image(runtime.docker, image, force=True)
-        except docker.DockerFailed as error:  # a container that is not ours uses it
-            log.warning("settle.image_in_use", application=str(application.id), image=image, error=str(error))
-    if application.delete_volumes:
-        await _remove_volumes(runtime, application, deployments)
-    await _remove_network(runtime, application)
-    await Application.filter(id=application.id).delete()
-
-
-async def _images(runtime: Runtime, application: Application, deployments: list[Deployment]) -> set[str]:
-    """The names of its images, and the ids of those that lost theirs. What somebody else made of them is not among them."""
-    engine, prefix = runtime.engine, f"dokploy/{application.service_name}:"
-    named = {f"{prefix}{each.id}-{epoch}" for each in deployments for epoch in range(1, each.epoch + 1)}
-    found = {image for image in named if await engine.image(image) is not None}
-    for entry in await engine.images(f"dokploy.application={application.id}"):
-        names = [name for name in entry.get("RepoTags") or [] if name != "<none>:<none>"]
-        found |= {name for name in names if name.startswith(prefix)} if names else {entry["Id"]}
-    return found
-
-
-async def _remove_volumes(runtime: Runtime, application: Application, deployments: list[Deployment]) -> None:
-    """Remove the volumes that it has or ever had; one of this name that somebody else made stays."""
-    configured = [*application.volumes, *(each for deployment in deployments for each in deployment.snapshot["volumes"])]
-    for name in {volume_of(application.service_name, each["source"]) for each in configured}:
-        volume = await runtime.engine.volume(name) or {}
-        if (volume.get("Labels") or {}).get("dokploy.application") == str(application.id):
-            await docker.remove_volume(runtime.docker, name)
-
-
-async def _remove_network(runtime: Runtime, application: Application) -> None:
-    """Remove the project's network together with the project's last application."""
-    # Whoever removes another application of this project waits here until our row is gone, and so sees that its own is the last.
-    await database().execute_query("select pg_advisory_xact_lock($1)", [_key(application.project_id)])
-    if await Application.filter(project_id=application.project_id).exclude(id=application.id).exists():
-        return
-    try:
-        await docker.remove_network(runtime.docker, network_of(application.project_id))
-    except docker.DockerFailed as error:
-        raise StillInUse from error
+    await database().execute_query(_GRANTED, [application.id, claim.settler, application.wished, runs])

@@ -3,6 +3,6 @@
 from workers.build import build
 from workers.clone import clone
 from workers.deploy import deploy
-from workers.pipeline import Stage
+from workers.run import Stage
 
 STAGES: tuple[Stage, ...] = (clone, build, deploy)

@@ -1,28 +1,24 @@
 """The life of a deployment as one table: state × event → new state, guard, SQL (PIPELINE 3).
 
 Every transition is one conditional UPDATE by the database's clock. When no row comes back somebody else was faster: the message
-that asked for it is dropped. The transition, the stage's row, the application's status and the event are one transaction.
+that asked for it is dropped. `workers.transitions` carries them out, each with everything that belongs to it.
 """
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from functools import partial
 from typing import Any
 from uuid import UUID
 
-from tortoise.backends.base.client import BaseDBAsyncClient
-from tortoise.transactions import in_transaction
-
-from models import DeploymentKind, DeploymentStatus, EventKind, LogLevel, StageName
-from models.database import after_commit, is_together
-from models.events import Entry, append, wake, wake_soon
-from models.lifecycle import ACTIVE, IS_ACTIVE, LIVING, PENDING, TERMINAL
+from models import DeploymentKind, DeploymentStatus, StageName
+from models.lifecycle import ACTIVE, IS_ACTIVE, LIVING, PENDING
 
 LEASE = 30
 """Seconds that a worker owns a stage without renewing."""
 MOST_ATTEMPTS = 3
+LONGEST_LIFE, LONGEST_WAIT = "6 hours", "24 hours"
+"""After that a deployment that was started, or one that waits, has failed."""
 
 _S = DeploymentStatus
 
@@ -46,7 +42,14 @@ class Event(Enum):
     succeed = "succeed"
     fail = "fail"
     lose = "lose"
+    expire = "expire"
     cancel = "cancel"
+    """Before it has begun: it ends at once."""
+    ask_cancel = "ask_cancel"
+    """While somebody works on it: whoever holds it stops, takes back what it has done, and `stop`s it."""
+    stop = "stop"
+    force_stop = "force_stop"
+    """The reconciler ends what was asked to be cancelled and nobody stops."""
 
 
 @dataclass(frozen=True)
@@ -58,9 +61,14 @@ class Transition:
     guard: str = "true"
     assign: str = ""
     keeps_stage: bool = False
+    unsettles: bool = False
+    """Whether the service may be left in between, so that it has to be brought back to what the last success recorded."""
 
 
 _HELD = "d.epoch = :epoch and d.worker = :worker"
+_HERE = "d.status = :stage"
+_LOST = "d.epoch = :epoch and d.worker is not null and d.lease_until < now()"
+_ASKED = "d.cancel_requested_at is not null"
 _FREE = "worker = null, lease_until = null"
 _MINE = f"worker = :worker, lease_until = now() + interval '{LEASE} seconds'"
 _ENDED = (
@@ -70,28 +78,38 @@ _ENDED = (
 _FIRST_IN_LINE = f"""not exists (
     select from deployment o where o.application_id = d.application_id and o.id <> d.id
     and (o.{IS_ACTIVE} or (o.status = 'pending' and o.id < d.id)))"""
+_SERVICE_FREE = """(:stage <> 'deploying' or not exists (
+    select from application a where a.id = d.application_id and a.settle_until > now()))"""
+"""Nobody is just scaling, restarting or removing the service."""
+_TOO_OLD = f"""(d.status = 'pending' and d.created_at < now() - interval '{LONGEST_WAIT}'
+    or d.{IS_ACTIVE} and d.started_at < now() - interval '{LONGEST_LIFE}')"""
 
 TABLE: Mapping[Event, Transition] = {
     Event.start: Transition(
-        PENDING, None, _FIRST_IN_LINE, f"{_MINE}, epoch = d.epoch + 1, attempt = d.attempt + 1, started_at = coalesce(d.started_at, now())"
+        PENDING,
+        None,
+        f"{_FIRST_IN_LINE} and {_SERVICE_FREE}",
+        f"{_MINE}, epoch = d.epoch + 1, attempt = d.attempt + 1, started_at = coalesce(d.started_at, now()), queue_position = null",
     ),
-    Event.claim: Transition(ACTIVE, None, "d.worker is null and d.status = :stage", _MINE, keeps_stage=True),
-    Event.renew: Transition(ACTIVE, None, f"{_HELD} and d.status = :stage", _MINE, keeps_stage=True),
+    Event.claim: Transition(ACTIVE, None, f"d.worker is null and {_HERE} and {_SERVICE_FREE}", _MINE, keeps_stage=True),
+    Event.renew: Transition(ACTIVE, None, f"{_HELD} and {_HERE}", _MINE, keeps_stage=True),
     Event.hand_over: Transition(ACTIVE, None, _HELD, _FREE),
-    Event.hand_back: Transition(ACTIVE, None, f"{_HELD} and d.status = :stage", _FREE, keeps_stage=True),
+    Event.hand_back: Transition(ACTIVE, None, f"{_HELD} and {_HERE}", _FREE, keeps_stage=True),
     Event.take_over: Transition(
         ACTIVE,
         None,
-        f"d.epoch = :epoch and d.status = :stage and d.worker is not null and d.lease_until < now() and d.attempt < {MOST_ATTEMPTS}",
+        f"{_LOST} and {_HERE} and d.attempt < {MOST_ATTEMPTS}",
         f"{_FREE}, epoch = d.epoch + 1, attempt = d.attempt + 1",
         keeps_stage=True,
     ),
     Event.succeed: Transition(ACTIVE, _S.success, _HELD, f"{_ENDED}, progress = 100"),
-    Event.fail: Transition(ACTIVE, _S.failed, _HELD, _ENDED),
-    Event.lose: Transition(
-        ACTIVE, _S.failed, f"d.epoch = :epoch and d.worker is not null and d.lease_until < now() and d.attempt >= {MOST_ATTEMPTS}", _ENDED
-    ),
-    Event.cancel: Transition(LIVING, _S.cancelled, "true", _ENDED),
+    Event.fail: Transition(ACTIVE, _S.failed, _HELD, _ENDED, unsettles=True),
+    Event.lose: Transition(ACTIVE, _S.failed, f"{_LOST} and d.attempt >= {MOST_ATTEMPTS}", _ENDED, unsettles=True),
+    Event.expire: Transition(LIVING, _S.failed, f"d.epoch = :epoch and {_TOO_OLD}", _ENDED, unsettles=True),
+    Event.cancel: Transition(PENDING, _S.cancelled, "true", _ENDED),
+    Event.ask_cancel: Transition(ACTIVE, None, f"not {_ASKED} and {_HERE}", "cancel_requested_at = now()", keeps_stage=True),
+    Event.stop: Transition(ACTIVE, _S.cancelled, f"{_HELD} and {_ASKED}", _ENDED),
+    Event.force_stop: Transition(ACTIVE, _S.cancelled, f"d.epoch = :epoch and {_ASKED}", _ENDED, unsettles=True),
 }
 
 
@@ -128,7 +146,7 @@ def sql(change: Change) -> tuple[str, list[Any]]:
     assignments = ", ".join(["status = :target", *filter(None, [transition.assign]), *stored])
     return numbered(
         f"update deployment d set {assignments} where d.id = :id and d.status = any(:sources) and ({transition.guard}) "  # noqa: S608
-        "returning d.id, d.application_id, d.project_id, d.kind, d.status, d.epoch, d.attempt, d.worker, d.force",
+        "returning d.id, d.application_id, d.project_id, d.kind, d.status, d.epoch, d.attempt, d.worker, d.force, d.cancel_requested_at",
         {
             **change.store,
             "id": change.deployment,
@@ -138,79 +156,4 @@ def sql(change: Change) -> tuple[str, list[Any]]:
             "epoch": change.epoch,
             "worker": change.worker,
         },
-    )
-
-
-async def apply(change: Change) -> dict[str, Any] | None:
-    """Carry out a change with everything that belongs to it, or nothing at all.
-
-    Returns the deployment's columns after it, None when its guard did not hold.
-    """
-    async with in_transaction() as connection:
-        if change.event is not Event.renew:
-            await connection.execute_query(_LOCK, [change.deployment])
-        statement, parameters = sql(change)
-        rows = await connection.execute_query_dict(statement, parameters)
-        if not rows:
-            return None
-        row = rows[0]
-        if change.event is not Event.renew:
-            await _stages(connection, change, row)
-            await _application(connection, row)
-            await append(connection, change.deployment, [_entry(change, row)])
-    if change.event is not Event.renew:
-        if is_together():
-            after_commit(partial(wake_soon, change.deployment))
-        else:
-            await wake(change.deployment)
-    return row
-
-
-def _entry(change: Change, row: Mapping[str, Any]) -> Entry:
-    failed = row["status"] == _S.failed
-    return Entry(EventKind.status, change.message or str(row["status"]), LogLevel.error if failed else LogLevel.info)
-
-
-async def _stages(connection: BaseDBAsyncClient, change: Change, row: Mapping[str, Any]) -> None:
-    status = DeploymentStatus(row["status"])
-    if status in TERMINAL:
-        running = "completed" if status is _S.success else "failed" if status is _S.failed else "skipped"
-        await connection.execute_query(
-            "update stage set status = case status when 'running' then $2 else 'skipped' end, "
-            "finished_at = case status when 'running' then now() end where deployment_id = $1 and status in ('running', 'pending')",
-            [change.deployment, running],
-        )
-        return
-    if change.event in (Event.start, Event.claim):
-        await connection.execute_query(
-            "update stage set status = 'running', started_at = coalesce(started_at, now()) where deployment_id = $1 and name = $2",
-            [change.deployment, status.value],
-        )
-    if change.event is Event.hand_over:
-        await connection.execute_query(
-            "update stage set status = 'completed', finished_at = now() where deployment_id = $1 and status = 'running'",
-            [change.deployment],
-        )
-
-
-_LOCK = "select from application where id = (select application_id from deployment where id = $1) for update"
-"""Taken first, as everybody does who touches an application and its deployments: in one order there is no deadlock."""
-
-_RUNS = "case when replicas = 0 then 'stopped' else 'running' end"
-_LIVE = "exists (select from deployment s where s.application_id = application.id and s.status = 'success')"
-
-
-async def _application(connection: BaseDBAsyncClient, row: Mapping[str, Any]) -> None:
-    """Let the application's status follow: a failed deployment leaves the version before it running."""
-    status = DeploymentStatus(row["status"])
-    if status is _S.pending:
-        return
-    if status in ACTIVE:
-        new = "'deploying'"
-    else:
-        nothing_runs = "'error'" if status is _S.failed else "'pending'"
-        new = f"case when {_LIVE} then {_RUNS} else {nothing_runs} end"
-    await connection.execute_query(
-        f"update application set status = {new} where id = $1 and status is distinct from {new}",  # noqa: S608
-        [row["application_id"]],
     )

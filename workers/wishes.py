@@ -7,13 +7,25 @@ from uuid import UUID
 
 from tortoise.transactions import in_transaction
 
-from models import Application, ApplicationStatus, Deployment, DeploymentKind, DeploymentStatus, EventKind, PublishedPort, Stage
+from models import (
+    Application,
+    ApplicationStatus,
+    Deployment,
+    DeploymentKind,
+    DeploymentStatus,
+    DeploymentTrigger,
+    EventKind,
+    PublishedPort,
+    Stage,
+    StageName,
+)
 from models.database import database
 from models.events import Entry, append
 from models.lifecycle import LIVING
-from workers import rings
-from workers.facts import Contradiction, Impossible
-from workers.states import TASK_GRAPHS, Change, Event, apply
+from workers import line, rings
+from workers.facts import Busy, Contradiction, Impossible
+from workers.states import TASK_GRAPHS, Change, Event
+from workers.transitions import apply
 
 RUNTIME_FIELDS = frozenset({"image", "env_vars", "ports", "volumes", "health_check", "resources"})
 """What a running application is made of; a change of the source only shows with the next deployment."""
@@ -26,13 +38,16 @@ def frozen(application: Application) -> dict[str, Any]:
 
 
 async def _create(application: Application, kind: DeploymentKind, **columns: Any) -> Deployment:
-    """A pending deployment with its stages and first event; runs inside the caller's transaction."""
+    """A pending deployment with its stages and first events; runs inside the caller's transaction. Raises `Busy`."""
+    if await line.is_full():
+        raise Busy
     columns.setdefault("snapshot", frozen(application))
     deployment = await Deployment.create(application_id=application.id, project_id=application.project_id, kind=kind, **columns)
     await Stage.bulk_create(
         [Stage(deployment_id=deployment.id, position=position, name=name) for position, name in enumerate(TASK_GRAPHS[kind])]
     )
     await append(database(), deployment.id, [Entry(EventKind.status, "Waiting for a worker")])
+    await line.told(database(), application.id)
     return deployment
 
 
@@ -48,25 +63,71 @@ async def _locked(id: UUID) -> Application:
 
 
 async def start_deployment(
-    application: Application, *, branch: str | None = None, commit_sha: str | None = None, force: bool = False
+    application: Application,
+    *,
+    branch: str | None = None,
+    commit_sha: str | None = None,
+    force: bool = False,
+    delivery: str | None = None,
 ) -> Deployment:
     """Deploy an application from its git source, or else its image.
 
-    Raises `Impossible` when it has neither, or a branch or commit is given for an image.
+    `delivery` is what a webhook's sender calls it: the same one again is the same deployment, and an older deployment of a webhook that
+    still waits is superseded, unless it is forced (DECISIONS 21). Raises `Impossible` when there is neither source nor image, or a
+    branch or commit is given for an image, and `Busy`.
     """
     async with in_transaction():
         row = await _locked(application.id)
-        source = row.git_source
+        if delivery is not None and (known := await Deployment.get_or_none(application_id=row.id, delivery=delivery)):
+            return known
+        source, trigger = row.git_source, DeploymentTrigger.manual if delivery is None else DeploymentTrigger.webhook
         if source is None and row.image is None:
             raise Impossible("The application has neither an image nor a git source.", "NOTHING_TO_DEPLOY")
         if source is None and (branch or commit_sha):
             raise Impossible("An application that runs an image has no branches and commits.", "NO_GIT_SOURCE")
         if source is None:
-            deployment = await _create(row, DeploymentKind.image, image=row.image, force=force)
+            kind, columns = DeploymentKind.image, {"image": row.image}
         else:
-            deployment = await _create(row, DeploymentKind.git, branch=branch or source["branch"], commit_sha=commit_sha, force=force)
+            kind, columns = DeploymentKind.git, {"branch": branch or source["branch"], "commit_sha": commit_sha}
+        deployment = await _create(row, kind, force=force, trigger=trigger, delivery=delivery, **columns)
+        if trigger is DeploymentTrigger.webhook:
+            await _supersede(deployment)
     _ring(deployment)
     return deployment
+
+
+async def _supersede(newest: Deployment) -> None:
+    """End what waits of the same application's earlier webhooks; runs inside the caller's transaction."""
+    waiting = Deployment.filter(
+        application_id=newest.application_id, status=DeploymentStatus.pending, trigger=DeploymentTrigger.webhook, force=False
+    )
+    for older in await waiting.filter(id__lt=newest.id).order_by("id"):
+        message = "A newer push takes its place"
+        await apply(Change(Event.cancel, older.id, message=message, store={"superseded_by": newest.id}))
+
+
+async def cancel(deployment: Deployment) -> Deployment:
+    """Cancel a deployment: one that waits has ended at once, one that runs as soon as its worker has taken back what it did.
+
+    Asked again it changes nothing. Raises `Contradiction` when it has ended.
+    """
+    async with in_transaction():
+        await Application.filter(id=deployment.application_id).select_for_update().first()
+        row = await Deployment.get(id=deployment.id)
+        if row.status not in LIVING:
+            raise Contradiction(f"The deployment has ended: {row.status.value}.", "ALREADY_ENDED")
+        await _cancel(row, "Cancelled")
+    await row.refresh_from_db()
+    rings.ring_soon(rings.chain(row.kind, row.status), row.id) if row.status in LIVING else rings.next_soon(row.application_id)
+    return row
+
+
+async def _cancel(row: Deployment, message: str) -> None:
+    """End a deployment that waits, or ask for the end of one that runs; the caller holds the application's row."""
+    if row.status is DeploymentStatus.pending:
+        await apply(Change(Event.cancel, row.id, message=message))
+    else:
+        await apply(Change(Event.ask_cancel, row.id, stage=StageName(row.status.value), message="Cancelling"))
 
 
 async def last_success(application_id: UUID, before: Deployment | None = None) -> Deployment | None:
@@ -80,7 +141,7 @@ async def last_success(application_id: UUID, before: Deployment | None = None) -
 async def roll_back(deployment: Deployment) -> Deployment:
     """Deploy again what ran before: recorded image, recorded configuration, no build (DECISIONS 20).
 
-    Raises `Contradiction` when the deployment failed, has not ended, or there is nothing before it.
+    Raises `Contradiction` when the deployment failed, has not ended, there is nothing before it, or its image is gone, and `Busy`.
     """
     async with in_transaction():
         row = await _locked(deployment.application_id)
@@ -90,6 +151,8 @@ async def roll_back(deployment: Deployment) -> Deployment:
         target = await last_success(row.id, before=deployment) if live and live.id == deployment.id else deployment
         if target is None:
             raise Contradiction("There is no earlier success to go back to.", "NOTHING_BEFORE")
+        if target.image_gone:
+            raise Contradiction("The image of that version is no longer on the host.", "IMAGE_GONE")
         created = await _create(row, DeploymentKind.rollback, previous_deployment_id=target.id, **recorded_of(target))
     _ring(created)
     return created
@@ -162,11 +225,11 @@ async def remove(application: Application, *, delete_volumes: bool) -> None:
     """Wish an application away: it is gone from the API at once, what runs of it goes in the background (DECISIONS 22)."""
     async with in_transaction():
         row = await _locked(application.id)
+        for each in await Deployment.filter(application_id=row.id, status__in=list(LIVING)).order_by("id"):
+            await _cancel(each, "The application was deleted")
+        await row.refresh_from_db()
         row.deleted_at, row.delete_volumes, row.status = datetime.now(UTC), delete_volumes, ApplicationStatus.stopped
         await _wish(row)
         await PublishedPort.filter(application_id=row.id).delete()
-        living = await Deployment.filter(application_id=row.id, status__in=list(LIVING)).values_list("id", flat=True)
         await Deployment.filter(application_id=row.id).update(deleted_at=row.deleted_at)
-    for id in living:
-        await apply(Change(Event.cancel, UUID(str(id)), message="The application was deleted"))
     rings.ring_soon((rings.SETTLE,), row.id)

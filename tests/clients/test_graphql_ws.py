@@ -20,7 +20,7 @@ from gateway.demo.installation import installation
 from gateway.demo.play import SAMPLE
 from gateway.demo.repository import Repository
 from tests.clients.programs import installed, lacking, ran, unavailable
-from workers.deploy import network_of
+from workers.desired import network_of
 from workers.docker import choose
 from workers.engine import Engine
 

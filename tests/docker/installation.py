@@ -25,6 +25,7 @@ from workers import docker, processes
 from workers.engine import Engine
 
 USERNAME = "owner"
+KEPT_IMAGES = 3
 Found = TypeVar("Found")
 
 
@@ -117,7 +118,11 @@ class Installation:
 async def installed(stack: Stack) -> AsyncIterator[Installation]:
     """An installation with nobody but its owner, which may clone from loopback; all of its processes end with the block."""
     first = 20_000 + os.getpid() % 100 * 100  # below the ports that the kernel gives to clients, and apart from other runs
-    environment = {"DOKPLOY_GIT_ALLOWED_HOSTS": "127.0.0.1", "DOKPLOY_PORT_RANGE": f"{first}-{first + 99}"}
+    environment = {
+        "DOKPLOY_GIT_ALLOWED_HOSTS": "127.0.0.1",
+        "DOKPLOY_PORT_RANGE": f"{first}-{first + 99}",
+        "DOKPLOY_KEEP_IMAGES": str(KEPT_IMAGES),
+    }
     async with AsyncExitStack() as exit_stack:
         database = await exit_stack.enter_async_context(own_connection())
         await database.execute("truncate account, team, project cascade")

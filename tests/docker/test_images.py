@@ -1,5 +1,6 @@
 """Applications that run an image as it is, and what of this host can stand in a deployment's way: a port, a volume."""
 
+import contextlib
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.docker.house import House
-from tests.docker.installation import Installation, free_port
+from tests.docker.installation import Installation, eventually, free_port
 from tests.docker.sample import Sample, dockerfile
 from workers import docker
 from workers.engine import has_ipvs
@@ -33,7 +34,13 @@ async def image(installation: Installation, tmp_path: Path) -> AsyncIterator[str
         deadline=60,
     )
     yield name
-    assert await docker.remove_image(installation.docker, name)
+
+    async def removed() -> bool:
+        with contextlib.suppress(docker.DockerFailed):  # the last container of another test may still be ending
+            return await docker.remove_image(installation.docker, name)
+        return False
+
+    assert await eventually(removed)
 
 
 async def test_an_image_of_this_host_runs_although_no_registry_answers(house: House, installation: Installation, image: str) -> None:

@@ -70,6 +70,7 @@ ACTS: dict[str, Act] = {
     "applications.restart": Act(("application",)),
     "deployments.list": Act(),
     "deployments.get": Act(("deployment",)),
+    "deployments.cancel": Act(("waiting",)),
     "deployments.rollback": Act(("deployment",)),
     "deployments.logs": Act(("deployment",)),
     "deployments.events": Act(("deployment",)),

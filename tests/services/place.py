@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import models
+import workers
 from models import passwords
 from models.database import database
 from models.events import Entry, append
@@ -24,6 +25,8 @@ class Place:
     project: str
     application: str
     deployment: str
+    waiting: str
+    """A deployment that has not begun."""
     member: str
     """Somebody in the team, beside the actors."""
     outsider: str
@@ -44,7 +47,7 @@ class Cast:
         return Person(self._api.client, user.username, str(user.id), await tokens.issued(user))
 
     async def place(self) -> Place:
-        """A team, a project in it, and an application that was deployed twice."""
+        """A team, a project in it, and an application that was deployed twice and is about to be again."""
         n = next(_numbers)
         people = self._people
         team = await models.Team.create(name=f"Crew {n}")
@@ -61,7 +64,8 @@ class Cast:
             status=models.ApplicationStatus.running,
         )
         ids = [await _deployed(application) for _ in range(2)]
-        found = (team.id, project.id, application.id, ids[-1], people["member"].id, people["outsider"].id)
+        waiting = await workers.start_deployment(application)
+        found = (team.id, project.id, application.id, ids[-1], waiting.id, people["member"].id, people["outsider"].id)
         return Place(*map(str, found))
 
 

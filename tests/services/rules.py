@@ -22,7 +22,7 @@ RULES: Final[dict[str, dict[str, int]]] = {
     "login: nobody is called nobody": _rule(401, OK, OK, OK, OK, OK, OK, OK),
     "whoever is logged in, about themselves; a list shows what one may see": _rule(401, OK, OK, OK, OK, OK, OK, OK),
     "viewer reads; not seen is 404": _rule(401, 404, OK, OK, OK, OK, OK, OK),
-    "developer also creates, deploys, scales, restarts, rolls back": _rule(401, 404, 403, OK, OK, OK, OK, OK),
+    "developer also creates, deploys, scales, restarts, cancels, rolls back": _rule(401, 404, 403, OK, OK, OK, OK, OK),
     "developer also creates: the place is named in the body, not seen is 422": _rule(401, 422, 403, OK, OK, OK, OK, OK),
     "developer also creates with that teamId; a project's owner is nobody in its team": _rule(401, 422, 403, OK, OK, 422, OK, OK),
     "team admin also deletes; a project's owner is team admin there": _rule(401, 404, 403, 403, OK, OK, OK, OK),
@@ -39,7 +39,7 @@ _UNDER: Final[dict[str, str]] = {
     "viewer reads;": "projects.get projects.applications applications.get applications.deployments "
     "deployments.get deployments.logs deployments.events",
     "developer also creates, deploys": "projects.update applications.update applications.deploy applications.scale applications.restart "
-    "deployments.rollback",
+    "deployments.cancel deployments.rollback",
     "developer also creates:": "applications.create",
     "developer also creates with": "projects.create",
     "team admin also deletes": "projects.delete applications.delete",

@@ -14,7 +14,8 @@ from models.events import bell
 from tests.services.asking import Transport, ask
 from tests.services.conftest import Api
 from workers import wishes
-from workers.states import TASK_GRAPHS, Change, Event, apply
+from workers.states import TASK_GRAPHS, Change, Event
+from workers.transitions import apply
 
 BOTH = pytest.mark.parametrize("over", ["rest", "graphql"])
 GIT = {"repoUrl": "https://example.com/a.git"}
@@ -83,7 +84,7 @@ async def test_a_deployment_shows_its_stages_and_the_list_its_links(api: Api) ->
         ("deploying", "completed"),
     ]
     assert all(stage["duration"] is not None for stage in body["stages"])
-    assert set(body["_links"]) == {"self", "application", "rollback", "logs"}
+    assert set(body["_links"]) == {"self", "application", "cancel", "rollback", "logs"}
     item = (await api.owner.get(f"/deployments?applicationId={made['id']}&status=success")).json()["data"][0]
     assert item["_links"] == {
         "self": f"/api/deployments/{row.id}",
@@ -156,7 +157,8 @@ async def test_deleting_the_application_cancels_what_is_under_way(api: Api) -> N
     ids = [(await api.owner.made(f"/applications/{made['id']}/deploy", {}))["deploymentId"] for _ in range(2)]
     await apply(Change(Event.start, UUID(ids[0]), worker="w", stage=StageName.cloning))
     assert (await api.owner.delete(f"/applications/{made['id']}")).status_code == 204
-    assert {row.status for row in await models.Deployment.all()} == {DeploymentStatus.cancelled}
+    running, waiting = [await models.Deployment.get(id=id) for id in ids]
+    assert (running.status, running.cancel_requested_at is None, waiting.status) == ("cloning", False, "cancelled")
     assert (await api.owner.get(f"/deployments/{ids[0]}")).status_code == 404
 
 
@@ -168,7 +170,9 @@ async def test_deleting_while_stages_change_hands_never_deadlocks(api: Api) -> N
         handed = apply(Change(Event.hand_over, rows[0], 1, "w", StageName.building))
         deleted, _ = await asyncio.gather(api.owner.delete(f"/applications/{made['id']}"), handed)
         assert deleted.status_code == 204
-        assert {row.status for row in await models.Deployment.filter(id__in=rows)} == {DeploymentStatus.cancelled}
+        running, *waiting = [await models.Deployment.get(id=id) for id in rows]
+        assert running.cancel_requested_at is not None
+        assert {row.status for row in waiting} == {DeploymentStatus.cancelled}
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])

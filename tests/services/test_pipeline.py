@@ -16,9 +16,11 @@ from models.database import database
 from models.settings import settings
 from tests.services.conftest import Api
 from workers import broker, journal, pipeline, reconcile, wishes
-from workers.pipeline import Run, Stage, StageFailed, Stored, perform
+from workers.pipeline import perform
+from workers.run import Run, Stage, StageFailed, Stored
 from workers.runtime import Runtime
-from workers.states import Change, Event, apply
+from workers.states import Change, Event
+from workers.transitions import apply
 
 GIT = {"repoUrl": "https://example.com/a.git"}
 
@@ -39,7 +41,7 @@ def rung() -> list[tuple[str, str]]:
     """What waits in the queue, as (actor, id)."""
     import json
 
-    messages = [queue().hgetall(f"dramatiq:{name}.msgs") for name in (broker.QUEUE, broker.WISHES)]
+    messages = [queue().hgetall(f"dramatiq:{name}.msgs") for name in broker.QUEUES]
     found = [json.loads(body) for each in messages for body in cast("dict[bytes, bytes]", each).values()]
     return sorted((message["actor_name"], message["args"][0]) for message in found)
 
@@ -78,7 +80,7 @@ async def test_a_wish_is_stored_with_its_snapshot_and_then_rung(api: Api, runtim
 async def test_a_message_holds_ids_only_and_carries_the_rest_of_the_chain(api: Api, runtime: Runtime) -> None:
     row = await deployment(api)
     await settled()
-    bodies = cast("dict[bytes, bytes]", queue().hgetall(f"dramatiq:{broker.QUEUE}.msgs"))
+    bodies = cast("dict[bytes, bytes]", queue().hgetall(f"dramatiq:{broker.STAGES}.msgs"))
     text = next(iter(bodies.values())).decode()
     assert text.index('"clone"') < text.index('"build"') < text.index('"deploy"')
     assert text.count(str(row.id)) == 3
@@ -205,7 +207,7 @@ async def test_the_reconciler_rings_what_redis_forgot(api: Api, runtime: Runtime
     row = await deployment(api)
     await settled()
     queue().flushdb()
-    await reconcile.tick()
+    await reconcile.tick(runtime)
     assert rung() == [("clone", str(row.id))]
 
 
@@ -218,7 +220,7 @@ async def test_the_reconciler_rings_a_handed_over_stage_that_nobody_claims(api: 
     await perform(runtime, declared(work), row.id)
     await settled()
     queue().flushdb()
-    await reconcile.tick()
+    await reconcile.tick(runtime)
     assert rung() == [("build", str(row.id))]
     assert (await models.Deployment.get(id=row.id)).attempt == 1
 
@@ -229,7 +231,7 @@ async def test_the_reconciler_clears_away_what_has_expired(api: Api, runtime: Ru
     for key in ("old", "new"):
         await models.KeptAnswer.create(user=user, key=key, fingerprint="", status=201, body=b"")
     await models.KeptAnswer.filter(key="old").update(created_at=past)
-    await reconcile.tick()
+    await reconcile.tick(runtime)
     assert await models.Session.all().count() == 1
     assert await models.KeptAnswer.all().values_list("key", flat=True) == ["new"]
 
@@ -240,10 +242,10 @@ async def test_the_reconciler_takes_over_expired_leases_and_gives_up_after_three
         event = Event.start if attempt == 1 else Event.claim
         assert await apply(Change(event, row.id, worker="gone", stage=StageName.cloning))
         assert (await models.Deployment.get(id=row.id)).attempt == attempt
-        await reconcile.tick()
+        await reconcile.tick(runtime)
         assert (await models.Deployment.get(id=row.id)).worker == "gone", "a living lease is left alone"
         await database().execute_query("update deployment set lease_until = now() - interval '1 second' where id = $1", [row.id])
-        await reconcile.tick()
+        await reconcile.tick(runtime)
     row = await models.Deployment.get(id=row.id)
     assert (row.status, row.error_code) == (DeploymentStatus.failed, "WORKER_LOST")
 
@@ -253,7 +255,7 @@ async def test_one_bad_row_never_stops_the_reconciler(api: Api, runtime: Runtime
     await settled()
     queue().flushdb()
     await database().execute_query("update deployment set status = 'building', kind = 'image' where id = $1", [bad.id])
-    await reconcile.tick()
+    await reconcile.tick(runtime)
     assert rung() == [("clone", str(good.id))]
 
 
@@ -348,6 +350,7 @@ async def test_a_stage_that_is_not_the_deployments_is_dropped(api: Api, runtime:
 
 async def test_the_lease_is_renewed_while_a_stage_runs(api: Api, runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pipeline, "RENEWAL", 0.1)
+    monkeypatch.setattr(pipeline, "LOOK", 0.05)
     row = await deployment(api)
     leases: list[object] = []
 

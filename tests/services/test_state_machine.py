@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
     RuleBasedStateMachine,
-    consumes,
     initialize,
     invariant,
     precondition,
@@ -25,7 +24,8 @@ from models.database import database
 from models.lifecycle import TERMINAL
 from tests.services.conftest import Api
 from workers import wishes
-from workers.states import MOST_ATTEMPTS, TASK_GRAPHS, Change, Event, apply
+from workers.states import MOST_ATTEMPTS, TASK_GRAPHS, Change, Event
+from workers.transitions import apply
 
 WORKERS = ("alpha", "beta")
 GRAPH = TASK_GRAPHS[DeploymentKind.git]
@@ -42,6 +42,7 @@ class Modelled:
     attempt: int = 0
     worker: str | None = None
     expired: bool = False
+    asked: bool = False
     seen: list[int] = field(default_factory=list)
 
     @property
@@ -148,10 +149,28 @@ class Pipeline(RuleBasedStateMachine):
         if lost:
             it.status, it.worker = Status.failed, None
 
-    @rule(it=consumes(deployments))
+    @rule(it=deployments)
     def somebody_cancels(self, it: Modelled) -> None:
-        expected = it.status not in TERMINAL
-        assert self.change(it, Event.cancel) is expected
+        waits = it.status is Status.pending
+        assert self.change(it, Event.cancel) is waits
+        if waits:
+            it.status = Status.cancelled
+            return
+        if it.active:
+            assert self.change(it, Event.ask_cancel, stage=StageName(it.status.value)) is not it.asked
+            it.asked = True
+
+    @rule(it=deployments, worker=st.sampled_from(WORKERS), stale=st.booleans())
+    def a_worker_carries_out_the_cancellation(self, it: Modelled, worker: str, stale: bool) -> None:
+        expected = it.active and it.asked and it.worker == worker and not stale
+        assert self.change(it, Event.stop, worker, epoch=it.epoch - stale) is expected
+        if expected:
+            it.status, it.worker = Status.cancelled, None
+
+    @rule(it=deployments, stale=st.booleans())
+    def the_reconciler_carries_out_the_cancellation(self, it: Modelled, stale: bool) -> None:
+        expected = it.active and it.asked and not stale
+        assert self.change(it, Event.force_stop, epoch=it.epoch - stale) is expected
         if expected:
             it.status, it.worker = Status.cancelled, None
 

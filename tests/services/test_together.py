@@ -86,7 +86,7 @@ async def test_reads_inside_see_what_was_written(api: Api) -> None:
 async def test_a_worker_is_rung_for_a_deployment_that_is_there(api: Api, over: Transport, monkeypatch: pytest.MonkeyPatch) -> None:
     rung: asyncio.Queue[str] = asyncio.Queue()
     loop = asyncio.get_running_loop()
-    monkeypatch.setattr(broker, "ring", lambda actors, id, queue: loop.call_soon_threadsafe(rung.put_nowait, id))
+    monkeypatch.setattr(broker, "ring", lambda chain, id: loop.call_soon_threadsafe(rung.put_nowait, id))
     application = await api.application()
     monkeypatch.setattr("schema.perform._enter", slow_entry)
     asked = asyncio.create_task(ask(over, api.owner, "applications.deploy", application["id"], {}))

@@ -79,6 +79,11 @@ async def started(api: Api) -> str:
     return id
 
 
+async def beginning(socket: Socket) -> None:
+    """Hear what there is to say of a deployment that waits: that it does, and where it stands."""
+    assert [(await socket.receive())["payload"]["data"]["deploymentEvents"]["seq"] for _ in range(2)] == [1, 2]
+
+
 async def test_a_subscription_is_followed_to_its_last_event(api: Api, server: str) -> None:
     id = await started(api)
     async with opened(server, api.owner.token) as socket:
@@ -104,7 +109,7 @@ async def test_one_bad_operation_leaves_the_others_alone(api: Api, server: str) 
     id = await started(api)
     async with opened(server, api.owner.token) as socket:
         await socket.subscribe("good", EVENTS, id=id)
-        await socket.receive()
+        await beginning(socket)
         for bad in ("{", "{ nothing }", "subscription { deploymentEvents { seq } }"):
             await socket.subscribe("bad", bad)
             frame = await socket.receive()
@@ -127,7 +132,7 @@ async def test_a_finished_subscription_frees_its_id(api: Api, server: str) -> No
     id = await started(api)
     async with opened(server, api.owner.token) as socket:
         await socket.subscribe("1", EVENTS, id=id)
-        await socket.receive()
+        await beginning(socket)
         await socket.send(type="complete", id="1")
         await socket.send(type="ping")
         assert (await socket.receive())["type"] == "pong"

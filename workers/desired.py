@@ -1,0 +1,62 @@
+"""What is wanted in Docker for an application: names, and the service of a frozen configuration."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+from uuid import UUID
+
+from models import Deployment
+from workers.service_spec import EnvVar, HealthCheck, Mount, Port, ServiceSpec
+
+
+def network_of(project_id: UUID | str) -> str:
+    """The name of a project's overlay network."""
+    return f"dokploy-{UUID(str(project_id)).hex[-20:]}"
+
+
+def volume_of(service_name: str, source: str) -> str:
+    """The name of an application's volume."""
+    return f"{service_name}-{source}"
+
+
+def spec_of(config: Mapping[str, Any], image: str, replicas: int, *, labels: Mapping[str, str], mesh: bool) -> ServiceSpec:
+    """The service that a deployment's frozen configuration describes; `mesh` is whether the routing mesh works."""
+    mode: Literal["ingress", "host"] = "ingress" if mesh else "host"
+    ports = tuple(
+        Port(each["container_port"], each["published_port"], "udp" if each["protocol"] == "udp" else "tcp", mode)
+        for each in config["ports"]
+    )
+    mounts = tuple(
+        Mount(volume_of(config["service_name"], each["source"]), each["target"], each["read_only"]) for each in config["volumes"]
+    )
+    single = (ports and not mesh) or any(not mount.read_only for mount in mounts)
+    limits = config["resources"] or {}
+    return ServiceSpec(
+        name=config["service_name"],
+        image=image,
+        network=network_of(config["project_id"]),
+        labels=labels,
+        env=tuple(EnvVar(each["key"], each["value"], each["is_secret"]) for each in config["env_vars"]),
+        ports=ports,
+        mounts=mounts,
+        health=HealthCheck(**config["health_check"]) if config["health_check"] else None,
+        memory_mib=limits.get("memory_limit"),
+        cpus=limits.get("cpu_limit"),
+        replicas=replicas,
+        order="stop-first" if single else "start-first",
+        endpoint_mode="vip" if mesh else "dnsrr",
+    )
+
+
+def labels_of(deployment: Deployment, installation: str) -> dict[str, str]:
+    """The labels of everything that one attempt at a deployment makes."""
+    return {
+        "dokploy.application": str(deployment.application_id),
+        "dokploy.deployment": str(deployment.id),
+        "dokploy.epoch": str(deployment.epoch),
+        "dokploy.installation": installation,
+    }
+
+
+def image_of(service_name: str, tag: str) -> str:
+    """The name of an image of ours; the tag is `<deployment>-<epoch>`."""
+    return f"dokploy/{service_name}:{tag}"

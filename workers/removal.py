@@ -1,0 +1,72 @@
+"""Removing what runs of a deleted application: service, containers, images, volumes when asked for, the project's network, the row."""
+
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from models import Application, Deployment
+from workers import docker
+from workers.desired import image_of, network_of, volume_of
+from workers.runtime import Runtime
+
+log = structlog.get_logger()
+
+
+class StillInUse(Exception):
+    """Containers of the application are still ending."""
+
+
+async def remove(runtime: Runtime, application: Application, still_held: Callable[[], Awaitable[None]]) -> None:
+    """Remove everything that ran of an application, and then its row; `still_held` is asked before each step.
+
+    Raises `StillInUse`: containers end some seconds after their service. Also `DockerError`, `EngineUnavailable`, and what `still_held`
+    raises.
+    """
+    await still_held()
+    await docker.remove_service(runtime.docker, application.service_name)
+    if await runtime.engine.containers(f"dokploy.application={application.id}"):
+        raise StillInUse
+    await still_held()
+    deployments = await Deployment.filter(application_id=application.id)
+    for image in await _images(runtime, application, deployments):
+        try:
+            await docker.remove_image(runtime.docker, image, force=True)
+        except docker.DockerFailed as error:  # a container that is not ours uses it
+            log.warning("removal.image_in_use", application=str(application.id), image=image, error=str(error))
+    if application.delete_volumes:
+        await still_held()
+        await _remove_volumes(runtime, application, deployments)
+    await still_held()
+    await _remove_network(runtime, application)
+    await still_held()
+    await Application.filter(id=application.id).delete()
+
+
+async def _images(runtime: Runtime, application: Application, deployments: list[Deployment]) -> set[str]:
+    """The names of its images, and the ids of those that lost theirs. What somebody else made of them is not among them."""
+    engine, prefix = runtime.engine, image_of(application.service_name, "")
+    named = {f"{prefix}{each.id}-{epoch}" for each in deployments for epoch in range(1, each.epoch + 1)}
+    found = {image for image in named if await engine.image(image) is not None}
+    for entry in await engine.images(f"dokploy.application={application.id}"):
+        names = [name for name in entry.get("RepoTags") or [] if name != "<none>:<none>"]
+        found |= {name for name in names if name.startswith(prefix)} if names else {entry["Id"]}
+    return found
+
+
+async def _remove_volumes(runtime: Runtime, application: Application, deployments: list[Deployment]) -> None:
+    """Remove the volumes that it has or ever had; one of this name that somebody else made stays."""
+    configured = [*application.volumes, *(each for deployment in deployments for each in deployment.snapshot["volumes"])]
+    for name in {volume_of(application.service_name, each["source"]) for each in configured}:
+        volume = await runtime.engine.volume(name) or {}
+        if (volume.get("Labels") or {}).get("dokploy.application") == str(application.id):
+            await docker.remove_volume(runtime.docker, name)
+
+
+async def _remove_network(runtime: Runtime, application: Application) -> None:
+    """Remove the project's network together with the project's last application."""
+    if await Application.filter(project_id=application.project_id, deleted_at__isnull=True).exists():
+        return
+    try:
+        await docker.remove_network(runtime.docker, network_of(application.project_id))
+    except docker.DockerFailed as error:
+        raise StillInUse from error

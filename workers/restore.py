@@ -1,0 +1,43 @@
+"""Bringing an application's service back to what is recorded of it, when a deployment did not get to its end."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from models import Application
+from workers import docker, surroundings
+from workers.desired import labels_of, spec_of
+from workers.runtime import Runtime
+from workers.wishes import last_success
+
+
+async def restore(runtime: Runtime, application: Application) -> bool:
+    """Have the service run the last success, or none when there is none; does not wait until it does. Whether there is a service.
+
+    Raises `DockerError`, `EngineUnavailable` and `ForeignVolume`.
+    """
+    client, name = runtime.docker, application.service_name
+    live = await last_success(application.id) if application.deleted_at is None else None
+    current = await runtime.engine.service(name)
+    if live is None:
+        if current is not None:
+            await docker.remove_service(client, name)
+        return False
+    if _deployment_of(current) == str(live.id):
+        return True
+    labels = labels_of(live, runtime.installation)
+    spec = spec_of(live.snapshot, str(live.image), application.replicas, labels=labels, mesh=runtime.routing_mesh)
+    if current is None:
+        await surroundings.ensure(runtime, application, spec)
+        await docker.create_service(client, spec)
+    elif _deployment_of({"Spec": current.get("PreviousSpec") or {}}) == str(live.id):
+        await docker.roll_back_service(client, name)
+    else:
+        await surroundings.ensure(runtime, application, spec)
+        await docker.update_service(client, spec, current)
+    return True
+
+
+def _deployment_of(service: Mapping[str, Any] | None) -> str | None:
+    """The deployment whose label a service carries."""
+    labels: Mapping[str, str] = ((service or {}).get("Spec") or {}).get("Labels") or {}
+    return labels.get("dokploy.deployment")

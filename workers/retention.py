@@ -1,0 +1,64 @@
+"""Images: those of each application's last successes are kept to go back to, all others of ours are removed."""
+
+import contextlib
+import re
+from uuid import UUID
+
+import structlog
+
+from models.database import database
+from models.lifecycle import IS_LIVING
+from models.settings import settings
+from workers import docker
+from workers.runtime import Runtime
+
+log = structlog.get_logger()
+
+OURS = "dokploy/*:*"
+_NAME = re.compile(r"dokploy/[^:]+:(?P<deployment>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})-\d+")
+
+_KEPT = f"""
+    select image from deployment where {IS_LIVING} and image is not null
+    union select kept.image from application a join lateral (
+        select image from deployment s where s.application_id = a.id and s.status = 'success' and image is not null
+        order by finished_at desc, id desc limit $1) kept on true
+"""  # noqa: S608 (constants of our own)
+_KNOWN = f"select id, {IS_LIVING} as lives from deployment where id = any($1)"  # noqa: S608
+_MARK = """
+    update deployment d set image_gone = not d.image = any($2) from (
+        select s.id from application a join lateral (
+            select id, image, image_gone from deployment where application_id = a.id and status = 'success' and image is not null
+            order by finished_at desc, id desc limit $1) s on true
+        where s.image_gone <> not s.image = any($2)) changed
+    where d.id = changed.id
+"""
+_REMOVED = """
+    update deployment set image_gone = true where image = $2 and status = 'success'
+    and application_id = (select application_id from deployment where id = $1)
+"""
+
+
+def deployment_of(name: str) -> UUID | None:
+    """The deployment that an image was made for, as its name tells; None when it is not one of ours."""
+    match = _NAME.fullmatch(name)
+    return UUID(match["deployment"]) if match else None
+
+
+async def keep(runtime: Runtime) -> None:
+    """Remove the images that nobody goes back to, and remember which of the others are gone. What still runs stays for the next time."""
+    present = await runtime.engine.image_names(OURS)
+    made = {name: id for name in present if (id := deployment_of(name))}
+    known = {row["id"]: row["lives"] for row in await database().execute_query_dict(_KNOWN, [list(made.values())])}
+    kept = {row["image"] for row in await database().execute_query_dict(_KEPT, [settings().keep_images])}
+    for name, id in made.items():
+        orphaned = id not in known and present[name].get("dokploy.installation") == runtime.installation
+        if orphaned or (known.get(id) is False and name not in kept):
+            await _remove(runtime, name, id)
+    await database().execute_query(_MARK, [settings().keep_images, list(present)])
+
+
+async def _remove(runtime: Runtime, name: str, deployment: UUID) -> None:
+    with contextlib.suppress(docker.DockerFailed):  # a running container uses it
+        await docker.remove_image(runtime.docker, name, force=True)
+        await database().execute_query(_REMOVED, [deployment, name])
+        log.info("retention.removed", image=name)
