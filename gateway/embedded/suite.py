@@ -29,9 +29,10 @@ class Tier:
 
 
 TIERS: Final = (
-    Tier("no services", "not services and not docker and not clients", 60),
-    Tier("embedded servers", "services and not docker and not clients", 240),
-    Tier("Docker Engine", "docker and not clients", 600),
+    Tier("no services", "not services and not docker and not faults and not clients", 60),
+    Tier("embedded servers", "services and not docker and not faults and not clients", 240),
+    Tier("Docker Engine", "docker and not faults and not clients", 600),
+    Tier("faults", "faults and not clients", 600),
     Tier("outside clients", "clients", 240),
 )
 CLIENTS_NEED: Final = {"NODE.JS": {"node": "nodejs", "npm": "npm"}, "CHROMIUM": {"chromium": "chromium"}}
