@@ -56,9 +56,11 @@ class Call:
         return self.labels().get("dokploy.deployment", "")
 
     @property
-    def application(self) -> str:
-        """The application that it is about, as its labels tell; empty when they do not."""
-        return self.labels().get("dokploy.application", "")
+    def service(self) -> str:
+        """The service that it is about; empty when it is about none."""
+        if not self.kind.startswith("service "):
+            return ""
+        return self.one("--name") or next(iter(self.rest), "").partition("=")[0]
 
 
 def read(argv: list[str], environment: Mapping[str, str], pid: int) -> Call:

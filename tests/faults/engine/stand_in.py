@@ -69,10 +69,10 @@ class StandIn:
         """Calls that the stand-in does not understand, and so cannot stand in for."""
         return [call.argv for call in self.calls if not call.understood]
 
-    def of(self, *kinds: str, deployment: str = "", application: str = "") -> list[Call]:
-        """The calls of some kinds that are about a deployment or an application, in the order in which they began."""
+    def of(self, *kinds: str, deployment: str = "", service: str = "") -> list[Call]:
+        """The calls of some kinds that are about a deployment or a service, in the order in which they began."""
         found = [call for call in self.calls if not kinds or call.kind in kinds]
-        return [call for call in found if deployment in ("", call.deployment) and application in ("", call.application)]
+        return [call for call in found if deployment in ("", call.deployment) and service in ("", call.service)]
 
     async def leave(self) -> None:
         """Go away, as when dockerd stops: the API refuses, calls under way break off, new ones do not reach it. Tasks go on."""
