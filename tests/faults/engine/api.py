@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Awaitable, Callable, Iterable
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,10 @@ class Api:
 
     async def _images(self, request: web.Request) -> web.StreamResponse:
         wanted = filters(request.query.get("filters", ""))
-        return web.json_response([_image(each) for each in self.stock.images.values() if labelled(each.labels, wanted.get("label", []))])
+        found = [each for each in self.stock.images.values() if labelled(each.labels, wanted.get("label", []))]
+        if patterns := wanted.get("reference"):
+            found = [each for each in found if any(fnmatch(tag, pattern) for tag in each.tags for pattern in patterns)]
+        return web.json_response([_image(each) for each in found])
 
     async def _image(self, request: web.Request) -> web.StreamResponse:
         name = request.match_info["name"]

@@ -41,6 +41,7 @@ class Commands:
             "pull": self._pull,
             "image tag": self._tag,
             "image rm": self._remove_image,
+            "container rm": self._remove_container,
             "network create": self._create_network,
             "network rm": self._remove_network,
             "volume create": self._create_volume,
@@ -88,6 +89,16 @@ class Commands:
     async def _remove_image(self, call: Call, say: Say) -> None:
         for reference in call.rest:
             self.stock.remove_image(reference, force="--force" in call.options)
+
+    async def _remove_container(self, call: Call, say: Say) -> None:
+        for id in call.rest:
+            container = self.stock.containers.get(id)
+            if container is None:
+                raise Refused(f"Error: No such container: {id}")
+            if container.state == "running" and "--force" not in call.options:
+                raise Refused(f"Error response from daemon: You cannot remove a running container {id}.")
+            self.swarm.lose(container)
+            del self.stock.containers[id]
 
     async def _create_network(self, call: Call, say: Say) -> None:
         (name,) = call.rest

@@ -7,7 +7,7 @@ from secrets import token_hex
 from typing import Any
 
 from tests.faults.engine.spec import Spec
-from tests.faults.engine.stock import Refused, Stock, now
+from tests.faults.engine.stock import Container, Refused, Stock, now
 from tests.faults.engine.tasks import KEPT, OVER, Pace, Task, live, stop
 
 
@@ -97,6 +97,13 @@ class Swarm:
         if service.converging is not None:
             service.converging.cancel()
         self._spawn(self._cleared(service))
+
+    def lose(self, container: Container) -> None:
+        """Its container is taken away from a task by somebody else."""
+        for task in (task for service in self.services.values() for task in service.tasks):
+            if task.container is container:
+                task.desired = "shutdown"
+                task.becomes("failed", "task: non-zero exit (137)", 137)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
