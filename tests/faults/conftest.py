@@ -1,11 +1,13 @@
 """Faults on purpose: an installation of real processes, and everything around it made slow, silent, dead or full."""
 
-from collections.abc import AsyncIterator
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.faults.installation import Installation, installed
+from tests.faults.invariants import violations
 from tests.faults.source import Source, offered
 
 HERE = Path(__file__).parent
@@ -30,12 +32,24 @@ async def shared() -> AsyncIterator[Installation]:
 
 @pytest.fixture
 async def installation(shared: Installation) -> AsyncIterator[Installation]:
-    """The installation, whole at the beginning and again at the end."""
+    """The installation, whole at the beginning and again at the end, when nothing may be wrong with it."""
     await shared.whole()
     yield shared
     await shared.whole()
     await shared.rest()
+    assert await violations(shared) == []
     assert shared.stand_in.unknown == []
+
+
+@pytest.fixture
+def tell(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[[str], None]]:
+    """Say what was measured, so that it shows among the results."""
+
+    def say(sentence: str) -> None:
+        with capsys.disabled():
+            sys.stderr.write(f"\n  {sentence}")
+
+    yield say
 
 
 @pytest.fixture

@@ -107,7 +107,7 @@ class Installation:
     async def succeeded(self, deployment: str, within: float = 60) -> dict[str, Any]:
         """The deployment, which must succeed."""
         row = await self.ended(deployment, within)
-        assert row["status"] == "success", (row["error_code"], row["error_message"], row["error_output"])
+        assert row["status"] == "success", (row["error_code"], row["error_message"], row["error_output"], self.complaints(deployment))
         return row
 
     async def events(self, deployment: str) -> list[dict[str, Any]]:
@@ -128,6 +128,11 @@ class Installation:
             return bool(await self.servers.value(sql) == 0)
 
         await eventually(look, within, every=0.2)
+
+    def complaints(self, deployment: str) -> list[str]:
+        """What the workers logged as errors about a deployment, each cut to its end."""
+        lines = [line for worker in self.workers for line in worker.lines() if deployment in line and '"level": "error"' in line]
+        return [line[-700:] for line in lines]
 
     def logged(self, *parts: Part, since: float = 0) -> list[dict[str, Any]]:
         """What these processes, or all workers, have logged as JSON since a `time.time()`."""

@@ -28,6 +28,7 @@ class Servers:
     postgres: Proxy
     valkey: Proxy
     _connection: asyncpg.Connection | None = field(default=None, repr=False)
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -40,7 +41,7 @@ class Servers:
 
     async def fetch(self, sql: str, *values: Any) -> list[asyncpg.Record]:
         """Rows, past the proxy; a database that is just being restarted is waited for. Raises TimeoutError."""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(60), self._turn:
             while True:
                 try:
                     if self._connection is None:

@@ -179,11 +179,11 @@ class Commands:
 
 
 def _health(dockerfile: Path) -> dict[str, Any] | None:
-    """The HEALTHCHECK of a Dockerfile, as the image remembers it."""
-    line = next((line for line in dockerfile.read_text().splitlines() if line.startswith("HEALTHCHECK ")), None)
-    if line is None:
+    """The last HEALTHCHECK of a Dockerfile, as the image remembers it."""
+    lines = [line for line in dockerfile.read_text().splitlines() if line.startswith("HEALTHCHECK ")]
+    if not lines:
         return None
-    words, _, command = line.partition(" CMD ")
+    words, _, command = lines[-1].partition(" CMD ")
     given = {name: spec.nanoseconds(value) for name, value in _DURATION.findall(words)}
     retries = re.search(r"--retries=(\d+)", words)
     return {

@@ -1,0 +1,90 @@
+"""Postgres restarted, connections cut: gateways say so and recover, stages that run meanwhile end as they would have."""
+
+import asyncio
+import signal
+import time
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from models import StageName
+from tests.faults.held import hold
+from tests.faults.installation import Installation, eventually, healthy
+from tests.faults.load import reading, summary
+from tests.faults.source import Source
+
+HEALTHY_WITHIN = 5
+Tell = Callable[[str], None]
+Work = Callable[[], Awaitable[None]]
+
+
+async def endures(
+    installation: Installation,
+    source: Source,
+    tell: Tell,
+    name: str,
+    break_it: Callable[[], Awaitable[None]],
+    mend_it: Callable[[], Awaitable[None]],
+) -> None:
+    """Break the database while two deployments build, let one of them end meanwhile, and see both succeed."""
+    held = [await hold(installation, source, StageName.building) for _ in range(2)]
+    over = asyncio.Event()
+    reads = asyncio.create_task(reading(installation, f"/applications/{held[0].app.id}", over))
+    await asyncio.sleep(0.5)
+    await break_it()
+    await held[0].release()
+    await mend_it()
+    mended = time.time()
+    recovered = await asyncio.gather(*(_recovered(installation, gateway, mended) for gateway in range(2)))
+    over.set()
+    answers = await reads
+    refused = [answer for answer in answers if answer.status == 503]
+    after = ", ".join(f"{each:.1f}" for each in recovered)
+    tell(f"Postgres {name}: reads {summary(answers)}, {len(refused)} of them 503; healthy after {after} s")
+    assert {answer.status for answer in answers} <= {200, 503}
+    assert all(answer.retry_after for answer in refused)
+    assert max(recovered) <= HEALTHY_WITHIN
+    assert answers[-1].status == 200
+    await held[1].release()
+    for each in held:
+        row = await installation.succeeded(each.deployment)
+        assert (row["attempt"], row["epoch"]) == (1, 1)
+
+
+async def _recovered(installation: Installation, gateway: int, mended: float) -> float:
+    client = installation.owners[gateway].client
+    await eventually(lambda: healthy(client), within=30, every=0.02)
+    return time.time() - mended
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+async def test_postgres_restarted(number: signal.Signals, installation: Installation, source: Source, tell: Tell) -> None:
+    async def restart() -> None:
+        await installation.servers.restart_postgres(number)
+
+    async def answers() -> None:
+        assert await installation.servers.value("select 1") == 1
+
+    await endures(installation, source, tell, f"restarted by {number.name}", restart, answers)
+
+
+async def test_connections_cut_for_eight_seconds(installation: Installation, source: Source, tell: Tell) -> None:
+    async def mend() -> None:
+        for gateway in range(2):
+            answer = await installation.owners[gateway].client.get("/api/health")
+            assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+        await asyncio.sleep(8)
+        await installation.servers.restore()
+
+    await endures(installation, source, tell, "cut off for 8 s", installation.servers.postgres.cut, mend)
+
+
+async def test_a_database_that_is_silent_for_five_seconds(installation: Installation, source: Source, tell: Tell) -> None:
+    async def stall() -> None:
+        installation.servers.postgres.stall()
+
+    async def mend() -> None:
+        await asyncio.sleep(5)
+        await installation.servers.restore()
+
+    await endures(installation, source, tell, "silent for 5 s", stall, mend)
