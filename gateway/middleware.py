@@ -1,5 +1,6 @@
 """Middlewares: pure ASGI, one concern each, in the order in which `gateway.app` lists them."""
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from itertools import count
@@ -11,9 +12,11 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
+from gateway.drain import drain
 from gateway.errors import error_response
 from gateway.peers import is_secure
 from models.settings import settings
+from schema.errors import ServiceUnavailable
 
 _SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
 _PROCESS = token_hex(8)
@@ -25,6 +28,8 @@ SECURITY = [
     (b"x-frame-options", b"DENY"),
     (b"x-xss-protection", b"1; mode=block"),
 ]
+CLOSE = (b"connection", b"close")
+"""Of every answer of a gateway that stops."""
 POLICY = (b"content-security-policy", b"default-src 'self'")
 """Of every answer but the pages, which bring their own."""
 PROBES = frozenset({"/api/health", "/api/v1/health"})
@@ -58,7 +63,7 @@ class Headers:
             if message["type"] == "http.response.start":
                 own = message.get("headers", ())
                 policy = [] if any(name == POLICY[0] for name, _ in own) else [POLICY]
-                message["headers"] = [*own, *added, *policy]
+                message["headers"] = [*own, *added, *policy, *([CLOSE] if drain.begun else [])]
             await send(message)
 
         await self.app(scope, receive, with_headers)
@@ -108,6 +113,10 @@ class Errors:
             await self.app(scope, receive, watched)
         except ClientDisconnect:
             return
+        except asyncio.CancelledError:
+            if started or not drain.begun:
+                raise
+            await error_response(ServiceUnavailable("The gateway stops, and this took too long."), scope)(scope, receive, send)
         except Exception as error:
             if started:
                 raise

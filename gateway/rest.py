@@ -11,10 +11,11 @@ from uuid import UUID
 import msgspec
 from pydantic import BaseModel
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.body import json_body
+from gateway.event_stream import EventStream
 from gateway.idempotency import once
 from schema.context import Context
 from schema.errors import Problem, ValidationFailed
@@ -154,7 +155,7 @@ async def _answer(bound: Bound, query: Query, request: Request) -> Response:
     if operation.kind == "subscription":
         rows = await admit(bound, context, ids)
         asked = _asked(operation, query, request, body)
-        return StreamingResponse(_events(bound, context, rows, asked), media_type="text/event-stream")
+        return EventStream(_events(bound, context, rows, asked))
     if view is not None and view.document is not None:
         context.require(operation.needs)
         given = query.values(request)

@@ -10,6 +10,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from gateway.admission import count, counted
 from gateway.auth import bearer, context_of, nobody
+from gateway.drain import StreamEnded, drain
 from gateway.errors import GRAPHQL, problem
 from gateway.graphql import Asking, Runner, refused
 from gateway.origins import socket_is_welcome
@@ -51,17 +52,22 @@ class Conversation:
         self.socket, self.runner = socket, runner
         self.context: Context | None = None
         self.running: dict[str, asyncio.Task[None]] = {}
+        self.subscriptions: set[asyncio.Task[Any] | None] = set()
 
     async def hold(self) -> None:
         """Talk until either side ends it."""
         watch: asyncio.Task[None] | None = None
         try:
-            self.context = await self._greeting()
-            watch = asyncio.create_task(self._watch_session())
-            while True:
-                await self._handle(await self._next())
+            async with drain.stream():
+                self.context = await self._greeting()
+                watch = asyncio.create_task(self._watch_session())
+                while True:
+                    await self._handle(await self._next())
         except Closed as closed:
             await self._close(closed.code, closed.reason)
+        except StreamEnded:
+            await self._finish()
+            await self._close(1012, "Service restart")
         except WebSocketDisconnect:
             pass
         finally:
@@ -69,6 +75,13 @@ class Conversation:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _finish(self) -> None:
+        """Answer what was asked for. A subscription is not told that it is complete, since its client shall go on elsewhere."""
+        for task in self.running.values():
+            if task in self.subscriptions:
+                task.cancel()
+        await asyncio.gather(*self.running.values(), return_exceptions=True)
 
     async def _close(self, code: int, reason: str) -> None:
         if self.socket.application_state is WebSocketState.CONNECTED:
@@ -163,6 +176,8 @@ class Conversation:
         try:
             context = await self._present()
             document = await self._prepared(request, context)
+            if document.kind == "subscription":
+                self.subscriptions.add(asyncio.current_task())
             async for payload in self.runner.results(document, request, context):
                 await self._send(id=id, type="next", payload=payload)
             await self._send(id=id, type="complete")
@@ -173,6 +188,7 @@ class Conversation:
         except Exception as error:
             await self._send(id=id, type="error", payload=[problem(error, context.request_id)])
         finally:
+            self.subscriptions.discard(asyncio.current_task())
             self.running.pop(id, None)
 
 
