@@ -29,6 +29,8 @@ log = structlog.get_logger()
 
 IDLE_POLL = 100
 """Milliseconds between two looks of an idle worker at the queue."""
+RESTART_DELAY = 0.5
+"""Seconds after which a consumer goes on that met an absent Redis or a message that makes no sense; 3 with Dramatiq's default."""
 GRACE = 20
 """Seconds that a stopping worker takes to end its processes and hand back its stages."""
 CLOSING = 3
@@ -131,6 +133,7 @@ def _declare(process: Process, queue: dramatiq.Broker) -> None:
 def main() -> None:
     """Work until SIGINT or SIGTERM."""
     configure()
+    dramatiq.worker.CONSUMER_RESTART_DELAY_SECS = RESTART_DELAY  # read from the environment when dramatiq is imported
     process = Process()
     queue = broker.make_broker([process])
     _declare(process, queue)

@@ -7,10 +7,10 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 import dramatiq
 import msgspec
 import redis
-from dramatiq.brokers.redis import RedisBroker
 from dramatiq.middleware import Middleware, Pipelines
 
 from models.settings import settings
+from workers.consumer import StrictBroker
 
 STAGES, BUILDS, WISHES = "stages", "builds", "wishes"
 QUEUES = (STAGES, BUILDS, WISHES)
@@ -32,10 +32,10 @@ def queue_url(url: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc, path, parts.query, ""))
 
 
-def make_broker(middleware: list[Middleware]) -> RedisBroker:
+def make_broker(middleware: list[Middleware]) -> StrictBroker:
     """A broker on the configured Redis. No retries: what has to be done again is rung again by the reconciler."""
     client = redis.Redis.from_url(queue_url(settings().redis_url), socket_timeout=SOCKET_TIMEOUT, socket_connect_timeout=SOCKET_TIMEOUT)
-    return RedisBroker(
+    return StrictBroker(  # type: ignore[no-untyped-call]
         client=client,
         middleware=[Pipelines(), *middleware],
         heartbeat_timeout=HEARTBEAT_TIMEOUT,
@@ -44,7 +44,7 @@ def make_broker(middleware: list[Middleware]) -> RedisBroker:
 
 
 @functools.cache
-def doorbell() -> RedisBroker:
+def doorbell() -> StrictBroker:
     """The broker of a process that only rings."""
     broker = make_broker([])
     for queue in QUEUES:

@@ -41,19 +41,35 @@ def secrets_of(config: Mapping[str, Any]) -> list[str]:
 
 async def _entered(runtime: Runtime, name: StageName, id: UUID) -> Run | None:
     """Start the deployment or claim its stage; None when it is not its turn, or somebody else was faster."""
-    deployment = await models.Deployment.get_or_none(id=id)
-    if deployment is None:
+    known = await models.Deployment.get_or_none(id=id).only("id", "status", "kind")
+    if known is None:
         return None
-    first = deployment.status is DeploymentStatus.pending
-    if first and TASK_GRAPHS[deployment.kind][0] is not name:
+    first = known.status is DeploymentStatus.pending
+    if first and TASK_GRAPHS[known.kind][0] is not name:
         return None
     event = Event.start if first else Event.claim
-    message = name.value.capitalize()
-    if await apply(Change(event, id, worker=runtime.name, stage=name, message=message)) is None:
+    entered = await apply(Change(event, id, worker=runtime.name, stage=name, message=name.value.capitalize()))
+    if entered is None:
         return None
-    deployment = await models.Deployment.get(id=id)
-    journal = Journal(id, deployment.epoch, runtime.name, secrets_of(deployment.snapshot), deployment.progress)
+    try:
+        deployment = await models.Deployment.get(id=id)
+        secrets = secrets_of(deployment.snapshot)
+    except AWAY:
+        raise
+    except Exception as error:
+        await _unreadable(runtime, entered, error)
+        return None
+    journal = Journal(id, deployment.epoch, runtime.name, secrets, deployment.progress)
     return Run(runtime, deployment, name, journal)
+
+
+async def _unreadable(runtime: Runtime, entered: Mapping[str, Any], error: Exception) -> None:
+    """End a deployment whose row makes no sense."""
+    log.error("pipeline.unreadable", deployment=str(entered["id"]), error=repr(error))
+    message = "The stored configuration cannot be read."
+    store = {"error_code": "INTERNAL_ERROR", "error_message": message}
+    await apply(Change(Event.fail, entered["id"], entered["epoch"], runtime.name, message=message, store=store))
+    await rings.ring_next(entered["application_id"])
 
 
 async def perform(runtime: Runtime, declared: Stage, id: UUID) -> None:
@@ -152,8 +168,7 @@ async def _conclude(run: Run, declared: Stage, work: "asyncio.Task[Stored]", wat
     message, output = run.journal.redact(error.message), run.journal.redact("\n".join(error.output))
     run.journal.say(message, LogLevel.error)
     store = {"error_code": error.code, "error_message": message, "error_output": output[-LONGEST_OUTPUT:]}
-    await _persist(run, run.change(Event.fail, message=message, store=store))
-    await _ended(run)
+    await _end(run, run.change(Event.fail, message=message, store=store))
 
 
 def _cause(task: "asyncio.Task[None]", kind: type[Exception]) -> bool:
@@ -169,8 +184,7 @@ async def _succeeded(run: Run, stored: Stored) -> None:
             run, run.change(Event.hand_over, stage=following[0], message=f"{run.stage.value.capitalize()} is done", store=stored)
         )
         return
-    await _persist(run, run.change(Event.succeed, message="Deployed", store=stored))
-    await _ended(run)
+    await _end(run, run.change(Event.succeed, message="Deployed", store=stored))
 
 
 async def _cancelled(run: Run, declared: Stage) -> None:
@@ -182,8 +196,7 @@ async def _cancelled(run: Run, declared: Stage) -> None:
                 await declared.undo(run)
         except Exception as error:
             log.warning("pipeline.not_undone", deployment=str(run.deployment.id), stage=declared.name.value, error=str(error))
-    await _persist(run, run.change(Event.stop, message="Cancelled"))
-    await _ended(run)
+    await _end(run, run.change(Event.stop, message="Cancelled"))
 
 
 async def _persist(run: Run, change: Change) -> None:
@@ -205,8 +218,10 @@ async def _persist(run: Run, change: Change) -> None:
             await asyncio.sleep(AWAY_PAUSE)
 
 
-async def _ended(run: Run) -> None:
+async def _end(run: Run, change: Change) -> None:
+    """End the deployment, of which nothing is left here by then, and let the next one begin."""
     await _clean(run)
+    await _persist(run, change)
     await rings.ring_next(run.deployment.application_id)
 
 

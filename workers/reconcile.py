@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import structlog
 
@@ -19,6 +18,8 @@ INTERVAL = 5.0
 """Seconds between two looks."""
 KEPT_PROJECTS = timedelta(days=30)
 """How long a deleted project keeps its row (DECISIONS 22)."""
+SILENCE = 15
+"""Seconds without a word after which Postgres takes the lead away: a leader that is frozen still has its connection."""
 _LEADER = 0x6C656164
 
 Duty = Callable[[Runtime], Awaitable[None]]
@@ -54,26 +55,22 @@ DUTIES: tuple[Duty, ...] = (
 
 
 async def run(runtime: Runtime) -> None:
-    """Lead whenever nobody else does, until cancelled; one bad row, or the database being away, never stops it."""
+    """Lead whenever nobody else does, until cancelled; one bad row, or the database being away, never stops it.
+
+    Whoever leads takes the lock again each time: that is how it hears that the lead was taken away.
+    """
     while True:
         try:
             async with own_connection() as connection:
-                while not connection.is_closed():
+                await connection.execute(f"set idle_session_timeout = '{SILENCE}s'")
+                while True:
                     await _dutifully(leftovers.remove_directories, runtime)
                     if await connection.fetchval("select pg_try_advisory_lock($1)", _LEADER):
-                        await lead(connection, runtime)
+                        await tick(runtime)
                     await asyncio.sleep(INTERVAL)
         except Exception as error:
             log.warning("reconcile.interrupted", error=str(error))
             await asyncio.sleep(1)
-
-
-async def lead(connection: Any, runtime: Runtime) -> None:
-    """Look again and again while the connection that holds the lock lives."""
-    while not connection.is_closed():
-        await tick(runtime)
-        await asyncio.sleep(INTERVAL)
-        await _dutifully(leftovers.remove_directories, runtime)
 
 
 async def tick(runtime: Runtime) -> None:

@@ -55,6 +55,15 @@ async def keep(runtime: Runtime) -> None:
         if orphaned or (known.get(id) is False and name not in kept):
             await _remove(runtime, name, id)
     await database().execute_query(_MARK, [settings().keep_images, list(present)])
+    await _remove_nameless(runtime)
+
+
+async def _remove_nameless(runtime: Runtime) -> None:
+    """Remove what lost its name to another build of the same attempt."""
+    for entry in await runtime.engine.images(f"dokploy.installation={runtime.installation}"):
+        if not [name for name in entry.get("RepoTags") or [] if name != "<none>:<none>"]:
+            with contextlib.suppress(docker.DockerFailed):
+                await docker.remove_image(runtime.docker, entry["Id"])
 
 
 async def _remove(runtime: Runtime, name: str, deployment: UUID) -> None:
