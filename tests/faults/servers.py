@@ -17,7 +17,14 @@ from gateway.embedded import probes
 from gateway.embedded.stack import Stack
 from tests.faults.proxy import Proxy
 
-AWAY = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.CannotConnectNowError, OSError)
+AWAY = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    asyncpg.CannotConnectNowError,
+    OSError,
+)
+"""What a connection raises whose server has gone."""
 
 
 @dataclass
@@ -49,6 +56,8 @@ class Servers:
                         self._connection = await asyncpg.connect(host=directory, user="dokploy", database="dokploy")
                     return list(await self._connection.fetch(sql, *values))
                 except AWAY:
+                    if self._connection is not None:
+                        self._connection.terminate()
                     self._connection = None
                     await asyncio.sleep(0.05)
 

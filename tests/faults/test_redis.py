@@ -33,6 +33,7 @@ async def endures(installation: Installation, tell: Tell, name: str, seconds: fl
     What workers begin meanwhile is held, so that the figures are those of the gateways.
     """
     apps = await image_apps(installation, 50)
+    await asked_for(installation, apps[:16], 1)  # opens the connections that the gateways keep
     over = asyncio.Event()
     rule = installation.stand_in.rules.hold("pull")
     reads = asyncio.create_task(reading(installation, f"/applications/{apps[0].id}", over))

@@ -80,7 +80,8 @@ class Commands:
         (reference,) = call.rest
         if named(reference) not in self.stock.registry:
             raise Refused(f"Error response from daemon: pull access denied for {reference}, repository does not exist")
-        self.stock.keep(self.stock.registry[named(reference)])
+        offered = self.stock.registry[named(reference)]
+        self.stock.keep(Image({named(reference)}, offered.labels, offered.health, offered.id))
         await say(STDOUT, f"Status: Downloaded newer image for {reference}\n".encode(), 1)
 
     async def _tag(self, call: Call, say: Say) -> None:

@@ -92,11 +92,13 @@ class Stock:
         return next((each for each in self.images.values() if len(bare) >= 12 and each.id.startswith(f"sha256:{bare}")), None)
 
     def keep(self, image: Image) -> Image:
-        """Add an image; its tags leave whatever had them before."""
+        """Add an image, or the names of one that is there; its tags leave whatever had them before."""
         for other in self.images.values():
-            other.tags -= image.tags
-        self.images[image.id] = image
-        return image
+            if other.id != image.id:
+                other.tags -= image.tags
+        kept = self.images.setdefault(image.id, image)
+        kept.tags |= image.tags
+        return kept
 
     def tag(self, reference: str, tag: str) -> None:
         """Give an image one more name. Raises Refused."""
@@ -121,7 +123,7 @@ class Stock:
         if users and not force:
             raise Refused(f"Error response from daemon: conflict: unable to remove {reference} (must be forced) - image is being used")
         image.tags.clear()
-        if not users:
+        if not any(each.state == "running" for each in users):
             del self.images[image.id]
 
     def network(self, reference: str) -> Network | None:
