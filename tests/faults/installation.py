@@ -119,7 +119,7 @@ class Installation:
         pid = int(str(row["worker"]).split("-")[-2]) if row["worker"] else None
         return next((worker for worker in self.workers if worker.runs and worker.pid == pid), None)
 
-    async def rest(self, within: float = 90) -> None:
+    async def rest(self, within: float = 30) -> None:
         """Wait until no deployment and no wish is left to be carried out. Raises TimeoutError."""
         sql = """select (select count(*) from deployment where status not in ('success', 'failed', 'cancelled'))
                       + (select count(*) from application where wished > granted)"""
@@ -150,6 +150,16 @@ class Installation:
             await self.stand_in.come_back()
         await self.servers.restore()
         await asyncio.gather(*(self.running(part) for part in [*self.gateways, *self.workers]))
+
+    async def empty(self) -> None:
+        """Forget every project and everything that was made of it."""
+        await asyncio.gather(*(part.kill() for part in self.workers if part.runs))
+        await self.servers.flush()
+        await self.servers.fetch("truncate project cascade")
+        self.stand_in.forget()
+        for left in self.work.iterdir():
+            shutil.rmtree(left, ignore_errors=True)
+        await self.whole()
 
     async def running(self, part: Part) -> None:
         """Start a part of it, unless it runs, and wait until it does its work."""

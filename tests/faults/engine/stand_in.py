@@ -74,6 +74,14 @@ class StandIn:
         found = [call for call in self.calls if not kinds or call.kind in kinds]
         return [call for call in found if deployment in ("", call.deployment) and service in ("", call.service)]
 
+    def forget(self) -> None:
+        """Lose everything that was made, and every call."""
+        for service in list(self.swarm.services.values()):
+            self.swarm.remove(service)
+        for made in (self.stock.images, self.stock.networks, self.stock.volumes, self.stock.containers):
+            made.clear()
+        self.calls.clear()
+
     async def leave(self) -> None:
         """Go away, as when dockerd stops: the API refuses, calls under way break off, new ones do not reach it. Tasks go on."""
         self.away = True
@@ -116,10 +124,10 @@ class StandIn:
                 return
             if work.cancelled():
                 await say(STDERR, f"{BROKEN}\n".encode(), 1)
-            call.code = 1 if work.cancelled() else work.result()
-            call.ended = time.time()
-            await _send(writer, EXIT, call.code, b"")
-            await gone
+            code = 1 if work.cancelled() else work.result()
+            await _send(writer, EXIT, code, b"")
+            await gone  # it has printed everything
+            call.code, call.ended = code, time.time()
         finally:
             del self._under_way[call]
             gone.cancel()
