@@ -10,9 +10,11 @@ from workers.clone import clear
 from workers.desired import image_of, spec_of
 from workers.engine import EngineUnavailable
 from workers.outage import outlasting
+from workers.patience import patiently
 from workers.restore import restore
 from workers.run import Run, StageFailed, Stored, stage
 from workers.service_spec import ServiceSpec, UnsafeValue
+from workers.states import LEASE
 from workers.wishes import last_success, recorded_of
 
 DEADLINE = 7200.0
@@ -24,7 +26,7 @@ async def _recorded(run: Run) -> dict[str, Any]:
     """What is known of the image: of a change of the configuration, that of the version that is live now."""
     if run.deployment.kind is not DeploymentKind.config:
         return {"image": run.deployment.image, "image_id": run.deployment.image_id}
-    live = await last_success(run.deployment.application_id)
+    live = await patiently(lambda: last_success(run.deployment.application_id), LEASE)
     if live is None:
         raise StageFailed("NOTHING_TO_CONFIGURE", "No version of the application has run yet: deploy it first.")
     return {name: value for name, value in recorded_of(live).items() if name != "snapshot"}
@@ -121,7 +123,7 @@ async def deploy(run: Run) -> Stored:
 
 async def _deploy(run: Run) -> Stored:
     recorded = await _recorded(run)
-    application = await models.Application.get(id=run.deployment.application_id)
+    application = await patiently(lambda: models.Application.get(id=run.deployment.application_id), LEASE)
     try:
         image, image_id = await _image(run, recorded)
         run.journal.advance(82)

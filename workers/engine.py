@@ -125,6 +125,12 @@ class Engine:
         """A volume (`Labels`, `Options`), or None."""
         return await self._found(lambda docker: aiodocker.docker.DockerVolume(docker, name).show())  # type: ignore[no-untyped-call]
 
+    async def volume_names(self, label: str) -> list[str]:
+        """The names of the volumes of this machine that have a label."""
+        async with self._reading() as docker:
+            told = await docker.volumes.list(filters={"label": [label]})  # type: ignore[no-untyped-call]
+        return [entry["Name"] for entry in told["Volumes"] or []]
+
     async def container_health(self, container_id: str) -> tuple[str, list[str]]:
         """What the health check says (`starting`, `healthy`, `unhealthy`, or `none`) and the last outputs of its command."""
         container = await self._found(lambda docker: docker.containers.container(container_id).show())

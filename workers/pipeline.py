@@ -13,7 +13,8 @@ import models
 from models import DeploymentStatus, LogLevel, StageName
 from models.database import AWAY
 from workers import rings
-from workers.journal import AWAY_PAUSE, CancelRequested, Journal, LeaseLost
+from workers.journal import CancelRequested, Journal, LeaseLost
+from workers.patience import patiently
 from workers.run import Run, Stage, StageFailed, Stored
 from workers.runtime import Runtime
 from workers.states import LEASE, TASK_GRAPHS, Change, Event
@@ -200,22 +201,16 @@ async def _cancelled(run: Run, declared: Stage) -> None:
 
 
 async def _persist(run: Run, change: Change) -> None:
-    """Store the end of a stage, again and again while the database is away."""
-    give_up = asyncio.get_running_loop().time() + PERSISTENCE
-    while True:
-        try:
-            try:
-                await run.journal.drain()
-            except LeaseLost:
-                await _clean(run)
-                return
-            await apply(change)
-            return
-        except AWAY as error:
-            log.warning("pipeline.database_away", error=str(error))
-            if asyncio.get_running_loop().time() > give_up:
-                return
-            await asyncio.sleep(AWAY_PAUSE)
+    """Store the end of a stage, again and again while the database is away; what was lost is only cleaned up."""
+
+    async def store() -> None:
+        await run.journal.drain()
+        await apply(change)
+
+    try:
+        await patiently(store, PERSISTENCE)
+    except LeaseLost:
+        await _clean(run)
 
 
 async def _end(run: Run, change: Change) -> None:

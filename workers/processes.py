@@ -24,6 +24,8 @@ TERM_GRACE: Final = 10.0
 PIPE_GRACE: Final = 1.0
 """Seconds that output is still awaited after the process itself has ended."""
 
+MARK: Final = "DOKPLOY_CHILD_OF"
+"""The environment variable by which whatever a worker has started names that worker."""
 _PR_SET_PDEATHSIG: Final = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -51,6 +53,16 @@ class Finished:
     returncode: int
     tail: tuple[str, ...]
     stdout: bytes = b""
+
+
+def identity(pid: int) -> str | None:
+    """What tells a process from a later one of the same id: `<pid>:<start>`; None when there is none."""
+    try:
+        told = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    state, *rest = told.rpartition(")")[2].split()
+    return None if state == "Z" else f"{pid}:{rest[18]}"
 
 
 def clean(raw: bytes) -> str:
@@ -167,7 +179,7 @@ async def run(
         lambda: child,
         *argv,
         cwd=cwd,
-        env=dict(env),
+        env=dict(env) | {MARK: identity(os.getpid()) or ""},
         stdin=asyncio.subprocess.DEVNULL if stdin is None else asyncio.subprocess.PIPE,
         start_new_session=True,
         preexec_fn=_before_exec(os.getpid(), max_file_bytes),

@@ -9,7 +9,7 @@ import structlog
 from models import Project, Session, answers
 from models.database import database, own_connection
 from models.events import wake
-from workers import leftovers, line, observe, rescue, retention
+from workers import leftovers, line, observe, orphans, rescue, retention
 from workers.runtime import Runtime
 
 log = structlog.get_logger()
@@ -52,6 +52,8 @@ DUTIES: tuple[Duty, ...] = (
     _clear_away,
 )
 """What the leader does, in this order; one that fails is reported and the next goes on."""
+ON_EACH_HOST: tuple[Duty, ...] = (leftovers.remove_directories, orphans.end)
+"""What every worker does on its host."""
 
 
 async def run(runtime: Runtime) -> None:
@@ -64,7 +66,8 @@ async def run(runtime: Runtime) -> None:
             async with own_connection() as connection:
                 await connection.execute(f"set idle_session_timeout = '{SILENCE}s'")
                 while True:
-                    await _dutifully(leftovers.remove_directories, runtime)
+                    for duty in ON_EACH_HOST:
+                        await _dutifully(duty, runtime)
                     if await connection.fetchval("select pg_try_advisory_lock($1)", _LEADER):
                         await tick(runtime)
                     await asyncio.sleep(INTERVAL)

@@ -6,7 +6,7 @@ import structlog
 
 from models import Application, Deployment
 from workers import docker
-from workers.desired import image_of, network_of, volume_of
+from workers.desired import image_of, network_of
 from workers.runtime import Runtime
 
 log = structlog.get_logger()
@@ -27,7 +27,7 @@ async def remove(runtime: Runtime, application: Application, still_held: Callabl
     if await runtime.engine.containers(f"dokploy.application={application.id}"):
         raise StillInUse
     await still_held()
-    deployments = await Deployment.filter(application_id=application.id)
+    deployments = await Deployment.filter(application_id=application.id).only("id", "epoch")
     for image in await _images(runtime, application, deployments):
         try:
             await docker.remove_image(runtime.docker, image, force=True)
@@ -35,7 +35,8 @@ async def remove(runtime: Runtime, application: Application, still_held: Callabl
             log.warning("removal.image_in_use", application=str(application.id), image=image, error=str(error))
     if application.delete_volumes:
         await still_held()
-        await _remove_volumes(runtime, application, deployments)
+        for name in await runtime.engine.volume_names(f"dokploy.application={application.id}"):
+            await docker.remove_volume(runtime.docker, name)
     await still_held()
     await _remove_network(runtime, application)
     await still_held()
@@ -51,15 +52,6 @@ async def _images(runtime: Runtime, application: Application, deployments: list[
         names = [name for name in entry.get("RepoTags") or [] if name != "<none>:<none>"]
         found |= {name for name in names if name.startswith(prefix)} if names else {entry["Id"]}
     return found
-
-
-async def _remove_volumes(runtime: Runtime, application: Application, deployments: list[Deployment]) -> None:
-    """Remove the volumes that it has or ever had; one of this name that somebody else made stays."""
-    configured = [*application.volumes, *(each for deployment in deployments for each in deployment.snapshot["volumes"])]
-    for name in {volume_of(application.service_name, each["source"]) for each in configured}:
-        volume = await runtime.engine.volume(name) or {}
-        if (volume.get("Labels") or {}).get("dokploy.application") == str(application.id):
-            await docker.remove_volume(runtime.docker, name)
 
 
 async def _remove_network(runtime: Runtime, application: Application) -> None:

@@ -31,7 +31,7 @@ _UNSTOPPED = f"""
 """  # noqa: S608 (numbers of our own)
 _EXPIRED = f"""
     select id, application_id, kind, status, epoch, attempt from deployment
-    where {IS_ACTIVE} and worker is not null and lease_until < now()
+    where {IS_ACTIVE} and worker is not null and coalesce(lease_until, '-infinity') < now()
 """  # noqa: S608
 _TOO_OLD = f"""
     select id, epoch, status from deployment where {IS_LIVING} and (

@@ -15,8 +15,9 @@ from models.database import fetch
 from workers import rings
 from workers.desired import labels_of
 from workers.journal import CancelRequested, Journal, LeaseLost
+from workers.patience import patiently
 from workers.runtime import Runtime
-from workers.states import Change, Event
+from workers.states import LEASE, Change, Event
 from workers.transitions import apply
 
 Stored = Mapping[str, Any]
@@ -98,7 +99,7 @@ class Run:
 
     async def still_held(self) -> None:
         """Renew the lease, before something outside is touched. Raises `LeaseLost` and `CancelRequested`."""
-        row = await apply(self.change(Event.renew))
+        row = await patiently(lambda: apply(self.change(Event.renew)), LEASE)
         if row is None:
             raise LeaseLost
         if row["cancel_requested_at"] is not None:

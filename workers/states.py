@@ -67,7 +67,7 @@ class Transition:
 
 _HELD = "d.epoch = :epoch and d.worker = :worker"
 _HERE = "d.status = :stage"
-_LOST = "d.epoch = :epoch and d.worker is not null and d.lease_until < now()"
+_LOST = "d.epoch = :epoch and d.worker is not null and coalesce(d.lease_until, '-infinity') < now()"
 _ASKED = "d.cancel_requested_at is not null"
 _FREE = "worker = null, lease_until = null"
 _MINE = f"worker = :worker, lease_until = now() + interval '{LEASE} seconds'"
