@@ -20,7 +20,7 @@ PROC = Path("/proc")
 async def end(runtime: Runtime) -> None:
     """End the processes on this host whose worker has died."""
     for pid, owner in await asyncio.to_thread(lambda: list(marked(PROC))):
-        if not _lives(owner):
+        if _is_dead(owner):
             log.warning("orphans.found", pid=pid, worker=owner)
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
@@ -38,6 +38,9 @@ def marked(proc: Path) -> Iterator[tuple[int, str]]:
                     yield int(entry.name), variable.removeprefix(key).decode(errors="replace")
 
 
-def _lives(owner: str) -> bool:
-    pid = owner.partition(":")[0]
-    return pid.isdigit() and identity(int(pid)) == owner
+def _is_dead(owner: str) -> bool:
+    """Whether a worker has died; one of another namespace is not ours to judge."""
+    namespace, _, rest = owner.partition("/")
+    pid = rest.partition("/")[0]
+    ours = identity(os.getpid()) or ""
+    return pid.isdigit() and ours.startswith(f"{namespace}/") and identity(int(pid)) != owner

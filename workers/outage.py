@@ -11,6 +11,8 @@ PATIENCE = 120.0
 """Seconds for which the engine may be away."""
 PAUSE = 1.0
 """Seconds between two looks for it."""
+AFTERMATH = 60.0
+"""Seconds after its return in which a failure is still blamed on the outage, once: Swarm rolls back what it lost sight of."""
 
 Result = TypeVar("Result")
 
@@ -20,16 +22,28 @@ async def outlasting(run: Run, work: Callable[[Run], Awaitable[Result]]) -> Resu
 
     Raises `StageFailed`: `DOCKER_UNAVAILABLE` when it stays away, and whatever else the work fails with.
     """
+    loop = asyncio.get_running_loop()
+    forgives_until = 0.0
     while True:
         try:
             return await work(run)
         except StageFailed as error:
-            if error.code != "DOCKER_UNAVAILABLE" and await run.runtime.engine.ping():
+            if await _is_away(run, error):
+                run.journal.say("The Docker Engine is away: waiting for it", LogLevel.warning)
+                if not await _back(run):
+                    message = f"The Docker Engine was away for {PATIENCE:.0f} seconds."
+                    raise StageFailed("DOCKER_UNAVAILABLE", message, error.output) from error
+                forgives_until = loop.time() + AFTERMATH
+            elif loop.time() > forgives_until:
                 raise
-            run.journal.say("The Docker Engine is away: waiting for it", LogLevel.warning)
-            if not await _back(run):
-                raise StageFailed("DOCKER_UNAVAILABLE", f"The Docker Engine was away for {PATIENCE:.0f} seconds.", error.output) from error
+            else:
+                run.journal.say(error.message, LogLevel.warning)
+                forgives_until = 0.0
             run.journal.say("The Docker Engine is back: once more")
+
+
+async def _is_away(run: Run, error: StageFailed) -> bool:
+    return error.code == "DOCKER_UNAVAILABLE" or not await run.runtime.engine.ping()
 
 
 async def _back(run: Run) -> bool:

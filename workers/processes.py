@@ -56,13 +56,13 @@ class Finished:
 
 
 def identity(pid: int) -> str | None:
-    """What tells a process from a later one of the same id: `<pid>:<start>`; None when there is none."""
+    """What tells a process from all others, also of other namespaces and times: `<namespace>/<pid>/<start>`; None when there is none."""
     try:
-        told = Path(f"/proc/{pid}/stat").read_text()
+        told, namespace = Path(f"/proc/{pid}/stat").read_text(), Path(f"/proc/{pid}/ns/pid").readlink()
     except OSError:
         return None
     state, *rest = told.rpartition(")")[2].split()
-    return None if state == "Z" else f"{pid}:{rest[18]}"
+    return None if state == "Z" else f"{namespace}/{pid}/{rest[18]}"
 
 
 def clean(raw: bytes) -> str:
