@@ -166,18 +166,20 @@ def redis(patience: float | None = None) -> Redis:
     return Redis.from_url(settings().redis_url, socket_timeout=patience, socket_connect_timeout=CONNECT_SECONDS, retry=once)
 
 
-async def wake(deployment: UUID) -> None:
-    """Wake whoever follows a deployment; when Redis is away they look by themselves within a second."""
+async def wake(*deployments: UUID) -> None:
+    """Wake whoever follows these deployments; when Redis is away they look by themselves within a second."""
     try:
-        async with redis(PATIENCE) as client:
-            await client.publish(CHANNEL, str(deployment))
+        async with redis(PATIENCE) as client, client.pipeline(transaction=False) as pipeline:
+            for deployment in deployments:
+                pipeline.publish(CHANNEL, str(deployment))
+            await pipeline.execute()
     except (RedisError, OSError) as error:
         log.warning("events.redis_away", error=str(error))
 
 
-def wake_soon(deployment: UUID) -> None:
-    """Wake whoever follows a deployment, without waiting for it."""
-    background.start(wake(deployment))
+def wake_soon(*deployments: UUID) -> None:
+    """Wake whoever follows these deployments, without waiting for it."""
+    background.start(wake(*deployments))
 
 
 async def answers() -> bool:

@@ -31,6 +31,8 @@ IDLE_POLL = 100
 """Milliseconds between two looks of an idle worker at the queue."""
 RESTART_DELAY = 0.5
 """Seconds after which a consumer goes on that met an absent Redis or a message that makes no sense; 3 with Dramatiq's default."""
+AWAKE = 0.5
+"""Seconds after which the main thread looks up: the kernel may tell another thread of a signal, and only this one acts on it."""
 GRACE = 20
 """Seconds that a stopping worker takes to end its processes and hand back its stages."""
 CLOSING = 3
@@ -148,7 +150,8 @@ def main() -> None:
     queue.emit_after("process_boot")
     for worker in workers:
         worker.start()
-    stop.wait()
+    while not stop.wait(AWAKE):
+        pass
     for worker in workers:
         worker.stop(timeout=GRACE * 1000)
     queue.close()

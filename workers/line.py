@@ -12,6 +12,8 @@ from models.lifecycle import IS_ACTIVE, IS_LIVING
 from models.settings import settings
 
 DEFAULT_SECONDS = 60
+NEAR = 10
+"""Positions whose followers are told at once when they move; whoever stands further back is told by the leader."""
 
 _ASKED = "($1::uuid[] is null or id = any($1)) and ($2::uuid is null or application_id = $2)"
 _MEDIAN = "percentile_cont(0.5) within group (order by duration)"
@@ -57,7 +59,7 @@ _PLACES = f"with {_LIVING} {_TIMED} select id, position, seconds from timed"  # 
 _TELL = f"""
     with {_LIVING} {_TIMED}, changed as (
         select d.id, t.position, t.seconds from timed t join deployment d using (id)
-        where t.position is not null and d.queue_position is distinct from t.position
+        where t.position is not null and d.queue_position is distinct from t.position and ($2::uuid is null or t.position <= {NEAR})
         order by d.id for update of d skip locked
     ), told as (
         update deployment d set queue_position = c.position, last_seq = d.last_seq + 1 from changed c

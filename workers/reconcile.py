@@ -27,8 +27,8 @@ Duty = Callable[[Runtime], Awaitable[None]]
 
 async def _tell_the_line(runtime: Runtime) -> None:
     """Tell everybody who waits when their place has changed."""
-    for deployment in await line.told(database()):
-        await wake(deployment)
+    if moved := await line.told(database()):
+        await wake(*moved)
 
 
 async def _clear_away(runtime: Runtime) -> None:

@@ -52,8 +52,7 @@ async def apply(change: Change) -> dict[str, Any] | None:
         await _application(connection, change, row)
         await append(connection, change.deployment, [_entry(change, row)])
         moved = await _line_moves(connection, change, row)
-    for deployment in (change.deployment, *moved):
-        after_commit(partial(wake_soon, deployment))
+    after_commit(partial(wake_soon, change.deployment, *moved))
     return row
 
 

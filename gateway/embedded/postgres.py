@@ -25,7 +25,7 @@ LEAVE_SECONDS: Final = 6.0
 SETTINGS: Final = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
-    "max_connections": "60",
+    "max_connections": "200",
     "shared_buffers": "32MB",
     "io_method": "sync",
     "jit": "off",
