@@ -23,7 +23,7 @@ from schema.surface import surface
 @asynccontextmanager
 async def lifespan(app: object) -> AsyncIterator[None]:
     """Hold what the application needs while it serves."""
-    async with connected(), events.bell, limiter:
+    async with connected(impatient=True), events.bell, limiter:
         yield
 
 

@@ -1,5 +1,6 @@
 """GraphQL over HTTP: POST, GET for queries, and GraphiQL for a browser."""
 
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -15,7 +16,7 @@ from gateway.graphql import Asking, Runner, read_request, refused
 from gateway.idempotency import once
 from gateway.pages import graphiql
 from schema.context import Context
-from schema.errors import Conflict, InvalidInput, MethodNotAllowed, UnprocessableEntity
+from schema.errors import Conflict, InvalidInput, MethodNotAllowed, ServiceUnavailable, UnprocessableEntity
 from schema.plan.document import Refused
 
 
@@ -41,8 +42,15 @@ def _requested(request: Request, body: bytes) -> Asking:
     return Asking(query["query"], variables, query.get("operationName"))
 
 
-def _response(content: Any, status: int = 200) -> Response:
-    return Response(_encode(content), status, media_type="application/json")
+def _response(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(_encode(content), status, headers, media_type="application/json")
+
+
+def _answered(result: dict[str, Any], context: Context) -> Response:
+    """A result; where nothing was done because what it needs is away, with the status that says so."""
+    if not context.changed and any(error["extensions"]["code"] == ServiceUnavailable.code for error in result.get("errors", ())):
+        return _response(result, ServiceUnavailable.status, ServiceUnavailable.headers)
+    return _response(result)
 
 
 def _is_kept(result: dict[str, Any], context: Context) -> bool:
@@ -72,7 +80,7 @@ def routes(runner: Runner) -> list[Route]:
 
             async def run() -> tuple[Response, bool]:
                 result = await runner.run(document, asked, context)
-                return _response(result), _is_kept(result, context)
+                return _answered(result, context), _is_kept(result, context)
 
             return await once(request, context, body, run) if runner.repeatable(document) else (await run())[0]
         except Refused as error:

@@ -11,12 +11,13 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from gateway.admission import count, counted
 from gateway.auth import bearer, context_of, nobody
 from gateway.drain import StreamEnded, drain
-from gateway.errors import GRAPHQL, problem
+from gateway.errors import GRAPHQL, fact, problem
 from gateway.graphql import Asking, Runner, refused
 from gateway.origins import socket_is_welcome
+from models.database import AWAY
 from schema import tokens
 from schema.context import Context
-from schema.errors import ApiError, RateLimitExceeded
+from schema.errors import ApiError, RateLimitExceeded, ServiceUnavailable
 from schema.plan.document import Document, Refused
 
 log = structlog.get_logger()
@@ -27,6 +28,8 @@ PATIENCE = 10.0
 SESSION_CHECK = 4.0
 """Seconds between looks whether the session still lives (DECISIONS 16)."""
 MOST_SUBSCRIPTIONS = 50
+_CODES: dict[type[ApiError], int] = {RateLimitExceeded: 4429, ServiceUnavailable: 1013}
+"""What a socket is closed with whose opening is refused for other reasons than who it is."""
 
 
 class Frame(msgspec.Struct):
@@ -108,10 +111,9 @@ class Conversation:
         scope = self.socket.scope
         try:
             context = await counted(scope, bearer(given, scope) if isinstance(given, str) else context_of(self.socket))
-        except RateLimitExceeded as error:
-            raise Closed(4429, error.code) from error
-        except ApiError as error:
-            raise Closed(4403, error.code) from error
+        except (*AWAY, TimeoutError, ApiError) as error:
+            found = fact(error, scope["request_id"])
+            raise Closed(_CODES.get(type(found), 4403), found.code) from error
         await self._send(type="connection_ack")
         return context
 
@@ -121,6 +123,8 @@ class Conversation:
             await asyncio.sleep(SESSION_CHECK)
             try:
                 await self._present()
+            except (*AWAY, TimeoutError):
+                log.warning("websocket.session_unknown", request_id=self.context.request_id)
             except ApiError as error:
                 await self._close(4403, error.code)
                 return

@@ -1,6 +1,5 @@
 """The connection to Postgres, and its migrations."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
@@ -15,14 +14,16 @@ from tortoise.exceptions import DBConnectionError
 from tortoise.migrations.api import migrate as apply_migrations
 from tortoise.transactions import in_transaction
 
+from models.backend import LIMITS, Connection, Impatient
 from models.readers import Readers, connect
 from models.settings import settings
 
 AWAY = (
     DBConnectionError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # of a connection that was cut while it was idle, until its end is noticed
     asyncpg.PostgresConnectionError,
-    asyncpg.CannotConnectNowError,
+    asyncpg.OperatorInterventionError,
     asyncpg.TooManyConnectionsError,
     ConnectionError,
 )
@@ -35,13 +36,6 @@ _later: ContextVar[list[Callable[[], None]] | None] = ContextVar("later", defaul
 """What waits for the end of the transaction of `together`."""
 
 _MIGRATION_LOCK = 0x646F6B70
-
-
-class _NoReset(asyncpg.Connection):  # type: ignore[misc]
-    """Returning to the pool costs no round trip: no code here leaves session state (SET, LISTEN, session locks) on a pooled connection."""
-
-    def get_reset_query(self) -> str:
-        return ""
 
 
 def credentials(url: str) -> dict[str, Any]:
@@ -62,11 +56,12 @@ def credentials(url: str) -> dict[str, Any]:
     }
 
 
-def configuration(url: str, most: int = MOST_CONNECTIONS) -> dict[str, Any]:
-    """Tortoise's configuration for one database, with so many connections at most."""
-    pool = {"minsize": 1, "maxsize": most, "connection_class": _NoReset, "statement_cache_size": 1024, "connect": connect}
+def configuration(url: str, most: int = MOST_CONNECTIONS, *, impatient: bool = False) -> dict[str, Any]:
+    """Tortoise's configuration for one database, with so many connections at most; `impatient` as `connected` says."""
+    pool = {"minsize": 0, "maxsize": most, "statement_cache_size": 1024, "connect": connect}
+    limits = LIMITS | {"connection_class": Impatient} if impatient else {"connection_class": Connection}
     return {
-        "connections": {"default": {"engine": "tortoise.backends.asyncpg", "credentials": credentials(url) | pool}},
+        "connections": {"default": {"engine": "models.backend", "credentials": credentials(url) | pool | limits}},
         "apps": {
             "models": {
                 "models": ["models.rows"],
@@ -80,10 +75,15 @@ def configuration(url: str, most: int = MOST_CONNECTIONS) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def connected(most: int = MOST_CONNECTIONS) -> AsyncIterator[None]:
-    """Hold the process's connections for the event loop that runs this: so many for the ORM at most, and those for reads."""
-    await Tortoise.init(config=configuration(settings().database_url, most), _enable_global_fallback=True)
-    readers = Readers(credentials(settings().database_url), MOST_READERS)
+async def connected(most: int = MOST_CONNECTIONS, *, impatient: bool = False) -> AsyncIterator[None]:
+    """Hold the process's connections for the event loop that runs this: so many for the ORM at most, and those for reads.
+
+    In an impatient process, where somebody waits for each answer, whatever does not come within the limits of `models.backend` raises
+    one of `AWAY` or TimeoutError.
+    """
+    url = settings().database_url
+    await Tortoise.init(config=configuration(url, most, impatient=impatient), _enable_global_fallback=True)
+    readers = Readers(credentials(url) | (LIMITS if impatient else {}), MOST_READERS)
     _readers.append(readers)
     try:
         yield
@@ -163,10 +163,9 @@ async def migrate() -> None:
 
 
 async def answers() -> bool:
-    """Whether the database answers within two seconds."""
+    """Whether the database answers, in an impatient process within its limits."""
     try:
-        async with asyncio.timeout(2):
-            await database().execute_query("select 1")
-    except (OSError, TimeoutError, DBConnectionError, asyncpg.PostgresError):
+        await database().execute_query("select 1")
+    except (*AWAY, OSError, asyncpg.PostgresError):
         return False
     return True

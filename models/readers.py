@@ -10,8 +10,11 @@ from typing import Any
 
 import asyncpg
 
+from models.line import Line
+
 CONNECT_SECONDS = 10.0
-CLOSE_SECONDS = 10.0
+"""For a new connection, unless the credentials say otherwise."""
+CLOSE_SECONDS = 2.0
 
 
 async def connect(*arguments: Any, **options: Any) -> asyncpg.Connection:
@@ -33,6 +36,7 @@ class Readers:
         self._credentials = credentials
         self._idle: asyncio.LifoQueue[asyncpg.Connection | None] = asyncio.LifoQueue()
         self._size = size
+        self._line = Line()
         for _ in range(size):
             self._idle.put_nowait(None)
 
@@ -45,19 +49,28 @@ class Readers:
 
     async def take(self) -> asyncpg.Connection:
         """The next connection, opened if it has to be."""
-        idle = self._idle
-        connection = await idle.get() if idle.empty() else idle.get_nowait()
+        if not self._idle.empty():
+            connection = self._idle.get_nowait()
+            if connection is not None and not connection.is_closed():
+                return connection
+            self._idle.put_nowait(None)
+        return await self._line.wait(self._next)
+
+    async def _next(self) -> asyncpg.Connection:
+        connection = await self._idle.get()
         if connection is not None and not connection.is_closed():
             return connection
         try:
-            return await connect(**self._credentials, timeout=CONNECT_SECONDS, statement_cache_size=1024)
+            return await connect(**({"timeout": CONNECT_SECONDS, "statement_cache_size": 1024} | self._credentials))
         except BaseException:
-            idle.put_nowait(None)
+            self._idle.put_nowait(None)
             raise
 
     def give(self, connection: asyncpg.Connection, *, usable: bool) -> None:
         """Take a connection back."""
-        if not usable:
+        if usable:
+            self._line.move()
+        else:
             connection.terminate()
         self._idle.put_nowait(connection if usable else None)
 

@@ -1,0 +1,116 @@
+"""Tortoise's backend for Postgres, which does not wait for a database that is away, nor lose connections to one that was."""
+
+from asyncio import Future
+from contextlib import suppress
+from typing import Any
+
+import asyncpg
+from tortoise.backends.asyncpg.client import AsyncpgDBClient, TransactionWrapper
+from tortoise.backends.base.client import NestedTransactionContext, TransactionalDBClient, TransactionContext, TransactionContextPooled
+from tortoise.exceptions import TransactionManagementError
+
+from models.line import PATIENCE, Line
+
+ANSWER_SECONDS = 2.0
+"""For the answer to a statement, from a server that may not even be there any more."""
+STATEMENT_SECONDS = 1.8
+"""After which the server itself gives a statement up; the connection can still be used then."""
+TRANSACTION_SECONDS = 10.0
+"""After which the server ends a transaction whose client says nothing any more, and frees what it locked."""
+
+LIMITS: dict[str, Any] = {
+    "timeout": PATIENCE,
+    "command_timeout": ANSWER_SECONDS,
+    "server_settings": {
+        "statement_timeout": str(round(STATEMENT_SECONDS * 1000)),
+        "idle_in_transaction_session_timeout": str(round(TRANSACTION_SECONDS * 1000)),
+    },
+}
+"""What a connection is made with in a process that somebody waits for."""
+
+
+class Connection(asyncpg.Connection):  # type: ignore[misc]
+    """Returning to the pool costs no round trip: no code here leaves session state (SET, LISTEN, session locks) on a pooled connection."""
+
+    given_up = False
+    """Whether it is about to be ended."""
+
+    def get_reset_query(self) -> str:
+        """Nothing."""
+        return ""
+
+
+class Impatient(Connection):
+    """A connection that ends with the statement that is given up on it; to have it cancelled would take as long as the statement did."""
+
+    def _cancel_current_command(self, waiter: "Future[None]", cancel_waiter: "Future[None] | None" = None) -> None:
+        self.given_up = True
+        self._loop.call_soon(self.terminate)
+
+
+class Pool(asyncpg.Pool):  # type: ignore[misc]
+    """Connections, for which one waits in line as long as it moves, but not for a database that is away."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(max_queries=50_000, max_inactive_connection_lifetime=300.0, record_class=asyncpg.Record, **options)
+        self._line = Line()
+
+    async def acquire(self) -> Any:
+        """A connection. Raises `ConnectionError` when there is none to be had, and what Postgres says."""
+        return await self._line.wait(super().acquire)
+
+    async def release(self, connection: Any) -> None:
+        """Take a connection back."""
+        if _is_usable(connection):
+            self._line.move()
+        else:
+            with suppress(asyncpg.InterfaceError):  # it has been ended already
+                connection.terminate()
+        await super().release(connection)
+
+
+def _is_usable(connection: Any) -> bool:
+    try:
+        return not (connection.is_closed() or connection.given_up)
+    except asyncpg.InterfaceError:  # a lent connection that has been ended says nothing else
+        return False
+
+
+class Work(TransactionWrapper):
+    """The statements of a transaction, or of a part of one."""
+
+    async def rollback(self) -> None:
+        """Undo them, unless they went with their connection: then what is raised stays what ended it."""
+        if _is_usable(self._connection):
+            await super().rollback()
+        self._finalized = True
+
+    def _in_transaction(self) -> TransactionContext:
+        return NestedTransactionContext(Work(self))
+
+
+class Transaction(TransactionContextPooled):
+    """A transaction that gives its connection back also when it cannot begin; Tortoise would have one connection less from then on."""
+
+    async def __aenter__(self) -> TransactionalDBClient:
+        """Begin."""
+        try:
+            return await super().__aenter__()
+        except BaseException:
+            if hasattr(self, "token"):  # it has a connection
+                await super().__aexit__(TransactionManagementError, None, None)  # for which alone it does not roll back
+            raise
+
+
+class Client(AsyncpgDBClient):
+    """The ORM's way to the database."""
+
+    async def create_pool(self, **options: Any) -> asyncpg.Pool:
+        """The pool, without a connection yet."""
+        return await Pool(**options)
+
+    def _in_transaction(self) -> TransactionContext:
+        return Transaction(Work(self), self._pool_init_lock)
+
+
+client_class = Client
