@@ -3,6 +3,7 @@
 import asyncio
 import os
 import socket
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -22,6 +23,8 @@ STREAM_GRACE = 2.0
 """Seconds in which streams end; what was asked for over a socket is answered first."""
 CLOSE_GRACE = 0.5
 """Seconds that a client gets to confirm that its socket is closed."""
+NOT_STARTED = 3
+"""The exit status of a gateway that could not start."""
 _POLL = 0.02
 
 
@@ -93,4 +96,7 @@ def serve(host: str, port: int) -> None:
         proxy_headers=False,
         ws_max_size=1024 * 1024,
     )
-    Server(config).run()
+    server = Server(config)
+    server.run()
+    if not server.started:
+        sys.exit(NOT_STARTED)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import signal
+import sys
 import threading
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -150,8 +151,13 @@ def main() -> None:
     queue.emit_after("process_boot")
     for worker in workers:
         worker.start()
+    if process.runtime is None:
+        log.error("worker.not_opened")
+        sys.exit(1)
     while not stop.wait(AWAKE):
         pass
+    for worker in workers:
+        worker.pause()  # what is rung from now on is for others
     for worker in workers:
         worker.stop(timeout=GRACE * 1000)
     queue.close()

@@ -64,19 +64,25 @@ def ring(chain: Sequence[tuple[str, str]], id: str) -> None:
 
 
 def rung() -> set[str]:
-    """The ids that messages hold which nobody has finished with. Blocks on Redis, whose `RedisError` it raises."""
-    held: set[str] = set()
+    """The ids in the messages that nobody has taken yet. Blocks on Redis, whose `RedisError` it raises.
+
+    A message that was taken does not count: a worker whose connection broke while it took it never saw it.
+    """
+    waiting: set[str] = set()
+    client = doorbell().client
     for queue in QUEUES:
-        bodies: list[bytes] = doorbell().client.hvals(f"dramatiq:{queue}.msgs")  # type: ignore[assignment]
-        held.update(filter(None, map(_id_of, bodies)))
-    return held
+        messages: list[bytes] = client.lrange(f"dramatiq:{queue}", 0, -1)  # type: ignore[assignment]
+        if messages:
+            bodies: list[bytes | None] = client.hmget(f"dramatiq:{queue}.msgs", messages)  # type: ignore[assignment]
+            waiting.update(id for body in bodies if body and (id := _id_of(body)))
+    return waiting
 
 
 def _id_of(body: bytes) -> str | None:
     """The id in a message; None in one that is not ours."""
     try:
         (id,) = msgspec.json.decode(body, type=_Held).args
-    except (msgspec.DecodeError, ValueError):
+    except (msgspec.DecodeError, ValueError, RecursionError):
         return None
     return id
 

@@ -108,7 +108,7 @@ def _explain_order(run: Run, spec: ServiceSpec) -> None:
 async def _take_back(run: Run) -> None:
     """Bring the service back to the version before, or remove it; the image of this version goes, too."""
     application = await models.Application.get(id=run.deployment.application_id)
-    await restore(run.runtime, application)
+    await restore(run.runtime, application, run.hold)
     made = {DeploymentKind.git: run.deployment.image, DeploymentKind.image: image_of(run.config["service_name"], run.tag)}
     if image := made.get(run.deployment.kind):
         await docker.remove_image(run.runtime.docker, image, force=True)

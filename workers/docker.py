@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import ClassVar, Final
 
@@ -71,6 +72,8 @@ __all__ = [
 
 COMMAND_DEADLINE: Final = 60.0
 """Seconds for a command that only tells the engine something."""
+_THREADS: Final = ThreadPoolExecutor(4, "docker")
+"""For python-on-whales, whose commands cannot be ended: an engine that hangs takes no thread that others need."""
 _PASSED_ON = ("PATH", "HOME", "DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "DOCKER_CERT_PATH", "DOCKER_TLS", "DOCKER_TLS_VERIFY")
 
 
@@ -191,8 +194,7 @@ async def build(
     argv = docker_argv.build(client, context=context, dockerfile=dockerfile, tag=tag, labels=labels, iidfile=iidfile, no_cache=no_cache)
     done = await _run(argv, docker_argv.build_environment(client), deadline, on_line)
     if done.returncode:
-        error = explain(done.tail)
-        raise BuildFailed(_last_words(done.tail), done.tail) if type(error) in (DockerFailed, ImageNotFound) else error
+        raise explain_build(done.tail)
     return await asyncio.to_thread(lambda: iidfile.read_text().strip())
 
 
@@ -256,6 +258,9 @@ _CAUSES: Final[tuple[tuple[str, type[DockerError]], ...]] = (
 )
 
 
+_CLIENTS_WORDS: Final = re.compile(r"(?:ERROR: |error: )?(?:Cannot connect to the Docker daemon|error during connect)")
+
+
 def explain(tail: tuple[str, ...]) -> DockerError:
     """What the last lines of the client say, as an error."""
     text = "\n".join(tail)
@@ -263,6 +268,15 @@ def explain(tail: tuple[str, ...]) -> DockerError:
         if re.search(pattern, text):
             return error(tail=tail)
     return DockerFailed(_last_words(tail), tail)
+
+
+def explain_build(tail: tuple[str, ...]) -> DockerError:
+    """The same of a build, whose commands print what they like: an absent engine is believed only in the client's own words."""
+    error = explain(tail)
+    is_away = isinstance(error, DockerUnavailable) and any(_CLIENTS_WORDS.match(line) for line in tail)
+    if type(error) in (DockerFailed, ImageNotFound) or (isinstance(error, DockerUnavailable) and not is_away):
+        return BuildFailed(_last_words(tail), tail)
+    return error
 
 
 def _last_words(tail: tuple[str, ...]) -> str:
@@ -336,7 +350,7 @@ async def _remove(client: Client, act: Callable[[DockerClient], object]) -> bool
 async def _whales(client: Client, act: Callable[[DockerClient], object]) -> None:
     try:
         async with asyncio.timeout(COMMAND_DEADLINE):
-            await asyncio.to_thread(act, DockerClient(client_call=[client.path]))
+            await asyncio.get_running_loop().run_in_executor(_THREADS, act, DockerClient(client_call=[client.path]))
     except TimeoutError:
         raise DockerTimedOut from None
     except DockerException as error:

@@ -32,7 +32,8 @@ async def remove(runtime: Runtime) -> None:
         await docker.remove_service(client, name)
     containers = {each["Id"]: each["Labels"] for each in await engine.containers(label)}
     for id in await _orphans(_APPLICATIONS, APPLICATION, containers):
-        await docker.remove_container(client, id)
+        with contextlib.suppress(docker.DockerFailed):
+            await docker.remove_container(client, id)
     networks = {each["Name"]: each.get("Labels") or {} for each in await engine.networks(label)}
     for name in await _orphans(_PROJECTS, PROJECT, networks):
         with contextlib.suppress(docker.DockerFailed):  # what ends in it has not ended yet

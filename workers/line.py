@@ -12,8 +12,8 @@ from models.lifecycle import IS_ACTIVE, IS_LIVING
 from models.settings import settings
 
 DEFAULT_SECONDS = 60
-NEAR = 10
-"""Positions whose followers are told at once when they move; whoever stands further back is told by the leader."""
+NEAR, FAR = 10, 100
+"""Positions whose followers are told at once when they move, and those that the leader tells; whoever stands further back can ask."""
 
 _ASKED = "($1::uuid[] is null or id = any($1)) and ($2::uuid is null or application_id = $2)"
 _MEDIAN = "percentile_cont(0.5) within group (order by duration)"
@@ -47,10 +47,10 @@ _TIMED = f"""
                  as seconds, (select greatest(count(*), 1) from living where not waits) as active) e
     ), timed as (
         select p.id, p.application_id, p.position, round(case when not p.waits then greatest(m.seconds - p.elapsed, 0) else
-            m.seconds * p.own + coalesce((select greatest(m.seconds - o.elapsed, 0) from living o
-                where o.application_id = p.application_id and not o.waits), 0)
+            m.seconds * p.own + coalesce(greatest(m.seconds - o.elapsed, 0), 0)
             + greatest(p.position - p.own, 0) * m.others / m.active end)::int as seconds
-        from placed p join medians m using (application_id) where {_ASKED}
+        from placed p join medians m using (application_id)
+        left join (select application_id, elapsed from living where not waits) o using (application_id) where {_ASKED}
     )"""  # noqa: S608
 """Its own median for itself and each one before it in its application, and what is left of the one under way; those of other
 applications are shared out among as many as are under way at a time."""
@@ -59,7 +59,8 @@ _PLACES = f"with {_LIVING} {_TIMED} select id, position, seconds from timed"  # 
 _TELL = f"""
     with {_LIVING} {_TIMED}, changed as (
         select d.id, t.position, t.seconds from timed t join deployment d using (id)
-        where t.position is not null and d.queue_position is distinct from t.position and ($2::uuid is null or t.position <= {NEAR})
+        where t.position is not null and d.queue_position is distinct from t.position
+          and t.position <= case when $2::uuid is null then {FAR} else {NEAR} end
         order by d.id for update of d skip locked
     ), told as (
         update deployment d set queue_position = c.position, last_seq = d.last_seq + 1 from changed c

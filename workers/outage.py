@@ -14,6 +14,9 @@ PAUSE = 1.0
 AFTERMATH = 60.0
 """Seconds after its return in which a failure is still blamed on the outage, once: Swarm rolls back what it lost sight of."""
 
+MOST_OUTAGES = 5
+"""After so many of them in one stage it fails."""
+
 Result = TypeVar("Result")
 
 
@@ -23,12 +26,13 @@ async def outlasting(run: Run, work: Callable[[Run], Awaitable[Result]]) -> Resu
     Raises `StageFailed`: `DOCKER_UNAVAILABLE` when it stays away, and whatever else the work fails with.
     """
     loop = asyncio.get_running_loop()
-    forgives_until = 0.0
+    forgives_until, outages = 0.0, 0
     while True:
         try:
             return await work(run)
         except StageFailed as error:
-            if await _is_away(run, error):
+            if outages < MOST_OUTAGES and await _is_away(run, error):
+                outages += 1
                 run.journal.say("The Docker Engine is away: waiting for it", LogLevel.warning)
                 if not await _back(run):
                     message = f"The Docker Engine was away for {PATIENCE:.0f} seconds."

@@ -77,11 +77,12 @@ async def perform(runtime: Runtime, declared: Stage, id: UUID) -> None:
     """One message: enter the stage, work, store how it ended. Whatever happens, the deployment is not left in between."""
     if runtime.stopping:
         return
-    try:
-        run = await _entered(runtime, declared.name, id)
-    except IntegrityError:
+    entering = asyncio.create_task(_entered(runtime, declared.name, id))
+    stopped = await _finished(entering)
+    if isinstance(entering.exception(), IntegrityError) or (run := entering.result()) is None:
         return
-    if run is None:
+    if stopped:
+        await _persist(run, run.change(Event.hand_back, message="The worker stops; another one goes on"))
         return
     started = asyncio.get_running_loop().time()
     ended = asyncio.Event()
@@ -101,10 +102,20 @@ async def perform(runtime: Runtime, declared: Stage, id: UUID) -> None:
         ended.set()
         await _stopped(watch)
         await _reported(journal)
-    await asyncio.shield(_conclude(run, declared, work, watch))
+    await _finished(asyncio.create_task(_conclude(run, declared, work, watch)))
     log.info(
         "pipeline.stage_over", deployment=str(id), stage=declared.name.value, seconds=round(asyncio.get_running_loop().time() - started, 2)
     )
+
+
+async def _finished(task: "asyncio.Task[Any]") -> bool:
+    """Wait for the end of what must not be left in the middle, also when this worker is told to stop meanwhile. Whether it was."""
+    try:
+        await asyncio.wait([task])
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        return True
+    return False
 
 
 async def _stopped(*tasks: "asyncio.Task[Any]") -> None:

@@ -1,7 +1,7 @@
 """The reconciler: one leader among all workers looks every few seconds for what nobody works on (PIPELINE 6)."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -40,18 +40,16 @@ async def _clear_away(runtime: Runtime) -> None:
     await database().execute_query(f"delete from {Project.Meta.table} where deleted_at < $1 and {empty}", [before])  # noqa: S608
 
 
-DUTIES: tuple[Duty, ...] = (
+RESCUE: tuple[Duty, ...] = (
     rescue.carry_out_cancellations,
     rescue.take_over,
     rescue.end_what_is_too_old,
     rescue.ring,
     _tell_the_line,
-    observe.refresh,
-    retention.keep,
-    leftovers.remove,
-    _clear_away,
 )
-"""What the leader does, in this order; one that fails is reported and the next goes on."""
+"""What the leader does every few seconds, in this order; one that fails is reported and the next goes on."""
+UPKEEP: tuple[Duty, ...] = (observe.refresh, retention.keep, leftovers.remove, _clear_away)
+"""What it does beside that, for as long as it takes: an engine that does not answer keeps nobody from being rescued."""
 ON_EACH_HOST: tuple[Duty, ...] = (leftovers.remove_directories, orphans.end)
 """What every worker does on its host."""
 
@@ -61,24 +59,33 @@ async def run(runtime: Runtime) -> None:
 
     Whoever leads takes the lock again each time: that is how it hears that the lead was taken away.
     """
-    while True:
-        try:
-            async with own_connection() as connection:
-                await connection.execute(f"set idle_session_timeout = '{SILENCE}s'")
-                while True:
-                    for duty in ON_EACH_HOST:
-                        await _dutifully(duty, runtime)
-                    if await connection.fetchval("select pg_try_advisory_lock($1)", _LEADER):
-                        await tick(runtime)
-                    await asyncio.sleep(INTERVAL)
-        except Exception as error:
-            log.warning("reconcile.interrupted", error=str(error))
-            await asyncio.sleep(1)
+    upkeep = asyncio.create_task(asyncio.sleep(0))
+    try:
+        while True:
+            try:
+                async with own_connection() as connection:
+                    await connection.execute(f"set idle_session_timeout = '{SILENCE}s'")
+                    while True:
+                        await _each(ON_EACH_HOST, runtime)
+                        if await connection.fetchval("select pg_try_advisory_lock($1)", _LEADER):
+                            await _each(RESCUE, runtime)
+                            if upkeep.done():
+                                upkeep = asyncio.create_task(_each(UPKEEP, runtime))
+                        await asyncio.sleep(INTERVAL)
+            except Exception as error:
+                log.warning("reconcile.interrupted", error=str(error))
+                await asyncio.sleep(1)
+    finally:
+        upkeep.cancel()
 
 
 async def tick(runtime: Runtime) -> None:
     """One look at everything."""
-    for duty in DUTIES:
+    await _each((*RESCUE, *UPKEEP), runtime)
+
+
+async def _each(duties: Sequence[Duty], runtime: Runtime) -> None:
+    for duty in duties:
         await _dutifully(duty, runtime)
 
 

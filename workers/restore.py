@@ -1,6 +1,6 @@
 """Bringing an application's service back to what is recorded of it, when a deployment did not get to its end."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from models import Application
@@ -10,16 +10,18 @@ from workers.runtime import Runtime
 from workers.wishes import last_success
 
 
-async def restore(runtime: Runtime, application: Application) -> bool:
+async def restore(runtime: Runtime, application: Application, still_held: Callable[[], Awaitable[None]]) -> bool:
     """Have the service run the last success, or none when there is none; does not wait until it does. Whether there is a service.
 
-    Raises `DockerError`, `EngineUnavailable` and `ForeignVolume`.
+    `still_held` is asked right before the service is touched. Raises what that raises, `DockerError`, `EngineUnavailable` and
+    `ForeignVolume`.
     """
     client, name = runtime.docker, application.service_name
     live = await last_success(application.id) if application.deleted_at is None else None
     current = await runtime.engine.service(name)
     if live is None:
         if current is not None:
+            await still_held()
             await docker.remove_service(client, name)
         return False
     if _deployment_of(current) == str(live.id):
@@ -28,11 +30,14 @@ async def restore(runtime: Runtime, application: Application) -> bool:
     spec = spec_of(live.snapshot, str(live.image), application.replicas, labels=labels, mesh=runtime.routing_mesh)
     if current is None:
         await surroundings.ensure(runtime, application, spec)
+        await still_held()
         await docker.create_service(client, spec)
     elif _deployment_of({"Spec": current.get("PreviousSpec") or {}}) == str(live.id):
+        await still_held()
         await docker.roll_back_service(client, name)
     else:
         await surroundings.ensure(runtime, application, spec)
+        await still_held()
         await docker.update_service(client, spec, current)
     return True
 

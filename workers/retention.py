@@ -59,15 +59,21 @@ async def keep(runtime: Runtime) -> None:
 
 
 async def _remove_nameless(runtime: Runtime) -> None:
-    """Remove what lost its name to another build of the same attempt."""
+    """Remove what lost its name, to another build of the same attempt or while it still ran."""
+    found = {}
     for entry in await runtime.engine.images(f"dokploy.installation={runtime.installation}"):
         if not [name for name in entry.get("RepoTags") or [] if name != "<none>:<none>"]:
-            with contextlib.suppress(docker.DockerFailed):
-                await docker.remove_image(runtime.docker, entry["Id"])
+            found[entry["Id"]] = UUID(entry["Labels"]["dokploy.deployment"])
+    rows = await database().execute_query_dict(_KNOWN, [list(found.values())]) if found else []
+    living = {row["id"] for row in rows if row["lives"]}
+    for image, deployment in found.items():
+        if deployment not in living:
+            with contextlib.suppress(docker.DockerFailed):  # a container runs it
+                await docker.remove_image(runtime.docker, image, force=True)
 
 
 async def _remove(runtime: Runtime, name: str, deployment: UUID) -> None:
-    with contextlib.suppress(docker.DockerFailed):  # a running container uses it
+    await database().execute_query(_REMOVED, [deployment, name])
+    with contextlib.suppress(docker.DockerFailed):  # a container runs it
         await docker.remove_image(runtime.docker, name, force=True)
-        await database().execute_query(_REMOVED, [deployment, name])
         log.info("retention.removed", image=name)

@@ -56,7 +56,14 @@ async def ring_deployment(id: UUID, kind: DeploymentKind, status: DeploymentStat
 
 
 async def ring_next(application: UUID) -> None:
-    """Ring what an application waits for: a stage that nobody has claimed, else its oldest pending deployment; and its wishes."""
+    """Ring whatever an application waits for: a deployment, and its wishes."""
+    await ring_waiting(application)
+    if await database().execute_query_dict("select from application where id = $1 and wished > granted", [application]):
+        await ring((SETTLE,), application)
+
+
+async def ring_waiting(application: UUID) -> None:
+    """Ring the stage of an application that nobody has claimed, else its oldest pending deployment."""
     rows = await database().execute_query_dict(
         f"select id, kind, status from deployment where application_id = $1 and {IS_LIVING} and worker is null "  # noqa: S608
         "order by status = 'pending', id limit 1",
@@ -64,5 +71,3 @@ async def ring_next(application: UUID) -> None:
     )
     for row in rows:
         await ring_deployment(row["id"], DeploymentKind(row["kind"]), DeploymentStatus(row["status"]))
-    if await database().execute_query_dict("select from application where id = $1 and wished > granted", [application]):
-        await ring((SETTLE,), application)

@@ -99,8 +99,15 @@ class Run:
 
     async def still_held(self) -> None:
         """Renew the lease, before something outside is touched. Raises `LeaseLost` and `CancelRequested`."""
+        if (await self._renewed())["cancel_requested_at"] is not None:
+            raise CancelRequested
+
+    async def hold(self) -> None:
+        """Renew the lease, before something is taken back. Raises `LeaseLost`."""
+        await self._renewed()
+
+    async def _renewed(self) -> dict[str, Any]:
         row = await patiently(lambda: apply(self.change(Event.renew)), LEASE)
         if row is None:
             raise LeaseLost
-        if row["cancel_requested_at"] is not None:
-            raise CancelRequested
+        return row

@@ -40,7 +40,10 @@ _CLAIM = f"""
                       and (d.status = 'deploying' or a.deleted_at is not null))
     returning a.id
 """  # noqa: S608 (constants of our own)
-_RENEW = f"update application set settle_until = now() + interval '{LEASE} seconds' where id = $1 and settler = $2 returning id"  # noqa: S608
+_RENEW = f"""
+    update application set settle_until = now() + interval '{LEASE} seconds'
+    where id = $1 and settler = $2 and settle_until > now() returning id
+"""  # noqa: S608
 _RELEASE = "update application set settler = null, settle_until = null where id = $1 and settler = $2"
 _GRANTED = """
     update application set granted = greatest(granted, $3),
@@ -70,6 +73,7 @@ async def settle(runtime: Runtime, id: UUID) -> None:
     claim = await _claimed(runtime, id)
     if claim is None:
         return
+    next_in_line = rings.ring_waiting
     try:
         async with _renewed(claim):
             application = await Application.get(id=id)
@@ -77,6 +81,7 @@ async def settle(runtime: Runtime, id: UUID) -> None:
                 await _adjust(runtime, application, claim)
             else:
                 await remove(runtime, application, claim.still_held)
+        next_in_line = rings.ring_next
     except StillInUse:
         _come_back(id)
     except LeaseLost:
@@ -86,7 +91,7 @@ async def settle(runtime: Runtime, id: UUID) -> None:
         log.warning("settle.refused", application=str(id), error=str(error))
     finally:
         await database().execute_query(_RELEASE, [id, claim.settler])
-    background.start(rings.ring_next(id))
+    background.start(next_in_line(id))
 
 
 async def _claimed(runtime: Runtime, id: UUID) -> Settling | None:
@@ -131,13 +136,13 @@ def _come_back(id: UUID) -> None:
 async def _adjust(runtime: Runtime, application: Application, claim: Settling) -> None:
     """Bring the service to the last success, its replicas to the wanted ones, and restart it when that was wished."""
     name = application.service_name
-    await claim.still_held()
-    runs = await restore(runtime, application)
+    runs = await restore(runtime, application, claim.still_held)
     if runs:
         service = await runtime.engine.service(name)
-        await claim.still_held()
-        if service is not None and service["Spec"]["Mode"]["Replicated"].get("Replicas", 0) != application.replicas:
+        if service is not None and service["Spec"]["Mode"].get("Replicated", {}).get("Replicas", 0) != application.replicas:
+            await claim.still_held()
             await docker.scale_service(runtime.docker, name, application.replicas)
         if application.restart_wish > application.granted:
+            await claim.still_held()
             await docker.restart_service(runtime.docker, name)
     await database().execute_query(_GRANTED, [application.id, claim.settler, application.wished, runs])

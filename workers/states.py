@@ -60,7 +60,6 @@ class Transition:
     target: DeploymentStatus | None
     guard: str = "true"
     assign: str = ""
-    keeps_stage: bool = False
     unsettles: bool = False
     """Whether the service may be left in between, so that it has to be brought back to what the last success recorded."""
 
@@ -91,24 +90,23 @@ TABLE: Mapping[Event, Transition] = {
         f"{_FIRST_IN_LINE} and {_SERVICE_FREE}",
         f"{_MINE}, epoch = d.epoch + 1, attempt = d.attempt + 1, started_at = coalesce(d.started_at, now()), queue_position = null",
     ),
-    Event.claim: Transition(ACTIVE, None, f"d.worker is null and {_HERE} and {_SERVICE_FREE}", _MINE, keeps_stage=True),
-    Event.renew: Transition(ACTIVE, None, f"{_HELD} and {_HERE}", _MINE, keeps_stage=True),
+    Event.claim: Transition(ACTIVE, None, f"d.worker is null and {_HERE} and {_SERVICE_FREE}", _MINE),
+    Event.renew: Transition(ACTIVE, None, f"{_HELD} and {_HERE}", _MINE),
     Event.hand_over: Transition(ACTIVE, None, _HELD, _FREE),
-    Event.hand_back: Transition(ACTIVE, None, f"{_HELD} and {_HERE}", _FREE, keeps_stage=True),
+    Event.hand_back: Transition(ACTIVE, None, f"{_HELD} and {_HERE}", _FREE),
     Event.take_over: Transition(
         ACTIVE,
         None,
         f"{_LOST} and {_HERE} and d.attempt < {MOST_ATTEMPTS}",
         f"{_FREE}, epoch = d.epoch + 1, attempt = d.attempt + 1",
-        keeps_stage=True,
     ),
     Event.succeed: Transition(ACTIVE, _S.success, _HELD, f"{_ENDED}, progress = 100"),
     Event.fail: Transition(ACTIVE, _S.failed, _HELD, _ENDED, unsettles=True),
     Event.lose: Transition(ACTIVE, _S.failed, f"{_LOST} and d.attempt >= {MOST_ATTEMPTS}", _ENDED, unsettles=True),
     Event.expire: Transition(LIVING, _S.failed, f"d.epoch = :epoch and {_TOO_OLD}", _ENDED, unsettles=True),
     Event.cancel: Transition(PENDING, _S.cancelled, "true", _ENDED),
-    Event.ask_cancel: Transition(ACTIVE, None, f"not {_ASKED} and {_HERE}", "cancel_requested_at = now()", keeps_stage=True),
-    Event.stop: Transition(ACTIVE, _S.cancelled, f"{_HELD} and {_ASKED}", _ENDED),
+    Event.ask_cancel: Transition(ACTIVE, None, f"not {_ASKED} and {_HERE}", "cancel_requested_at = now()"),
+    Event.stop: Transition(ACTIVE, _S.cancelled, f"{_HELD} and {_ASKED}", _ENDED, unsettles=True),
     Event.force_stop: Transition(ACTIVE, _S.cancelled, f"d.epoch = :epoch and {_ASKED}", _ENDED, unsettles=True),
 }
 

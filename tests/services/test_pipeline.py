@@ -211,6 +211,31 @@ async def test_the_reconciler_rings_what_redis_forgot(api: Api, runtime: Runtime
     assert rung() == [("clone", str(row.id))]
 
 
+async def test_the_reconciler_rings_again_for_what_a_worker_took_and_never_saw(api: Api, runtime: Runtime) -> None:
+    row = await deployment(api)
+    await settled()
+    await database().execute_query("update deployment set rung_at = null where id = $1", [row.id])
+    await reconcile.tick(runtime)
+    waiting = queue().lrange(f"dramatiq:{broker.STAGES}", 0, -1)
+    assert len(cast("list[bytes]", waiting)) == 1, "what waits in the queue is not rung again"
+    queue().lpop(f"dramatiq:{broker.STAGES}")
+    assert rung() == [("clone", str(row.id))]
+    await reconcile.tick(runtime)
+    assert rung() == [("clone", str(row.id))] * 2
+
+
+async def test_nonsense_in_the_queue_keeps_nobody_from_being_rung(api: Api, runtime: Runtime) -> None:
+    row = await deployment(api)
+    await settled()
+    queue().flushdb()
+    for number, body in enumerate((b"{", b'{"args": ["a"], "x": ' + b"[" * 100_000, b'{"args": [1]}')):
+        queue().hset(f"dramatiq:{broker.STAGES}.msgs", str(number), body)
+        queue().rpush(f"dramatiq:{broker.STAGES}", str(number))
+    await database().execute_query("update deployment set rung_at = null where id = $1", [row.id])
+    await reconcile.tick(runtime)
+    assert queue().llen(f"dramatiq:{broker.STAGES}") == 4
+
+
 async def test_the_reconciler_rings_a_handed_over_stage_that_nobody_claims(api: Api, runtime: Runtime) -> None:
     row = await deployment(api)
 

@@ -435,3 +435,18 @@ def test_explanations(line: str, error: type[docker.DockerError]):
     assert type(explained) is error
     assert explained.tail[1] == line
     assert str(explained)
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("dial tcp 10.0.0.1:5432: connect: connection refused", "BUILD_FAILED"),
+        ("#7 0.2 rpc error: code = Unavailable", "BUILD_FAILED"),
+        ("#7 0.2 Cannot connect to the Docker daemon at unix:///var/run/docker.sock", "BUILD_FAILED"),
+        ("Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?", "DOCKER_UNAVAILABLE"),
+        ("ERROR: Cannot connect to the Docker daemon at unix:///var/run/docker.sock.", "DOCKER_UNAVAILABLE"),
+        ("failed to copy: no space left on device", "DISK_FULL"),
+    ],
+)
+def test_an_absent_engine_is_believed_in_the_clients_own_words_only(line: str, code: str) -> None:
+    assert docker.explain_build(("Step 1/2", line)).code == code
