@@ -153,7 +153,7 @@ class Swarm:
         service.spec, service.previous = service.previous or service.spec, None
         service.update = {"State": "rollback_started", "StartedAt": now(), "Message": message}
         wrong = [task for task in service.wanted() if task.template != service.spec["TaskTemplate"]]
-        await asyncio.gather(*(stop(task, self.pace) for task in wrong))
+        await self._stopped(wrong)
         free = (slot for slot in range(1, 10_000) if not service.wanted(slot))
         begun = [self._start(service, next(free)) for _ in range(service.replicas - len(service.wanted()))]
         for task in begun:
@@ -166,18 +166,22 @@ class Swarm:
         """Put a task of the present specification into a slot, and watch it for a while. The task, when it failed."""
         old, start_first = service.wanted(slot), service.spec["UpdateConfig"]["Order"] == "start-first"
         if not start_first:
-            await asyncio.gather(*(stop(task, self.pace) for task in old))
+            await self._stopped(old)
         new = self._start(service, slot)
         await new.settled.wait()
         if new.state in OVER:
             return new
         if start_first:
-            await asyncio.gather(*(stop(task, self.pace) for task in old))
+            await self._stopped(old)
         try:
             await asyncio.wait_for(new.over.wait(), self._monitor(service))
         except TimeoutError:
             return None
         return new
+
+    async def _stopped(self, tasks: list[Task]) -> None:
+        """End tasks; that goes on when the update that wanted it is given up for another one."""
+        await asyncio.shield(asyncio.gather(*(self._spawn(stop(task, self.pace)) for task in tasks)))
 
     def _monitor(self, service: Service) -> float:
         return float(min(service.spec["UpdateConfig"]["Monitor"] / 1e9, self.pace.monitor))

@@ -132,6 +132,24 @@ async def test_a_health_check_that_never_passes_is_rolled_back(client: Client, e
     assert [task.deployment for task in await engine.tasks("web") if task.wanted] == ["d1"]
 
 
+async def test_a_task_that_is_being_stopped_ends_also_when_the_update_is_given_up_for_another_one(
+    client: Client, stand_in: StandIn, engine: Engine, web: ServiceSpec
+) -> None:
+    stand_in.swarm.pace = replace(stand_in.swarm.pace, stop=0.5)
+    (first,) = stand_in.swarm.services["web"].tasks
+    await docker.restart_service(client, "web")
+    async with asyncio.timeout(5):
+        while first.wanted:
+            await asyncio.sleep(0.01)
+    assert first.state == "running"
+    await docker.restart_service(client, "web")
+    assert isinstance(await settled(engine, web), Converged)
+    async with asyncio.timeout(5):
+        while first.state == "running":
+            await asyncio.sleep(0.01)
+    assert first.container and first.container.state == "exited"
+
+
 async def test_a_failure_is_told_as_often_as_wanted(client: Client, stand_in: StandIn, engine: Engine, tmp_path: Path) -> None:
     stand_in.rules.fail("build", NO_SPACE, times=1)
     with pytest.raises(docker.DiskFull):
