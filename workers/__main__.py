@@ -157,7 +157,8 @@ def main() -> None:
     while not stop.wait(AWAKE):
         pass
     for worker in workers:
-        worker.pause()  # what is rung from now on is for others
+        for consumer in worker.consumers.values():
+            consumer.pause()  # what is rung from now on is for others
     for worker in workers:
         worker.stop(timeout=GRACE * 1000)
     queue.close()

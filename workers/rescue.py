@@ -102,7 +102,7 @@ async def _end(change: Change) -> None:
     """End a deployment, and let the next one begin."""
     ended = await apply(change)
     if ended is not None:
-        log.warning("rescue.ended", deployment=str(change.deployment), event=change.event.value)
+        log.warning("rescue.ended", deployment=str(change.deployment), by=change.event.value)
         await rings.ring_next(ended["application_id"])
 
 
