@@ -3,12 +3,14 @@
 Specification, "Rate Limiting Details"; DECISIONS 12.
 """
 
+import asyncio
 import math
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from ipaddress import ip_address, ip_network
 from time import monotonic
-from typing import Self
+from typing import Any, Self
 
 import structlog
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -17,6 +19,7 @@ from redis.backoff import NoBackoff
 from redis.commands.core import AsyncScript
 from redis.exceptions import RedisError
 
+from models import background
 from models.limits import ANONYMOUS, Allowance
 from models.settings import settings
 from schema.context import Context
@@ -27,6 +30,8 @@ log = structlog.get_logger()
 
 PATIENCE = 1.0
 """Seconds to wait for Redis, and to leave it alone after it did not answer."""
+SOON = 0.2
+"""Seconds that somebody who is let in without Redis, too, waits for it while it answers nobody."""
 
 MOST_CONNECTIONS = 16
 
@@ -94,16 +99,17 @@ def whose(context: Context) -> str:
     return f"address:{address if address.version == 4 else ip_network((address, 64), strict=False)}"
 
 
-class _Skipped(ConnectionError):
-    """Redis was away a moment ago, and is not asked for a while but by one request at a time."""
-
-
 class Limiter:
     """Counts requests. While Redis is away whoever is logged in passes, and nobody else does."""
 
     def __init__(self) -> None:
         self._script: AsyncScript | None = None
         self._away_until = 0.0
+        """When Redis, which was away, may be asked again; 0 while it answers."""
+        self._answered = 0.0
+        """When it answered last."""
+        self._late = False
+        """Whether it has just kept somebody waiting who is let in without it."""
 
     async def __aenter__(self) -> Self:
         """Be ready to connect."""
@@ -124,29 +130,52 @@ class Limiter:
             await self._script.registered_client.aclose()
 
     async def take(self, context: Context, cost: int = 1) -> Standing | None:
-        """Count a request; None when limits are off or cannot be looked at. Raises `ServiceUnavailable`."""
+        """Count a request; None when limits are off or cannot be looked at soon. Raises `ServiceUnavailable`."""
         allowances = settings().rate_limits
         if allowances is None:
             return None
         user = context.user
-        allowance = allowances[user.tier.value if user else ANONYMOUS]
-        try:
-            standing = await self._counted(whose(context), allowance, cost)
-        except (RedisError, OSError) as error:
-            if not isinstance(error, _Skipped):
-                log.warning("ratelimit.redis_away", error=str(error))
-                self._away_until = monotonic() + PATIENCE
-            if user is None:
-                raise ServiceUnavailable from error
+        asking = self._ask(whose(context), allowances[user.tier.value if user else ANONYMOUS], cost)
+        standing = await (asking if user is None else self._soon(asking))
+        if standing is None and user is None:
+            raise ServiceUnavailable
+        return standing
+
+    async def _soon(self, asking: Coroutine[Any, Any, Standing | None]) -> Standing | None:
+        """What is found, unless it takes longer than somebody who is let in anyway should wait; it is asked to its end all the same."""
+        if self._late or self._away_until > monotonic():
+            asking.close()
             return None
-        self._away_until = 0.0
+        task = background.start(asking)
+        if self._away_until:
+            return None
+        while not task.done():
+            await asyncio.wait({task}, timeout=SOON)
+            if not task.done() and monotonic() - self._answered > SOON:
+                self._late = True
+                return None
+        return task.result()
+
+    async def _ask(self, who: str, allowance: Allowance, cost: int) -> Standing | None:
+        """Ask Redis, one request at a time when it was away. None when it is."""
+        if self._away_until > monotonic():
+            return None
+        if self._away_until:
+            self._away_until = monotonic() + 2 * PATIENCE
+        try:
+            standing = await self._counted(who, allowance, cost)
+        except (RedisError, OSError) as error:
+            log.warning("ratelimit.redis_away", error=str(error))
+            self._away_until = monotonic() + PATIENCE
+            return None
+        finally:
+            self._late = False
+        self._away_until, self._answered = 0.0, monotonic()
         return standing
 
     async def _counted(self, who: str, allowance: Allowance, cost: int) -> Standing:
-        if self._script is None or self._away_until > monotonic():
-            raise _Skipped
-        if self._away_until:
-            self._away_until = monotonic() + 2 * PATIENCE
+        if self._script is None:
+            raise ConnectionError("the limiter has not been entered")
         keys = [f"dokploy:rate:{{{who}}}:{part}" for part in ("bucket", "window")]
         wait, remaining, full = await self._script(keys=keys, args=[allowance.limit, allowance.burst, cost])
         return Standing(allowance.limit, remaining, math.ceil(full / 1000), math.ceil(wait / 1000))

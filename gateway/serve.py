@@ -25,6 +25,8 @@ CLOSE_GRACE = 0.5
 """Seconds that a client gets to confirm that its socket is closed."""
 NOT_STARTED = 3
 """The exit status of a gateway that could not start."""
+LEAVE_GRACE = 1.5
+"""Seconds in which the connections to Postgres and Redis are given up."""
 _POLL = 0.02
 
 
@@ -36,7 +38,7 @@ class Server(uvicorn.Server):
         self.force_exit, self.should_exit = self.should_exit, True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop accepting, answer what is asked, end the streams, close what is left; all of it within its bounds."""
+        """Stop accepting, answer what is asked, end the streams, close what is left and end the process, each within its bounds."""
         connections, tasks = self.server_state.connections, self.server_state.tasks
         drain.begin()
         await self._stop_accepting()
@@ -50,7 +52,11 @@ class Server(uvicorn.Server):
         for task in list(tasks):
             task.cancel()
         await self._until(lambda: len(tasks) == len(connections) == 0, CLOSE_GRACE)
-        await self.lifespan.shutdown()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LEAVE_GRACE):
+                await self.lifespan.shutdown()
+        # Python would wait for threads that still ring for a Redis which says nothing; whom they ring for, the reconciler rings for.
+        os._exit(0)
 
     async def _stop_accepting(self) -> None:
         """Close the listeners. The kernel resets what is connected and not accepted: nothing may come between the last and the close."""

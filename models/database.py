@@ -32,7 +32,7 @@ AWAY = (
 MOST_CONNECTIONS, MOST_READERS = 16, 16
 _readers: list[Readers] = []
 """The connections for reads while `connected` lasts."""
-_later: ContextVar[list[Callable[[], None]] | None] = ContextVar("later", default=None)
+_later: ContextVar[list[Callable[[], object]] | None] = ContextVar("later", default=None)
 """What waits for the end of the transaction of `together`."""
 
 _MIGRATION_LOCK = 0x646F6B70
@@ -107,7 +107,7 @@ def connection() -> Any:
 async def together() -> AsyncIterator[None]:
     """One transaction around everything inside, other transactions too; then what `after_commit` was given is done."""
     outer = _later.get()
-    later: list[Callable[[], None]] = [] if outer is None else outer
+    later: list[Callable[[], object]] = [] if outer is None else outer
     token, before = _later.set(later), len(later)
     try:
         async with in_transaction():
@@ -127,7 +127,7 @@ def is_together() -> bool:
     return _later.get() is not None
 
 
-def after_commit(work: Callable[[], None]) -> None:
+def after_commit(work: Callable[[], object]) -> None:
     """Do something once the transaction of `together` has been committed, or at once where there is none."""
     later = _later.get()
     if later is None:

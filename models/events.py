@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 from uuid import UUID
+from weakref import WeakKeyDictionary
 
 import structlog
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
@@ -26,6 +27,8 @@ CHANNEL = "dokploy:events"
 PATIENCE = 1.0
 """Seconds after which a waiting reader looks again even when nobody woke it."""
 CONNECT_SECONDS = 2.0
+MOST_CONNECTIONS = 4
+"""For waking others."""
 _BATCH = 500
 
 
@@ -105,10 +108,11 @@ class Bell:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Stop listening."""
+        """Stop listening, and waking."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        await close()
 
     async def _listen(self) -> None:
         while True:
@@ -166,10 +170,30 @@ def redis(patience: float | None = None) -> Redis:
     return Redis.from_url(settings().redis_url, socket_timeout=patience, socket_connect_timeout=CONNECT_SECONDS, retry=once)
 
 
+_clients: WeakKeyDictionary[asyncio.AbstractEventLoop, Redis] = WeakKeyDictionary()
+
+
+def _shared() -> Redis:
+    """The client that this event loop keeps: few connections, whatever is asked of it, and nobody waits long for one."""
+    loop = asyncio.get_running_loop()
+    if loop not in _clients:
+        limits = {"max_connections": MOST_CONNECTIONS, "timeout": PATIENCE, "socket_timeout": PATIENCE, "socket_connect_timeout": PATIENCE}
+        pool = BlockingConnectionPool.from_url(settings().redis_url, retry=Retry(NoBackoff(), 0), **limits)
+        _clients[loop] = Redis.from_pool(pool)
+    return _clients[loop]
+
+
+async def close() -> None:
+    """Give up the connections by which this event loop wakes others; the next wake makes new ones."""
+    client = _clients.pop(asyncio.get_running_loop(), None)
+    if client is not None:
+        await client.aclose()
+
+
 async def wake(*deployments: UUID) -> None:
     """Wake whoever follows these deployments; when Redis is away they look by themselves within a second."""
     try:
-        async with redis(PATIENCE) as client, client.pipeline(transaction=False) as pipeline:
+        async with _shared().pipeline(transaction=False) as pipeline:
             for deployment in deployments:
                 pipeline.publish(CHANNEL, str(deployment))
             await pipeline.execute()
@@ -183,9 +207,8 @@ def wake_soon(*deployments: UUID) -> None:
 
 
 async def answers() -> bool:
-    """Whether Redis answers within two seconds."""
+    """Whether Redis answers soon."""
     try:
-        async with redis(CONNECT_SECONDS) as client:
-            return bool(await client.ping())
+        return bool(await _shared().ping())
     except (RedisError, OSError):
         return False

@@ -2,17 +2,14 @@
 
 import asyncio
 import functools
+from concurrent.futures import ThreadPoolExecutor
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 _hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
-_CONCURRENT = 2
-
-
-@functools.cache
-def _room() -> asyncio.Semaphore:
-    return asyncio.Semaphore(_CONCURRENT)
+_threads = ThreadPoolExecutor(2, "password")
+"""Not those of the event loop, all of which may be ringing for a Redis that does not answer."""
 
 
 @functools.cache
@@ -23,14 +20,12 @@ def _nobody() -> str:
 
 async def hashed(password: str) -> str:
     """The argon2id hash of a password."""
-    async with _room():
-        return await asyncio.to_thread(_hasher.hash, password)
+    return await asyncio.get_running_loop().run_in_executor(_threads, _hasher.hash, password)
 
 
 async def verify(stored: str | None, password: str) -> bool:
     """Whether the password belongs to the stored hash; takes as long when there is none."""
-    async with _room():
-        return await asyncio.to_thread(_matches, stored, password)
+    return await asyncio.get_running_loop().run_in_executor(_threads, _matches, stored, password)
 
 
 def _matches(stored: str | None, password: str) -> bool:

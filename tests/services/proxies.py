@@ -28,6 +28,7 @@ class Proxy:
     async def listen(self) -> None:
         """Accept connections."""
         if self._server is None:
+            self.path.unlink(missing_ok=True)
             self._server = await asyncio.start_unix_server(self._accepted, self.path)
 
     def stall(self) -> None:
@@ -39,7 +40,6 @@ class Proxy:
         if self._server is not None:
             self._server.close()
             self._server = None
-            self.path.unlink(missing_ok=True)
         for task in self._passing:
             task.cancel()
         await asyncio.gather(*self._passing, return_exceptions=True)
