@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import Final
 
 from python_on_whales import DockerClient
 from python_on_whales.exceptions import DockerException
@@ -15,6 +15,19 @@ from python_on_whales.exceptions import DockerException
 from models.settings import settings
 from workers import docker_argv, processes
 from workers.docker_argv import Client, Service
+from workers.docker_errors import (
+    BuildFailed,
+    DiskFull,
+    DockerError,
+    DockerFailed,
+    DockerTimedOut,
+    DockerUnavailable,
+    ImageNotFound,
+    NoClient,
+    NoService,
+    explain,
+    explain_build,
+)
 from workers.processes import Finished, OnLine
 from workers.service_spec import (
     CONTAINER,
@@ -75,60 +88,6 @@ COMMAND_DEADLINE: Final = 60.0
 _THREADS: Final = ThreadPoolExecutor(4, "docker")
 """For python-on-whales, whose commands cannot be ended: an engine that hangs takes no thread that others need."""
 _PASSED_ON = ("PATH", "HOME", "DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "DOCKER_CERT_PATH", "DOCKER_TLS", "DOCKER_TLS_VERIFY")
-
-
-class DockerError(Exception):
-    """Docker did not do what it was asked."""
-
-    code: ClassVar[str] = "CONTAINER_FAILED"
-
-    def __init__(self, sentence: str = "", tail: tuple[str, ...] = ()) -> None:
-        super().__init__(sentence or self.__class__.__doc__)
-        self.tail = tail
-
-
-class DockerFailed(DockerError):
-    """Docker refused the command."""
-
-
-class NoClient(DockerError):
-    """There is no docker command line on this worker."""
-
-    code = "DOCKER_UNAVAILABLE"
-
-
-class DockerUnavailable(DockerError):
-    """The Docker Engine cannot be reached."""
-
-    code = "DOCKER_UNAVAILABLE"
-
-
-class DockerTimedOut(DockerError):
-    """Docker took too long."""
-
-    code = "TIMED_OUT"
-
-
-class DiskFull(DockerError):
-    """The disk of the Docker Engine is full."""
-
-    code = "DISK_FULL"
-
-
-class ImageNotFound(DockerError):
-    """The image does not exist, or its registry asks for credentials."""
-
-    code = "IMAGE_NOT_FOUND"
-
-
-class NoService(DockerError):
-    """There is no such service."""
-
-
-class BuildFailed(DockerError):
-    """The image could not be built."""
-
-    code = "BUILD_FAILED"
 
 
 # --- which client ----------------------------------------------------------------------------------------------------------------
@@ -244,43 +203,6 @@ async def _run(argv: list[str], extra: Mapping[str, str], deadline: float, on_li
         raise DockerTimedOut(tail=error.tail) from None
     except FileNotFoundError:
         raise NoClient from None
-
-
-_CAUSES: Final[tuple[tuple[str, type[DockerError]], ...]] = (
-    (
-        r"[Cc]annot connect to the Docker daemon|error during connect|connection refused|rpc error: code = Unavailable"
-        r"|swarm does not have a leader|node is not a swarm manager",
-        DockerUnavailable,
-    ),
-    (r"no space left on device", DiskFull),
-    (r"[Nn]o such image|manifest unknown|manifest for .* not found|pull access denied|repository does not exist", ImageNotFound),
-    (r"service \S+ not found|[Nn]o such service", NoService),
-)
-
-
-_CLIENTS_WORDS: Final = re.compile(r"(?:ERROR: |error: )?(?:Cannot connect to the Docker daemon|error during connect)")
-
-
-def explain(tail: tuple[str, ...]) -> DockerError:
-    """What the last lines of the client say, as an error."""
-    text = "\n".join(tail)
-    for pattern, error in _CAUSES:
-        if re.search(pattern, text):
-            return error(tail=tail)
-    return DockerFailed(_last_words(tail), tail)
-
-
-def explain_build(tail: tuple[str, ...]) -> DockerError:
-    """The same of a build, whose commands print what they like: an absent engine is believed only in the client's own words."""
-    error = explain(tail)
-    is_away = isinstance(error, DockerUnavailable) and any(_CLIENTS_WORDS.match(line) for line in tail)
-    if type(error) in (DockerFailed, ImageNotFound) or (isinstance(error, DockerUnavailable) and not is_away):
-        return BuildFailed(_last_words(tail), tail)
-    return error
-
-
-def _last_words(tail: tuple[str, ...]) -> str:
-    return next((line.strip()[:500] for line in reversed(tail) if line.strip(" -")), "")
 
 
 # --- what python-on-whales runs --------------------------------------------------------------------------------------------------

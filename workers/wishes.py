@@ -118,7 +118,10 @@ async def cancel(deployment: Deployment) -> Deployment:
             raise Contradiction(f"The deployment has ended: {row.status.value}.", "ALREADY_ENDED")
         await _cancel(row, "Cancelled")
     await row.refresh_from_db()
-    rings.ring_soon(rings.chain(row.kind, row.status), row.id) if row.status in LIVING else rings.next_soon(row.application_id)
+    if row.status in LIVING:
+        rings.ring_soon(rings.chain(row.kind, row.status), row.id)
+    else:
+        rings.next_soon(row.application_id)
     return row
 
 

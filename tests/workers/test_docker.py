@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from workers import docker, docker_argv
 from workers.build_progress import BuildProgress, count_steps
 from workers.docker import Client, EnvVar, HealthCheck, Mount, Port, ReservedName, ServiceSpec, UnsafeValue
+from workers.docker_errors import explain, explain_build
 from workers.processes import Lines
 from workers.service_spec import reserved, validate
 
@@ -431,7 +432,7 @@ async def test_the_best_client_on_path_is_chosen(tmp_path: Path):
     ],
 )
 def test_explanations(line: str, error: type[docker.DockerError]):
-    explained = docker.explain(("noise", line, ""))
+    explained = explain(("noise", line, ""))
     assert type(explained) is error
     assert explained.tail[1] == line
     assert str(explained)
@@ -449,4 +450,4 @@ def test_explanations(line: str, error: type[docker.DockerError]):
     ],
 )
 def test_an_absent_engine_is_believed_in_the_clients_own_words_only(line: str, code: str) -> None:
-    assert docker.explain_build(("Step 1/2", line)).code == code
+    assert explain_build(("Step 1/2", line)).code == code
