@@ -186,12 +186,20 @@ class Acts:
     async def over(self) -> list[str]:
         """Mend everything, wait for rest, and say what is wrong."""
         await self._mended()
+        await self._expired_of_the_dead()
         await self.installation.rest(REST)
         found = await self.memory.look(self.installation) + await violations(self.installation, within=30)
         found += [f"the command {call.kind} of {call.deployment} goes on" for call in self.installation.stand_in.of() if call.ended is None]
         found += [f"{argv} is not understood" for argv in self.installation.stand_in.unknown]
         self.installation.stand_in.calls.clear()
         return found
+
+    async def _expired_of_the_dead(self) -> None:
+        """Let the leases of workers that are no more expire now instead of in half a minute."""
+        held = [dict(row) for row in await self.installation.servers.fetch(_HELD)]
+        dead = [row["id"] for row in held if self.installation.worker_of(row) is None]
+        await self.installation.servers.fetch("update deployment set lease_until = clock_timestamp() where id = any($1)", dead)
+        await self.installation.servers.fetch("update application set settle_until = clock_timestamp() where settle_until is not null")
 
     async def abandon(self) -> None:
         """Leave nothing of what went wrong to whoever comes next."""
