@@ -217,11 +217,17 @@ class Acts:
         ends = time.time() + 60
         for _ in itertools.count():
             answer = await ask(self.installation, "POST", path, gateway=gateway, json=body)
+            assert answer.status != 500, self._complaints(answer)
             if answer.status != 503 or time.time() > ends:
                 break
             assert answer.retry_after
             await asyncio.sleep(0.2)
         return answer
+
+    def _complaints(self, answer: Answer) -> str:
+        """What the gateways logged as errors since a question was asked, each cut to its end."""
+        told = self.installation.logged(*self.installation.gateways, since=answer.at)
+        return "\n".join([str(answer), *(str(each)[-2000:] for each in told if each["level"] == "error")])
 
 
 def _reason(answer: Answer) -> str:
