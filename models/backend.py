@@ -18,13 +18,13 @@ STATEMENT_SECONDS = 1.8
 TRANSACTION_SECONDS = 10.0
 """After which the server ends a transaction whose client says nothing any more, and frees what it locked."""
 
+_SETTINGS = {"idle_in_transaction_session_timeout": str(round(TRANSACTION_SECONDS * 1000))}
+PATIENT: dict[str, Any] = {"server_settings": _SETTINGS}
+"""What every connection is made with."""
 LIMITS: dict[str, Any] = {
     "timeout": PATIENCE,
     "command_timeout": ANSWER_SECONDS,
-    "server_settings": {
-        "statement_timeout": str(round(STATEMENT_SECONDS * 1000)),
-        "idle_in_transaction_session_timeout": str(round(TRANSACTION_SECONDS * 1000)),
-    },
+    "server_settings": _SETTINGS | {"statement_timeout": str(round(STATEMENT_SECONDS * 1000))},
 }
 """What a connection is made with in a process that somebody waits for."""
 

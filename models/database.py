@@ -14,7 +14,7 @@ from tortoise.exceptions import DBConnectionError
 from tortoise.migrations.api import migrate as apply_migrations
 from tortoise.transactions import in_transaction
 
-from models.backend import LIMITS, Connection, Impatient
+from models.backend import LIMITS, PATIENT, Connection, Impatient
 from models.readers import Readers, connect
 from models.settings import settings
 
@@ -24,6 +24,7 @@ AWAY = (
     asyncpg.InternalClientError,  # of a connection that was cut while it was idle, until its end is noticed
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
+    asyncpg.IdleInTransactionSessionTimeoutError,  # of a process that was frozen in the middle
     asyncpg.TooManyConnectionsError,
     ConnectionError,
 )
@@ -59,7 +60,7 @@ def credentials(url: str) -> dict[str, Any]:
 def configuration(url: str, most: int = MOST_CONNECTIONS, *, impatient: bool = False) -> dict[str, Any]:
     """Tortoise's configuration for one database, with so many connections at most; `impatient` as `connected` says."""
     pool = {"minsize": 0, "maxsize": most, "statement_cache_size": 1024, "connect": connect}
-    limits = LIMITS | {"connection_class": Impatient} if impatient else {"connection_class": Connection}
+    limits = LIMITS | {"connection_class": Impatient} if impatient else PATIENT | {"connection_class": Connection}
     return {
         "connections": {"default": {"engine": "models.backend", "credentials": credentials(url) | pool | limits}},
         "apps": {

@@ -18,7 +18,7 @@ INTERVAL = 5.0
 """Seconds between two looks."""
 KEPT_PROJECTS = timedelta(days=30)
 """How long a deleted project keeps its row (DECISIONS 22)."""
-SILENCE = 15
+SILENCE = 8
 """Seconds without a word after which Postgres takes the lead away: a leader that is frozen still has its connection."""
 _LEADER = 0x6C656164
 
