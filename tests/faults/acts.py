@@ -217,7 +217,7 @@ class Acts:
         ends = time.time() + 60
         for _ in itertools.count():
             answer = await ask(self.installation, "POST", path, gateway=gateway, json=body)
-            assert answer.status != 500, self._complaints(answer)
+            assert answer.status not in (0, 500), f"{path}: {self._complaints(answer)}"
             if answer.status != 503 or time.time() > ends:
                 break
             assert answer.retry_after
