@@ -10,7 +10,7 @@ import pytest
 from tests.faults.installation import App, Installation, eventually
 from tests.faults.load import Answer, ask, image_apps, quantile, reading, summary
 
-TAKEN_WITHIN, GOES_ON_WITHIN = 10
+GOES_ON_WITHIN = 10
 THREADS = 8
 """Stages that two workers run at a time."""
 Tell = Callable[[str], None]
