@@ -8,6 +8,8 @@ import dramatiq
 import msgspec
 import redis
 from dramatiq.middleware import Middleware, Pipelines
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from models.settings import settings
 from workers.consumer import StrictBroker
@@ -34,7 +36,10 @@ def queue_url(url: str) -> str:
 
 def make_broker(middleware: list[Middleware]) -> StrictBroker:
     """A broker on the configured Redis. No retries: what has to be done again is rung again by the reconciler."""
-    client = redis.Redis.from_url(queue_url(settings().redis_url), socket_timeout=SOCKET_TIMEOUT, socket_connect_timeout=SOCKET_TIMEOUT)
+    once = Retry(NoBackoff(), 0)
+    client = redis.Redis.from_url(
+        queue_url(settings().redis_url), socket_timeout=SOCKET_TIMEOUT, socket_connect_timeout=SOCKET_TIMEOUT, retry=once
+    )
     return StrictBroker(  # type: ignore[no-untyped-call]
         client=client,
         middleware=[Pipelines(), *middleware],

@@ -22,7 +22,21 @@ APART = ("--bridge", "none", "--iptables=false", "--ip-forward=false", "--ip-mas
 
 
 @pytest.fixture
-def home() -> Iterator[Home]:
+def bridge() -> Iterator[None]:
+    """The machine's default bridge, which a `dockerd --bridge none` takes away from the engine that has it: put back."""
+    told = subprocess.run(["ip", "-o", "-4", "addr", "show", "docker0"], capture_output=True, text=True).stdout.split()
+    yield
+    if told and subprocess.run(["ip", "link", "show", "docker0"], capture_output=True).returncode:
+        for change in (
+            ["link", "add", "docker0", "type", "bridge"],
+            ["addr", "add", told[3], "dev", "docker0"],
+            ["link", "set", "docker0", "up"],
+        ):
+            subprocess.run(["ip", *change], check=True)
+
+
+@pytest.fixture
+def home(bridge: None) -> Iterator[Home]:
     root = Path(tempfile.mkdtemp(prefix="dk-"))
     yield Home(root / "docker.sock", root / "docker.pid", root / "exec", root / "data", APART)
     # dockerd mounts its data directory onto itself; one that was killed leaves that behind.
