@@ -9,16 +9,19 @@ from urllib.parse import parse_qsl
 from uuid import UUID
 
 import msgspec
+import structlog
 from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.body import json_body
+from gateway.errors import fact
 from gateway.event_stream import EventStream
 from gateway.idempotency import once
+from models.database import AWAY
 from schema.context import Context
-from schema.errors import Problem, ValidationFailed
+from schema.errors import ApiError, Problem, ValidationFailed
 from schema.inputs import Input, decoded, parameter, problem
 from schema.names import api_name
 from schema.operation import Deprecation, Operation
@@ -27,7 +30,10 @@ from schema.perform import Ask, Asked, admit, perform
 from schema.scalars import Id, Instant
 from schema.surface import Bound, Surface
 
+log = structlog.get_logger()
+
 PREFIXES = ("/api", "/api/v1")
+LAST_EVENT_ID = "Last-Event-ID"
 _encode = msgspec.json.Encoder().encode
 _PAGING: dict[str, Any] = {"limit": Limit, "cursor": str, "order": SortOrder}
 _STRICT: dict[type, Any] = {datetime: Instant, UUID: Id}
@@ -125,13 +131,26 @@ def _listed(bound: Bound, given: dict[str, Any]) -> dict[str, Any]:
     return given | sort | {size: window.size, cursor: window.cursor}
 
 
+def _resumed(operation: Operation[Any], request: Request, asked: Asked) -> Asked:
+    """A stream that goes on after the event which a browser names, whatever the URL says. Raises `ValidationFailed`."""
+    given = request.headers.get(LAST_EVENT_ID)
+    if operation.resumes is None or not given:
+        return asked
+    after = parameter(operation.resumes.annotation, LAST_EVENT_ID, given)
+    return Asked(asked.input, {**asked.arguments, operation.resumes.name: after})
+
+
 async def _events(bound: Bound, context: Context, rows: tuple[Any, ...], asked: Asked) -> AsyncIterator[bytes]:
-    handler = bound.operation.handler
-    if handler is None or bound.view is None:
-        raise TypeError(f"{bound.operation.id} is not a stream")
-    async for item in handler(context, *rows, **asked.arguments):
-        data = _encode(await bound.view.show(item, context))
-        yield b"data: " + data + b"\n\n"
+    """The server-sent events of a stream, up to its end or to what ends it."""
+    operation, view = bound.operation, bound.view
+    if operation.handler is None or view is None:
+        raise TypeError(f"{operation.id} is not a stream")
+    try:
+        async for item in operation.handler(context, *rows, **asked.arguments):
+            id = b"id: %d\n" % item.seq if operation.resumes else b""
+            yield id + b"data: " + _encode(await view.show(item, context)) + b"\n\n"
+    except (ApiError, TimeoutError, *AWAY) as error:
+        log.info("rest.stream_ended", request_id=context.request_id, code=fact(error, context.request_id).code)
 
 
 def _sunset(deprecation: Deprecation) -> list[tuple[bytes, bytes]]:
@@ -154,7 +173,7 @@ async def _answer(bound: Bound, query: Query, request: Request) -> Response:
     ids = tuple(request.path_params.values())
     if operation.kind == "subscription":
         rows = await admit(bound, context, ids)
-        asked = _asked(operation, query, request, body)
+        asked = _resumed(operation, request, _asked(operation, query, request, body))
         return EventStream(_events(bound, context, rows, asked))
     if view is not None and view.document is not None:
         context.require(operation.needs)

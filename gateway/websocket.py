@@ -143,10 +143,7 @@ class Conversation:
 
         Raises `InvalidToken` when the session has ended.
         """
-        present = (self.context or nobody(self.socket.scope)).again()
-        if present.session_id is not None:
-            present.user = await tokens.living(present.session_id)
-        return present
+        return await tokens.present(self.context or nobody(self.socket.scope))
 
     async def _handle(self, frame: Frame) -> None:
         match frame:

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 from uuid import UUID
@@ -30,6 +30,9 @@ CONNECT_SECONDS = 2.0
 MOST_CONNECTIONS = 4
 """For waking others."""
 _BATCH = 500
+
+Check = Callable[[], Awaitable[None]]
+"""Looks whether somebody may go on; raises when they may not."""
 
 
 @dataclass(frozen=True)
@@ -130,17 +133,29 @@ class Bell:
         for waiting in self._waiting.get(deployment, ()):
             waiting.set()
 
-    async def follow(self, deployment: UUID, seq: int) -> AsyncIterator[Event]:
-        """The events after `seq` as they come, up to and including the terminal one; none when it lies before."""
-        woken = asyncio.Event()
-        key = str(deployment)
+    async def follow(self, deployment: UUID, seq: int, check: Check | None = None, every: float = 0.0) -> AsyncIterator[Event]:
+        """The events after `seq` as they come, up to and including the terminal one; none when it lies before.
+
+        When so many seconds have passed, `check` comes before the next event or, at the latest, `PATIENCE` later; what it raises ends this.
+        """
+        woken, loop = asyncio.Event(), asyncio.get_running_loop()
+        key, checked = str(deployment), loop.time()
         self._waiting.setdefault(key, set()).add(woken)
+
+        async def still() -> None:
+            nonlocal checked
+            if check is not None and loop.time() - checked >= every:
+                await check()
+                checked = loop.time()
+
         try:
             while True:
                 woken.clear()
+                await still()
                 ended = await _ended_at(deployment)
                 found = await after(deployment, seq)
                 for event in found:
+                    await still()
                     seq = event.seq
                     yield event
                     if event.kind is EventKind.status and event.status in TERMINAL:

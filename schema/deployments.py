@@ -3,7 +3,6 @@
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from datetime import datetime
-from time import monotonic
 from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
@@ -12,6 +11,7 @@ import strawberry
 import models
 import workers
 from models import events as journal
+from schema import tokens
 from schema.access import Role
 from schema.context import Context
 from schema.fields import Node, computed, entity, entity_of, one
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from schema.applications import Application
 
 
-RECHECK = 4.0
-"""Seconds after which a follower's right to see is looked at again (DECISIONS 16)."""
+RECHECK = 3.0
+"""Seconds after which a follower's right to see is looked at again, at the next event or within another second (DECISIONS 16)."""
 LONGEST_OUTPUT = 1000
 """Lines of `buildOutput`."""
 
@@ -234,12 +234,15 @@ async def logs(
 async def events(
     ctx: Context, deployment: models.Deployment, after_seq: Annotated[int, Between(0, 2**31 - 1)] = 0
 ) -> AsyncIterator[DeploymentEvent]:
-    """Follow a deployment: every event after `afterSeq`, up to its last."""
-    seen = monotonic()
-    async for event in journal.bell.follow(deployment.id, after_seq):
-        if monotonic() - seen > RECHECK:
-            await ctx.again().fetch(entity_of(Deployment), str(deployment.id), Role.viewer)
-            seen = monotonic()
+    """Follow a deployment: every event after `afterSeq`, up to its last.
+
+    It ends when whoever follows may no longer see the deployment, or their session has ended.
+    """
+
+    async def check() -> None:
+        await (await tokens.present(ctx)).fetch(entity_of(Deployment), str(deployment.id), Role.viewer)
+
+    async for event in journal.bell.follow(deployment.id, after_seq, check, RECHECK):
         yield DeploymentEvent(
             seq=event.seq,
             timestamp=event.at,

@@ -9,7 +9,8 @@ Reading rules, all mechanical:
    A second id in the path is found through the first row: its parameter names a column of the second row, or else means its id.
 3. `input` is the JSON body: one class is the REST decoder, the GraphQL input and the OpenAPI schema.
 4. Any other parameter is a query parameter and a GraphQL argument.
-5. GET is a query, `stream` (an async generator) a subscription and server-sent events, anything else a mutation.
+5. GET is a query, `stream` (an async generator) a subscription and server-sent events, anything else a mutation. When a stream
+   takes `after_seq`, the `seq` of its items is the id of the server-sent event, and a `Last-Event-ID` stands for the parameter.
 6. `applications.deploy` is the operation's id, `deployApplication` its GraphQL field; `list` is `applications`, `get` is
    `application`, any other read or stream `applicationLogs`.
 7. `links` name operations; their URLs come from those operations' paths.
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+RESUMED_BY = "after_seq"
+"""The parameter by which a stream goes on after an item."""
 GROUPS = {"GET": "query", "STREAM": "subscription"}
 
 
@@ -133,6 +136,12 @@ class Operation(Generic[F]):
     def repeatable(self) -> bool:
         """Whether it takes an Idempotency-Key: an action of somebody who is logged in."""
         return self.method == "POST" and self.needs is not Role.anonymous and self.atomic
+
+    @property
+    def resumes(self) -> Parameter | None:
+        """By what a stream goes on after an item that was received, unless it always begins anew."""
+        found = [each for each in self.signature.parameters if self.kind == "subscription" and each.name == RESUMED_BY]
+        return found[0] if found else None
 
     @property
     def ids(self) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import jwt
 import models
 from models.database import fetch
 from models.secrets import token_key
-from schema.context import Caller
+from schema.context import Caller, Context
 from schema.errors import InvalidToken
 
 LIFETIME = 604_800
@@ -91,3 +91,14 @@ async def living(session_id: UUID) -> Caller:
     for id, role, tier, username in await fetch(_LIVING, session_id, datetime.now(UTC)):
         return Caller(id, models.GlobalRole(role), models.RateTier(tier), username)
     raise InvalidToken
+
+
+async def present(context: Context) -> Context:
+    """The caller as they are now, with nothing learned yet: roles and rights are those of this moment.
+
+    Raises `InvalidToken` when the session has ended.
+    """
+    found = context.again()
+    if found.session_id is not None:
+        found.user = await living(found.session_id)
+    return found

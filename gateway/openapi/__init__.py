@@ -15,6 +15,7 @@ from gateway.openapi.links import links
 from gateway.openapi.schemas import Components, answer, body
 from gateway.rest import paths
 from schema.access import Role
+from schema.operation import Operation
 from schema.surface import PREFIX, Bound, Surface, surface
 
 _BEARER = {
@@ -31,12 +32,14 @@ def _content(bound: Bound, schema: dict[str, Any], components: Components) -> di
     return {"application/json": {"schema": schema, "example": example(schema, components, owners)}}
 
 
-def _stream(content: dict[str, Any]) -> dict[str, Any]:
+def _stream(content: dict[str, Any], operation: Operation[Any]) -> dict[str, Any]:
     """A stream of server-sent events, of which each has such content as its data."""
     kind, json = "text/event-stream", content["application/json"]
-    described = "Server-sent events; the data of each is what `contentSchema` says, as JSON."
-    schema = {"type": "string", "description": described, "contentMediaType": kind, "contentSchema": json["schema"]}
-    return {kind: {"schema": schema, "example": f"data: {msgspec.json.encode(json['example']).decode()}\n\n"}}
+    described = "Server-sent events; the data of each is what `contentSchema` says, as JSON"
+    id = f"id: {json['example']['seq']}\n" if operation.resumes else ""
+    numbered = ", and its id the `seq` of that." if operation.resumes else "."
+    schema = {"type": "string", "description": described + numbered, "contentMediaType": kind, "contentSchema": json["schema"]}
+    return {kind: {"schema": schema, "example": f"{id}data: {msgspec.json.encode(json['example']).decode()}\n\n"}}
 
 
 def _success(bound: Bound, found: Surface, components: Components) -> dict[str, Any]:
@@ -44,7 +47,7 @@ def _success(bound: Bound, found: Surface, components: Components) -> dict[str, 
     response: dict[str, Any] = {"description": _PHRASES[operation.status], "headers": headers.successful(operation)}
     if schema := answer(bound, components):
         content = _content(bound, schema, components)
-        response["content"] = _stream(content) if operation.kind == "subscription" else content
+        response["content"] = _stream(content, operation) if operation.kind == "subscription" else content
     if linked := links(bound, found.operations):
         response["links"] = linked
     return response

@@ -7,7 +7,7 @@ from pydantic import TypeAdapter
 
 from gateway.openapi.examples import sample
 from gateway.openapi.schemas import inlined, trimmed
-from gateway.rest import query_types
+from gateway.rest import LAST_EVENT_ID, query_types
 from schema.fields import Listing
 from schema.names import api_name
 from schema.operation import Operation
@@ -36,7 +36,14 @@ PARAMETERS: Final[Mapping[str, Any]] = {
         "required": False,
         "description": "Makes the request safe to repeat: the first answer under this key is replayed for 24 hours.",
         "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]*$"},
-    }
+    },
+    "LastEventId": {
+        "name": LAST_EVENT_ID,
+        "in": "header",
+        "required": False,
+        "description": "The `id` of the last event that was received, as browsers send it of themselves: the stream goes on after it.",
+        "schema": {"type": "integer", "minimum": 0, "maximum": 2147483647},
+    },
 }
 """The parameters that many operations share."""
 
@@ -44,7 +51,8 @@ PARAMETERS: Final[Mapping[str, Any]] = {
 def parameters(bound: Bound) -> list[dict[str, Any]]:
     """Every parameter of an operation."""
     key = [{"$ref": "#/components/parameters/IdempotencyKey"}] if bound.operation.repeatable else []
-    return [*_path(bound), *_query(bound.operation), *key]
+    last = [{"$ref": "#/components/parameters/LastEventId"}] if bound.operation.resumes else []
+    return [*_path(bound), *_query(bound.operation), *key, *last]
 
 
 def _path(bound: Bound) -> list[dict[str, Any]]:

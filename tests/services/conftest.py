@@ -1,12 +1,16 @@
 """People who use the gateway over REST or GraphQL."""
 
+import asyncio
 import itertools
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx2
 import pytest
+import uvicorn
 
+from gateway.app import application
 from models.database import database
 from models.settings import settings
 from tests.contract.answers import conform
@@ -107,3 +111,15 @@ async def limited(api: Api) -> Any:
     await limit_to("{}")
     yield limit_to
     settings().__dict__["rate_limits"] = before
+
+
+@pytest.fixture(scope="module")
+async def server(stack: object) -> AsyncIterator[str]:
+    """The gateway behind a real uvicorn."""
+    server = uvicorn.Server(uvicorn.Config(application(), port=0, ws="websockets-sansio", log_level="error", lifespan="off"))
+    task = asyncio.create_task(server.serve())
+    while not server.started:
+        await asyncio.sleep(0.01)
+    yield f"ws://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/api/graphql"
+    server.should_exit = True
+    await task

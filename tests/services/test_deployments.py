@@ -252,7 +252,7 @@ async def test_events_are_served_as_server_sent_events(api: Api) -> None:
     await played(id)
     answer = await api.owner.get(f"/deployments/{id}/events?afterSeq=1")
     assert answer.headers["content-type"].startswith("text/event-stream")
-    events = [json.loads(line.removeprefix("data: ")) for line in answer.text.splitlines() if line]
+    events = [json.loads(line.removeprefix("data: ")) for line in answer.text.splitlines() if line.startswith("data: ")]
     assert [event["seq"] for event in events] == list(range(2, 2 + len(events)))
     assert events[-1]["status"] == "success"
 

@@ -7,29 +7,15 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-import uvicorn
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 import models
 from gateway import websocket
-from gateway.app import application
 from tests.services.conftest import Api
 from tests.services.test_deployments import GIT, played
 
 EVENTS = "subscription ($id: ID!, $after: Int! = 0) { deploymentEvents(deploymentId: $id, afterSeq: $after) { seq status } }"
-
-
-@pytest.fixture(scope="module")
-async def server(stack: object) -> AsyncIterator[str]:
-    """The gateway behind a real uvicorn."""
-    server = uvicorn.Server(uvicorn.Config(application(), port=0, ws="websockets-sansio", log_level="error", lifespan="off"))
-    task = asyncio.create_task(server.serve())
-    while not server.started:
-        await asyncio.sleep(0.01)
-    yield f"ws://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/api/graphql"
-    server.should_exit = True
-    await task
 
 
 class Socket:
