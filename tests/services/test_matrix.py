@@ -62,7 +62,7 @@ def check(found: Bound, answer: httpx2.Response) -> None:
     if schema is not None:
         jsonschema.validate(answer.json(), schema | {"components": DOCUMENT["components"]}, jsonschema.Draft202012Validator)
     elif operation.kind == "subscription":
-        assert answer.text.startswith("data: ")
+        assert answer.text.startswith("id: ")
     else:
         assert answer.content == b""
 
