@@ -133,7 +133,7 @@ async def test_the_client_follows_a_deployment_to_its_last_event(followed: Follo
     assert progress == sorted(progress)
     assert (progress[0], progress[-1]) == (0, 100)
     assert (events[-1]["kind"], events[-1]["status"]) == ("status", "success")
-    assert {event["kind"] for event in events} == {"status", "progress", "log"}
+    assert {event["kind"] for event in events} == {"status", "queue", "progress", "log"}
 
 
 async def test_resuming_gives_exactly_the_rest(house: House, followed: Followed) -> None:

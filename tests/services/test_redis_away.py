@@ -19,6 +19,8 @@ from tests.services.test_websocket import EVENTS, opened
 
 UP, AWAY, READS = 0.1, 0.3, 1.0
 """Seconds within which 99 of 100 deployments are accepted while Redis is there and while it is not, and reads are answered."""
+SLACK = 10
+"""So many times as long it may take where the machine does other things, too: the figures are held in the long form."""
 SAMPLES, ROUNDS = 300, 3
 """In one round of these the machine must have nothing else to do."""
 MOST_DESCRIPTORS, MOST_THREADS = 64, 48
@@ -93,7 +95,10 @@ async def measured(place: Site, number: int = SAMPLES) -> tuple[Asked, Asked]:
 
 
 @pytest.mark.parametrize(("redis", "bound"), [("up", UP), ("down", AWAY), ("stalled", AWAY)])
-async def test_deployments_are_accepted_and_reads_answered_soon_whatever_redis_does(place: Site, redis: str, bound: float) -> None:
+async def test_deployments_are_accepted_and_reads_answered_soon_whatever_redis_does(
+    place: Site, redis: str, bound: float, pytestconfig: pytest.Config
+) -> None:
+    slack = 1 if pytestconfig.getoption("--full") else SLACK
     for _ in range(ROUNDS):
         await place.redis.open()
         await eventually_well(place)
@@ -104,7 +109,7 @@ async def test_deployments_are_accepted_and_reads_answered_soon_whatever_redis_d
         assert (await health(place))["queue"] == ("ok" if redis == "up" else "away")
         assert set(deployments.statuses) == {202}
         assert set(reads.statuses) == {200}
-        if deployments.percentile(99) < bound and reads.percentile(99) < READS:
+        if deployments.percentile(99) < bound * slack and reads.percentile(99) < READS * slack:
             return
     raise AssertionError("in none of the rounds")
 

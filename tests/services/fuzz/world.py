@@ -72,6 +72,14 @@ class World:
         found = await rows.order_by("-id").limit(NEWEST).values_list("user_id" if kind == "members" else "id", flat=True)
         return str(self.dice.choice(found)) if found else str(uuid7())
 
+    async def waiting(self) -> str:
+        """The id of a deployment that has not begun."""
+        application = await models.Application.get(id=await self.oldest("applications"))
+        row = await models.Deployment.create(
+            application=application, project_id=application.project_id, kind=models.DeploymentKind.git, snapshot={}
+        )
+        return str(row.id)
+
     async def oldest(self, kind: str) -> str:
         """The id of the row that holds what others make, so that the newer ones are empty and can be deleted."""
         found = await living(kind).order_by("id").first()
