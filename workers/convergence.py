@@ -92,6 +92,12 @@ def read_task(entry: Mapping[str, Any]) -> Task:
     )
 
 
+def deployment_of(service: Mapping[str, Any] | None) -> str | None:
+    """The deployment that a service carries; of no service none."""
+    labels: Mapping[str, str] = ((service or {}).get("Spec") or {}).get("Labels") or {}
+    return labels.get(DEPLOYMENT_LABEL)
+
+
 def read_time(text: str) -> datetime:
     """A time of the Engine, which has nanoseconds or none."""
     whole, _, fraction = text.removesuffix("Z").partition(".")
@@ -125,7 +131,7 @@ def convergence(
     force = service["Spec"]["TaskTemplate"].get("ForceUpdate") or 0
     running = [task for task in ours if (task.state, task.desired_state, task.image, task.force) == ("running", "running", image, force)]
     waiting = Converging(len(running), replicas, *_hint(ours))
-    if (service["Spec"].get("Labels") or {}).get(DEPLOYMENT_LABEL) != deployment:
+    if deployment_of(service) != deployment:
         return waiting
     if blocked := _blocked(tasks, ours, now):
         return blocked

@@ -7,6 +7,7 @@ import models
 from models import DeploymentKind, LogLevel, StageName
 from workers import docker, rollout, surroundings
 from workers.clone import clear
+from workers.convergence import deployment_of
 from workers.desired import image_of, spec_of
 from workers.engine import EngineUnavailable
 from workers.outage import outlasting
@@ -90,7 +91,7 @@ async def _told(run: Run, spec: ServiceSpec) -> bool:
 
 def _carries(current: dict[str, Any], run: Run) -> bool:
     """Whether the service is this deployment's already."""
-    return (current["Spec"].get("Labels") or {}).get("dokploy.deployment") == str(run.deployment.id)
+    return deployment_of(current) == str(run.deployment.id)
 
 
 def _explain_order(run: Run, spec: ServiceSpec) -> None:

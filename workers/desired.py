@@ -1,11 +1,14 @@
 """What is wanted in Docker for an application: names, and the service of a frozen configuration."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, Literal
 from uuid import UUID
 
 from models import Deployment
 from workers.service_spec import EnvVar, HealthCheck, Mount, Port, ServiceSpec
+
+_TAG = re.compile(r"(?P<deployment>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})-(?P<epoch>\d{1,9})")
 
 
 def network_of(project_id: UUID | str) -> str:
@@ -55,6 +58,17 @@ def labels_of(deployment: Deployment, installation: str) -> dict[str, str]:
         "dokploy.epoch": str(deployment.epoch),
         "dokploy.installation": installation,
     }
+
+
+def tag_of(deployment: Deployment) -> str:
+    """`<deployment>-<epoch>`: what one attempt at a deployment names its side effects after."""
+    return f"{deployment.id}-{deployment.epoch}"
+
+
+def attempt_of(tag: str) -> tuple[UUID, int] | None:
+    """The deployment and the epoch that a tag names; None when it is none of ours."""
+    match = _TAG.fullmatch(tag)
+    return (UUID(match["deployment"]), int(match["epoch"])) if match else None
 
 
 def image_of(service_name: str, tag: str) -> str:

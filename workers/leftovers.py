@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import re
 import shutil
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -13,12 +12,12 @@ import structlog
 from models.database import database
 from models.lifecycle import IS_ACTIVE
 from workers import docker
+from workers.desired import attempt_of
 from workers.runtime import Runtime
 
 log = structlog.get_logger()
 
 APPLICATION, PROJECT = "dokploy.application", "dokploy.project"
-_DIRECTORY = re.compile(r"(?P<deployment>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})-(?P<epoch>\d{1,9})")
 
 _APPLICATIONS = "select id from application where id = any($1)"
 _PROJECTS = "select project_id as id from application where project_id = any($1)"
@@ -65,7 +64,7 @@ def _id(text: str | None) -> UUID | None:
 async def remove_directories(runtime: Runtime) -> None:
     """Remove the work directories of this host that belong to no attempt which is under way."""
     found = await asyncio.to_thread(lambda: [path.name for path in runtime.work.iterdir()])
-    attempts = {name: (UUID(match["deployment"]), int(match["epoch"])) for name in found if (match := _DIRECTORY.fullmatch(name))}
+    attempts = {name: attempt for name in found if (attempt := attempt_of(name))}
     if not attempts:
         return
     rows = await database().execute_query_dict(_WORKING, [[id for id, _ in attempts.values()]])

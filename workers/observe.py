@@ -10,7 +10,7 @@ import structlog
 from models import ApplicationStatus, HealthStatus
 from models.database import database
 from models.lifecycle import IS_ACTIVE
-from workers.convergence import Task
+from workers.convergence import Task, deployment_of
 from workers.runtime import Runtime
 
 log = structlog.get_logger()
@@ -68,7 +68,7 @@ def has_drifted(service: Mapping[str, Any] | None, wanted: Wanted) -> bool:
         return True
     spec = service["Spec"]
     replicas = spec["Mode"].get("Replicated", {}).get("Replicas", 0)
-    return bool((spec.get("Labels") or {}).get("dokploy.deployment") != wanted.deployment or replicas != wanted.replicas)
+    return bool(deployment_of(service) != wanted.deployment or replicas != wanted.replicas)
 
 
 def reading(tasks: Sequence[Task], replicas: int, now: datetime) -> tuple[ApplicationStatus | None, HealthStatus]:

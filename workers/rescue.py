@@ -13,7 +13,7 @@ from models.database import database
 from models.lifecycle import IS_ACTIVE, IS_LIVING
 from workers import broker, rings
 from workers.runtime import Runtime
-from workers.states import LEASE, LONGEST_LIFE, LONGEST_WAIT, MOST_ATTEMPTS, Change, Event
+from workers.states import FIRST_IN_LINE, LEASE, LONGEST_LIFE, LONGEST_WAIT, MOST_ATTEMPTS, TOO_OLD, Change, Event
 from workers.transitions import apply
 
 log = structlog.get_logger()
@@ -33,18 +33,12 @@ _EXPIRED = f"""
     select id, application_id, kind, status, epoch, attempt from deployment
     where {IS_ACTIVE} and worker is not null and coalesce(lease_until, '-infinity') < now()
 """  # noqa: S608
-_TOO_OLD = f"""
-    select id, epoch, status from deployment where {IS_LIVING} and (
-        status = 'pending' and created_at < now() - interval '{LONGEST_WAIT}'
-        or {IS_ACTIVE} and started_at < now() - interval '{LONGEST_LIFE}')
-"""  # noqa: S608
+_TOO_OLD = f"select d.id, d.epoch, d.status from deployment d where d.{IS_LIVING} and {TOO_OLD}"  # noqa: S608
 _UNCLAIMED = f"""
     select d.id, d.kind, d.status from deployment d
     where (d.rung_at is null or d.rung_at < now() - interval '{PATIENCE} seconds')
       and ((d.{IS_ACTIVE} and d.worker is null)
-        or (d.status = 'pending' and not exists (
-            select from deployment o where o.application_id = d.application_id and o.id <> d.id
-            and (o.{IS_ACTIVE} or (o.status = 'pending' and o.id < d.id)))))
+        or (d.status = 'pending' and {FIRST_IN_LINE}))
     order by d.id limit 1000
 """  # noqa: S608
 _UNSETTLED = "select id from application where wished > granted order by id limit 1000"

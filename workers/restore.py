@@ -1,10 +1,10 @@
 """Bringing an application's service back to what is recorded of it, when a deployment did not get to its end."""
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from collections.abc import Awaitable, Callable
 
 from models import Application
 from workers import docker, surroundings
+from workers.convergence import deployment_of
 from workers.desired import labels_of, spec_of
 from workers.runtime import Runtime
 from workers.wishes import last_success
@@ -24,7 +24,7 @@ async def restore(runtime: Runtime, application: Application, still_held: Callab
             await still_held()
             await docker.remove_service(client, name)
         return False
-    if _deployment_of(current) == str(live.id):
+    if deployment_of(current) == str(live.id):
         return True
     labels = labels_of(live, runtime.installation)
     spec = spec_of(live.snapshot, str(live.image), application.replicas, labels=labels, mesh=runtime.routing_mesh)
@@ -32,7 +32,7 @@ async def restore(runtime: Runtime, application: Application, still_held: Callab
         await surroundings.ensure(runtime, application, spec)
         await still_held()
         await docker.create_service(client, spec)
-    elif _deployment_of({"Spec": current.get("PreviousSpec") or {}}) == str(live.id):
+    elif deployment_of({"Spec": current.get("PreviousSpec") or {}}) == str(live.id):
         await still_held()
         await docker.roll_back_service(client, name)
     else:
@@ -40,9 +40,3 @@ async def restore(runtime: Runtime, application: Application, still_held: Callab
         await still_held()
         await docker.update_service(client, spec, current)
     return True
-
-
-def _deployment_of(service: Mapping[str, Any] | None) -> str | None:
-    """The deployment whose label a service carries."""
-    labels: Mapping[str, str] = ((service or {}).get("Spec") or {}).get("Labels") or {}
-    return labels.get("dokploy.deployment")

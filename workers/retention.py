@@ -1,7 +1,6 @@
 """Images: those of each application's last successes are kept to go back to, all others of ours are removed."""
 
 import contextlib
-import re
 from uuid import UUID
 
 import structlog
@@ -10,12 +9,12 @@ from models.database import database
 from models.lifecycle import IS_LIVING
 from models.settings import settings
 from workers import docker
+from workers.desired import attempt_of
 from workers.runtime import Runtime
 
 log = structlog.get_logger()
 
 OURS = "dokploy/*:*"
-_NAME = re.compile(r"dokploy/[^:]+:(?P<deployment>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})-\d+")
 
 _KEPT = f"""
     select image from deployment where {IS_LIVING} and image is not null
@@ -40,8 +39,9 @@ _REMOVED = """
 
 def deployment_of(name: str) -> UUID | None:
     """The deployment that an image was made for, as its name tells; None when it is not one of ours."""
-    match = _NAME.fullmatch(name)
-    return UUID(match["deployment"]) if match else None
+    repository, _, tag = name.partition(":")
+    attempt = attempt_of(tag) if repository.startswith("dokploy/") else None
+    return attempt[0] if attempt else None
 
 
 async def keep(runtime: Runtime) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from models import LogLevel
 from workers import docker
+from workers.convergence import deployment_of
 from workers.engine import Converged, Converging, EngineUnavailable, Failed, Task, convergence
 from workers.run import Run, StageFailed
 from workers.service_spec import HealthCheck, ServiceSpec
@@ -137,7 +138,7 @@ async def _undo(run: Run, spec: ServiceSpec, *, first: bool, patience: float) ->
         return
     run.journal.say("Going back to the version before", LogLevel.warning)
     service = await engine.service(spec.name)
-    if service is not None and service["Spec"]["Labels"].get("dokploy.deployment") == str(run.deployment.id):
+    if deployment_of(service) == str(run.deployment.id):
         await docker.roll_back_service(client, spec.name)
     ends, pushed = loop.time() + patience, False
     while loop.time() < ends:
@@ -167,7 +168,7 @@ def _locked(tasks: list[Task], now: datetime) -> bool:
 def _runs(service: Mapping[str, Any], tasks: list[Task]) -> bool:
     """Whether the wanted tasks run: Swarm sometimes calls a rollback completed whose task still waits for its port."""
     told = service["Spec"]
-    deployment = (told.get("Labels") or {}).get("dokploy.deployment")
+    deployment = deployment_of(service)
     running = [task for task in tasks if (task.state, task.desired_state, task.deployment) == ("running", "running", deployment)]
     wanted: int = told["Mode"]["Replicated"].get("Replicas", 0)
     return len(running) == wanted

@@ -13,7 +13,7 @@ import models
 from models import StageName
 from models.database import fetch
 from workers import rings
-from workers.desired import labels_of
+from workers.desired import labels_of, tag_of
 from workers.journal import CancelRequested, Journal, LeaseLost
 from workers.patience import patiently
 from workers.runtime import Runtime
@@ -75,7 +75,7 @@ class Run:
     @property
     def tag(self) -> str:
         """`<deployment>-<epoch>`."""
-        return f"{self.deployment.id}-{self.deployment.epoch}"
+        return tag_of(self.deployment)
 
     @property
     def directory(self) -> Path:

@@ -74,20 +74,20 @@ _ENDED = (
     f"{_FREE}, finished_at = now(), "
     "duration = round(extract(epoch from now() - coalesce(d.started_at, now()))), started_at = coalesce(d.started_at, now())"
 )
-_FIRST_IN_LINE = f"""not exists (
+FIRST_IN_LINE = f"""not exists (
     select from deployment o where o.application_id = d.application_id and o.id <> d.id
     and (o.{IS_ACTIVE} or (o.status = 'pending' and o.id < d.id)))"""
 _SERVICE_FREE = """(:stage <> 'deploying' or not exists (
     select from application a where a.id = d.application_id and a.settle_until > now()))"""
 """Nobody is just scaling, restarting or removing the service."""
-_TOO_OLD = f"""(d.status = 'pending' and d.created_at < now() - interval '{LONGEST_WAIT}'
+TOO_OLD = f"""(d.status = 'pending' and d.created_at < now() - interval '{LONGEST_WAIT}'
     or d.{IS_ACTIVE} and d.started_at < now() - interval '{LONGEST_LIFE}')"""
 
 TABLE: Mapping[Event, Transition] = {
     Event.start: Transition(
         PENDING,
         None,
-        f"{_FIRST_IN_LINE} and {_SERVICE_FREE}",
+        f"{FIRST_IN_LINE} and {_SERVICE_FREE}",
         f"{_MINE}, epoch = d.epoch + 1, attempt = d.attempt + 1, started_at = coalesce(d.started_at, now()), queue_position = null",
     ),
     Event.claim: Transition(ACTIVE, None, f"d.worker is null and {_HERE} and {_SERVICE_FREE}", _MINE),
@@ -103,7 +103,7 @@ TABLE: Mapping[Event, Transition] = {
     Event.succeed: Transition(ACTIVE, _S.success, _HELD, f"{_ENDED}, progress = 100"),
     Event.fail: Transition(ACTIVE, _S.failed, _HELD, _ENDED, unsettles=True),
     Event.lose: Transition(ACTIVE, _S.failed, f"{_LOST} and d.attempt >= {MOST_ATTEMPTS}", _ENDED, unsettles=True),
-    Event.expire: Transition(LIVING, _S.failed, f"d.epoch = :epoch and {_TOO_OLD}", _ENDED, unsettles=True),
+    Event.expire: Transition(LIVING, _S.failed, f"d.epoch = :epoch and {TOO_OLD}", _ENDED, unsettles=True),
     Event.cancel: Transition(PENDING, _S.cancelled, "true", _ENDED),
     Event.ask_cancel: Transition(ACTIVE, None, f"not {_ASKED} and {_HERE}", "cancel_requested_at = now()"),
     Event.stop: Transition(ACTIVE, _S.cancelled, f"{_HELD} and {_ASKED}", _ENDED, unsettles=True),
