@@ -32,13 +32,19 @@ async def first_version(installation: Installation, source: Source) -> tuple[App
     return app, id
 
 
+async def second_version_begun(installation: Installation, app: App) -> str:
+    """A deployment whose change of the service has begun, and is held there."""
+    rule = installation.stand_in.rules.hold("service update", times=1, when=lambda call: call.service == app.service)
+    id = await installation.deploy(app)
+    await rule.begun()
+    return id
+
+
 async def test_a_deployment_waits_for_an_engine_that_is_away_for_ten_seconds(
     installation: Installation, source: Source, tell: Tell
 ) -> None:
     app, first = await first_version(installation, source)
-    rule = installation.stand_in.rules.hold("service update", times=1, when=lambda call: call.service == app.service)
-    id = await installation.deploy(app)
-    await rule.begun()
+    id = await second_version_begun(installation, app)
     left = time.time()
     await installation.stand_in.leave()
     await asyncio.sleep(10)
@@ -62,9 +68,7 @@ async def test_a_build_waits_for_an_engine_that_is_away_for_five_seconds(install
 @pytest.mark.full
 async def test_a_deployment_fails_when_the_engine_stays_away(installation: Installation, source: Source, tell: Tell) -> None:
     app, first = await first_version(installation, source)
-    rule = installation.stand_in.rules.hold("service update", times=1, when=lambda call: call.service == app.service)
-    id = await installation.deploy(app)
-    await rule.begun()
+    id = await second_version_begun(installation, app)
     left = time.time()
     await installation.stand_in.leave()
     row = await installation.ended(id, within=200)

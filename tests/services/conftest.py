@@ -10,6 +10,7 @@ import httpx2
 import pytest
 import uvicorn
 
+from gateway import ratelimit
 from gateway.app import application
 from models.database import database
 from models.settings import settings
@@ -105,8 +106,9 @@ async def api(gateway: httpx2.AsyncClient) -> Api:
 
 
 @pytest.fixture
-async def limited(api: Api) -> Any:
-    """The standard limits, and nothing counted yet."""
+async def limited(api: Api, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The standard limits, nothing counted yet, and a gateway that waits for the count also on a busy machine."""
+    monkeypatch.setattr(ratelimit, "SOON", 5.0)
     before = settings().rate_limits
     await limit_to("{}")
     yield limit_to

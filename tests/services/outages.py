@@ -16,9 +16,9 @@ from gateway.embedded.children import run
 from gateway.embedded.stack import Stack
 from gateway.embedded.up import CLI, migrate_argv
 from models.database import credentials
+from tests.faults.proxy import Proxy
 from tests.services.conftest import Api, _registered
 from tests.services.gateways import Gateway, browser, gateways
-from tests.services.proxies import Proxy, proxy
 
 SOCKET = ".s.PGSQL.5432"
 
@@ -43,10 +43,10 @@ async def site(**environment: str) -> AsyncIterator[Site]:
     async with Stack(path / "data", report=lambda line: None) as stack:
         assert await run(stack.command("migrate", migrate_argv(CLI))) == 0
         sockets = Path(credentials(stack.database_url)["host"]) / SOCKET, Path(unquote(urlsplit(stack.redis_url).path))
-        async with proxy(between / SOCKET, sockets[0]) as postgres, proxy(between / "valkey.sock", sockets[1]) as redis:
+        async with Proxy(between / SOCKET, sockets[0]) as postgres, Proxy(between / "valkey.sock", sockets[1]) as redis:
             through = {
                 "DOKPLOY_DATABASE_URL": f"postgresql://dokploy@/dokploy?host={quote(str(between))}",
-                "DOKPLOY_REDIS_URL": f"unix://{quote(str(redis.path))}",
+                "DOKPLOY_REDIS_URL": f"unix://{quote(str(redis.listen))}",
             }
             async with gateways(stack, 1, **through, **environment) as (gateway,), browser(gateway) as client:
                 yield Site(stack, gateway, postgres, redis, Api(client, await _registered(client, "owner")))

@@ -144,7 +144,7 @@ async def test_a_postgres_that_says_nothing_any_more_is_not_waited_for(place: Si
     await asyncio.sleep(0.1)
     place.postgres.stall()
     unavailable(await asked)
-    await place.postgres.open()
+    await place.postgres.restore()
     seconds = await well(given, time.monotonic())
     print(f"well again after {seconds:.2f} s")
     assert seconds < RECOVERY
@@ -153,28 +153,28 @@ async def test_a_postgres_that_says_nothing_any_more_is_not_waited_for(place: Si
 
 async def test_a_postgres_that_accepts_and_says_nothing_is_not_waited_for(place: Site) -> None:
     given = await requests(place.api)
-    await place.postgres.close()
+    await place.postgres.cut()
+    await place.postgres.restore()
     place.postgres.stall()
-    await place.postgres.listen()
     until = time.monotonic() + AWAY
     found = await asking(given, lambda: time.monotonic() > until, callers=40)
     unavailable(found)
     assert set(found.statuses) == {503}
-    await place.postgres.open()
+    await place.postgres.restore()
     assert await well(given, time.monotonic()) < RECOVERY
     assert unexpected(place) == []
 
 
 async def test_a_gateway_that_is_started_without_postgres_finds_it(place: Site) -> None:
     given = await requests(place.api)
-    await place.postgres.close()
+    await place.postgres.cut()
     assert await place.gateway.stop() == 0
     await place.gateway.start()
     found = Asked()
     for each in given:
         found.count(await each(), 0)
     assert (found.wrong, set(found.statuses)) == ([], {503})
-    await place.postgres.open()
+    await place.postgres.restore()
     assert await well(given, time.monotonic()) < RECOVERY
 
 
@@ -185,7 +185,7 @@ async def test_a_gateway_stops_in_time_while_postgres_says_nothing(place: Site) 
     await asyncio.sleep(0.2)
     assert await place.gateway.stop() == 0
     assert {answer.status_code for answer in await asyncio.gather(*asked)} == {503}
-    await place.postgres.open()
+    await place.postgres.restore()
     await place.gateway.start()
 
 
@@ -194,19 +194,19 @@ async def test_a_socket_that_cannot_be_opened_shall_try_again_later(place: Site)
     async with opened(url, token) as socket:
         await socket.send(type="ping")
         assert (await socket.receive())["type"] == "pong"
-    await place.postgres.close()
+    await place.postgres.cut()
     async with opened(url) as socket:
         await socket.send(type="connection_init", payload={"Authorization": f"Bearer {token}"})
         assert await socket.closed() == 1013
-    await place.postgres.open()
+    await place.postgres.restore()
 
 
 async def test_a_session_that_ends_after_an_outage_still_closes_its_sockets(place: Site) -> None:
     person = await place.api.person()
     async with opened(f"{place.gateway.url.replace('http', 'ws')}/api/graphql", person.token) as socket:
-        await place.postgres.close()
+        await place.postgres.cut()
         await asyncio.sleep(SESSION_CHECK + 0.5)
-        await place.postgres.open()
+        await place.postgres.restore()
         assert (await person.post("/auth/logout")).status_code == 204
         assert await socket.closed() == 4403
 

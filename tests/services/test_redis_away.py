@@ -41,8 +41,8 @@ async def installation(stack: object) -> AsyncIterator[Site]:
 async def place(installation: Site) -> AsyncIterator[Site]:
     """The installation, with Redis before and after the test."""
     yield installation
-    await installation.redis.close()
-    await installation.redis.open()
+    await installation.redis.cut()
+    await installation.redis.restore()
     await eventually_well(installation)
 
 
@@ -67,7 +67,7 @@ async def login(place: Site) -> httpx2.Response:
 async def goes(place: Site, outage: str) -> None:
     """Let Redis go away."""
     if outage == "down":
-        await place.redis.close()
+        await place.redis.cut()
     else:
         place.redis.stall()
 
@@ -100,7 +100,7 @@ async def test_deployments_are_accepted_and_reads_answered_soon_whatever_redis_d
 ) -> None:
     slack = 1 if pytestconfig.getoption("--full") else SLACK
     for _ in range(ROUNDS):
-        await place.redis.open()
+        await place.redis.restore()
         await eventually_well(place)
         if redis != "up":
             await goes(place, redis)
@@ -126,8 +126,8 @@ async def test_whoever_is_logged_in_passes_uncounted_and_nobody_else_does(place:
         refused = await login(place)
         assert (refused.status_code, refused.json()["error"]["code"]) == (503, "SERVICE_UNAVAILABLE")
         assert refused.headers["Retry-After"]
-    await place.redis.close()
-    await place.redis.open()
+    await place.redis.cut()
+    await place.redis.restore()
     await eventually_well(place)
     async with asyncio.timeout(RECOVERY):
         while "X-RateLimit-Limit" not in (await place.api.client.get("/api/users/me", headers=known)).headers:
@@ -145,7 +145,7 @@ async def test_nothing_piles_up_while_redis_says_nothing(place: Site) -> None:
     after, more = place.gateway.descriptors, place.gateway.threads
     clients = len(answers)
     print(f"\n{before} descriptors and {threads} threads before, {after} and {more} after 200 deployments over {clients} connections")
-    assert place.redis.connections, "it was asked all the same"
+    assert place.redis.open_connections, "it was asked all the same"
     assert after - clients < before + MOST_DESCRIPTORS
     assert more < threads + MOST_THREADS
 
