@@ -5,7 +5,7 @@ import contextlib
 import signal
 import sys
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -20,6 +20,7 @@ from models.logs import configure
 from models.settings import settings
 from workers import broker, reconcile, rings
 from workers.docker import choose
+from workers.docker_errors import DockerError
 from workers.engine import Engine, has_ipvs
 from workers.pipeline import perform
 from workers.runtime import Runtime
@@ -49,14 +50,19 @@ class Process(AsyncIO):
         self.busy: set[asyncio.Task[None]] = set()
         self._resources = contextlib.AsyncExitStack()
         self._reconciler: asyncio.Task[None] | None = None
-        self._workers = 0
+
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[None]:
+        """The loop runs and everything is connected. Raises what connecting raises."""
+        super().before_worker_boot(None, None)  # type: ignore[no-untyped-call]
+        try:
+            self._on_loop(self._open)
+            yield
+        finally:
+            super().after_worker_shutdown(None, None)  # type: ignore[no-untyped-call]
 
     def before_worker_boot(self, broker: Any, worker: Any) -> None:
-        """Start the loop and connect, before the first message is taken; the second worker shares them."""
-        self._workers += 1
-        if self._workers == 1:
-            super().before_worker_boot(broker, worker)  # type: ignore[no-untyped-call]
-            self._on_loop(self._open)
+        """All workers share the loop, which runs by now."""
 
     def before_worker_shutdown(self, broker: Any, worker: Any) -> None:
         """Hand back what is running, then disconnect."""
@@ -64,10 +70,7 @@ class Process(AsyncIO):
             self._on_loop(self._close)
 
     def after_worker_shutdown(self, broker: Any, worker: Any) -> None:
-        """Stop the loop after the last worker."""
-        self._workers -= 1
-        if self._workers == 0:
-            super().after_worker_shutdown(broker, worker)  # type: ignore[no-untyped-call]
+        """The loop ends after the last of them."""
 
     def _on_loop(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         thread = get_event_loop_thread()
@@ -75,13 +78,16 @@ class Process(AsyncIO):
             thread.run_coroutine(work())
 
     async def _open(self) -> None:
-        await self._resources.enter_async_context(connected())
-        engine = await self._resources.enter_async_context(Engine())
-        installation = await Installation.get()
-        self.runtime = Runtime(await choose(), engine, has_ipvs(), str(installation.id))
-        self.runtime.work.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._reconciler = asyncio.create_task(reconcile.run(self.runtime))
-        log.info("worker.ready", name=self.runtime.name, docker=str(self.runtime.docker.path), builder=self.runtime.docker.builder)
+        async with contextlib.AsyncExitStack() as resources:
+            await resources.enter_async_context(connected())
+            engine = await resources.enter_async_context(Engine())
+            installation = await Installation.get()
+            runtime = Runtime(await choose(), engine, has_ipvs(), str(installation.id))
+            runtime.work.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._resources = resources.pop_all()
+        self.runtime = runtime
+        self._reconciler = asyncio.create_task(reconcile.run(runtime))
+        log.info("worker.ready", name=runtime.name, docker=str(runtime.docker.path), builder=runtime.docker.builder)
 
     async def _close(self) -> None:
         if self.runtime is not None:
@@ -149,11 +155,18 @@ def main() -> None:
         # No more than it has threads for: what a busy worker has taken ahead of time, an idle one cannot take.
         worker.queue_prefetch = worker.worker_threads
     queue.emit_after("process_boot")
+    try:
+        with process.opened():
+            _work(workers, stop)
+    except (*AWAY, DockerError) as error:
+        sys.exit(f"The worker could not begin: {error}")
+    finally:
+        queue.close()
+
+
+def _work(workers: Sequence[dramatiq.Worker], stop: threading.Event) -> None:
     for worker in workers:
         worker.start()
-    if process.runtime is None:
-        log.error("worker.not_opened")
-        sys.exit(1)
     while not stop.wait(AWAKE):
         pass
     for worker in workers:
@@ -161,7 +174,6 @@ def main() -> None:
             consumer.pause()  # what is rung from now on is for others
     for worker in workers:
         worker.stop(timeout=GRACE * 1000)
-    queue.close()
 
 
 if __name__ == "__main__":

@@ -56,10 +56,10 @@ async def refresh(runtime: Runtime) -> None:
             await database().execute_query(_UNSETTLE, [row["id"]])
             continue
         ours = [task for task in tasks.get((service or {}).get("ID", ""), []) if task.deployment == str(row["deployment"])]
-        seen = reading(ours, row["replicas"], datetime.now(UTC))
-        status, health = seen[0] or ApplicationStatus(row["status"]), seen[1]
-        if (status, health) != (row["status"], row["health_status"]):
-            await database().execute_query(_FOLLOW, [row["id"], status.value, health.value])
+        status, health = reading(ours, row["replicas"], datetime.now(UTC))
+        seen = status.value if status else row["status"], health.value
+        if seen != (row["status"], row["health_status"]):
+            await database().execute_query(_FOLLOW, [row["id"], *seen])
 
 
 def has_drifted(service: Mapping[str, Any] | None, wanted: Wanted) -> bool:

@@ -63,7 +63,8 @@ async def _remove_nameless(runtime: Runtime) -> None:
     found = {}
     for entry in await runtime.engine.images(f"dokploy.installation={runtime.installation}"):
         if not [name for name in entry.get("RepoTags") or [] if name != "<none>:<none>"]:
-            found[entry["Id"]] = UUID(entry["Labels"]["dokploy.deployment"])
+            with contextlib.suppress(KeyError, ValueError):  # labels are inherited and changed: it is not known whose it is
+                found[entry["Id"]] = UUID(entry["Labels"]["dokploy.deployment"])
     rows = await database().execute_query_dict(_KNOWN, [list(found.values())]) if found else []
     living = {row["id"] for row in rows if row["lives"]}
     for image, deployment in found.items():

@@ -1,5 +1,6 @@
 """Wishes: what the API stores for the workers. One transaction writes it with all it will need; the ring comes after the commit."""
 
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
 from typing import Any
@@ -37,9 +38,12 @@ def frozen(application: Application) -> dict[str, Any]:
     return {"project_id": str(application.project_id)} | {name: getattr(application, name) for name in names}
 
 
-async def _create(application: Application, kind: DeploymentKind, **columns: Any) -> Deployment:
-    """A pending deployment with its stages and first events; runs inside the caller's transaction. Raises `Busy`."""
-    if await line.is_full():
+async def _create(application: Application, kind: DeploymentKind, *, superseding: Sequence[Deployment] = (), **columns: Any) -> Deployment:
+    """A pending deployment with its stages and first events, instead of others that wait; runs inside the caller's transaction.
+
+    Raises `Busy`, unless it takes the place of another one.
+    """
+    if not superseding and await line.is_full():
         raise Busy
     columns.setdefault("snapshot", frozen(application))
     deployment = await Deployment.create(application_id=application.id, project_id=application.project_id, kind=kind, **columns)
@@ -47,6 +51,9 @@ async def _create(application: Application, kind: DeploymentKind, **columns: Any
         [Stage(deployment_id=deployment.id, position=position, name=name) for position, name in enumerate(TASK_GRAPHS[kind])]
     )
     await append(database(), deployment.id, [Entry(EventKind.status, "Waiting for a worker")])
+    for older in superseding:
+        message = "A newer push takes its place"
+        await apply(Change(Event.cancel, older.id, message=message, store={"superseded_by": deployment.id}))
     await line.told(database(), application.id)
     return deployment
 
@@ -89,21 +96,16 @@ async def start_deployment(
             kind, columns = DeploymentKind.image, {"image": row.image}
         else:
             kind, columns = DeploymentKind.git, {"branch": branch or source["branch"], "commit_sha": commit_sha}
-        deployment = await _create(row, kind, force=force, trigger=trigger, delivery=delivery, **columns)
-        if trigger is DeploymentTrigger.webhook:
-            await _supersede(deployment)
+        older = await _waiting_pushes(row) if trigger is DeploymentTrigger.webhook else []
+        deployment = await _create(row, kind, superseding=older, force=force, trigger=trigger, delivery=delivery, **columns)
     _ring(deployment)
     return deployment
 
 
-async def _supersede(newest: Deployment) -> None:
-    """End what waits of the same application's earlier webhooks; runs inside the caller's transaction."""
-    waiting = Deployment.filter(
-        application_id=newest.application_id, status=DeploymentStatus.pending, trigger=DeploymentTrigger.webhook, force=False
-    )
-    for older in await waiting.filter(id__lt=newest.id).order_by("id"):
-        message = "A newer push takes its place"
-        await apply(Change(Event.cancel, older.id, message=message, store={"superseded_by": newest.id}))
+async def _waiting_pushes(application: Application) -> list[Deployment]:
+    """What waits of an application's webhooks and gives way to a newer one."""
+    waiting = Deployment.filter(application_id=application.id, status=DeploymentStatus.pending)
+    return await waiting.filter(trigger=DeploymentTrigger.webhook, force=False).order_by("id")
 
 
 async def cancel(deployment: Deployment) -> Deployment:

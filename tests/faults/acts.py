@@ -24,7 +24,8 @@ LOOK = 6.0
 """Seconds within which a reconciler looks."""
 LEAD = 30.0
 """Seconds after which another one leads when the leader is frozen, and has looked."""
-REST = 90.0
+STUCK = 60.0
+"""Seconds in which something ends as long as anything is left: longer than a lease, and than any one deployment of these."""
 _HELD = "select id, epoch, worker from deployment where worker is not null and status not in ('success', 'failed', 'cancelled')"
 _EXPIRED = f"select count(*) from ({_HELD} and lease_until <= to_timestamp($1)) held"
 
@@ -187,12 +188,22 @@ class Acts:
         """Mend everything, wait for rest, and say what is wrong."""
         await self._mended()
         await self._expired_of_the_dead()
-        await self.installation.rest(REST)
+        if stuck := await self._stuck():
+            return stuck
         found = await self.memory.look(self.installation) + await violations(self.installation, within=30)
         found += [f"the command {call.kind} of {call.deployment} goes on" for call in self.installation.stand_in.of() if call.ended is None]
         found += [f"{argv} is not understood" for argv in self.installation.stand_in.unknown]
         self.installation.stand_in.calls.clear()
         return found
+
+    async def _stuck(self) -> list[str]:
+        """Wait until all have ended, for as long as one after the other does. Those that are left when none did for long."""
+        left, since = await self.installation.living(), time.monotonic()
+        while left and time.monotonic() < since + STUCK:
+            await asyncio.sleep(0.2)
+            before, left = left, await self.installation.living()
+            since = since if len(left) == len(before) else time.monotonic()
+        return [f"{each} has not ended, and nothing has for {STUCK} s" for each in left]
 
     async def _expired_of_the_dead(self) -> None:
         """Let the leases of workers that are no more expire now instead of in half a minute."""

@@ -119,13 +119,21 @@ class Installation:
         pid = int(str(row["worker"]).split("-")[-2]) if row["worker"] else None
         return next((worker for worker in self.workers if worker.runs and worker.pid == pid), None)
 
+    async def living(self) -> list[dict[str, Any]]:
+        """The deployments and the wishes that are still to be carried out."""
+        sql = """select 'deployment ' || d.id as what, d.status, d.attempt, d.worker, d.lease_until::text as until, e.at::text, e.message
+                 from deployment d left join event e on e.deployment_id = d.id and e.seq = d.last_seq
+                 where d.status not in ('success', 'failed', 'cancelled')
+                 union all
+                 select 'wish of ' || id, status, granted, settler, settle_until::text, null, null
+                 from application where wished > granted"""
+        return [dict(row) for row in await self.servers.fetch(sql)]
+
     async def rest(self, within: float = 30) -> None:
         """Wait until no deployment and no wish is left to be carried out. Raises TimeoutError."""
-        sql = """select (select count(*) from deployment where status not in ('success', 'failed', 'cancelled'))
-                      + (select count(*) from application where wished > granted)"""
 
         async def look() -> bool:
-            return bool(await self.servers.value(sql) == 0)
+            return not await self.living()
 
         await eventually(look, within, every=0.2)
 

@@ -17,7 +17,7 @@ from tests.faults.installation import Installation
 from tests.faults.source import Source
 
 Result = TypeVar("Result")
-LONGEST_STEP = 240
+LONGEST_STEP = 600
 BETWEEN_RESTARTS = 12
 """Steps; who supervises Postgres waits longer and longer when it ends all the time."""
 BETWEEN_DEPLOYMENTS = 5

@@ -159,3 +159,16 @@ async def test_a_lease_of_nobody_is_taken_over_or_ended(nonsense: str, installat
     assert (row["status"], row["error_code"]) == (outcome, code)
     assert held.call.killed
     await installation.succeeded(await installation.deploy(held.app))
+
+
+async def test_nonsense_for_a_status_is_set_right_and_hinders_nobody(installation: Installation, source: Source) -> None:
+    apps = [await installation.app(gitSource=source.git) for _ in range(2)]
+    for app in apps:
+        await installation.succeeded(await installation.deploy(app))
+        await installation.servers.fetch("update application set status = 'nonsense' where id = $1", app.id)
+    right = "select count(*) = 2 from application where id = any($1) and status = 'running' and health_status = 'healthy'"
+
+    async def look() -> bool:
+        return bool(await installation.servers.value(right, [app.id for app in apps]))
+
+    await eventually(look)

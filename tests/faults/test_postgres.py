@@ -94,3 +94,17 @@ async def test_a_database_that_is_silent_for_five_seconds(installation: Installa
         await installation.servers.restore()
 
     await endures(installation, source, tell, "silent for 5 s", stall, mend)
+
+
+async def test_a_worker_that_is_started_without_postgres_says_so_and_ends(installation: Installation, source: Source) -> None:
+    part = installation.workers[1]
+    assert await part.stop() == 0
+    await installation.servers.postgres.cut()
+    await part.start()
+    async with asyncio.timeout(20):
+        assert await part.child.wait() == 1
+    assert part.lines()[-1].startswith("The worker could not begin: ")
+    await installation.servers.postgres.restore()
+    app = await installation.app(gitSource=source.git)
+    for row in [await installation.succeeded(await installation.deploy(app)) for _ in range(3)]:
+        assert row["duration"] <= 2, "nobody else takes what the worker that runs is rung for"

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 import models
+import workers
 from models import DeploymentStatus, StageName
 from models.database import database
 from models.settings import settings
@@ -149,3 +150,14 @@ async def test_a_full_queue_says_come_back_later(api: Api, over: Transport, monk
     assert (refused.status_code, int(refused.headers["Retry-After"]) > 0) == (503, True)
     await wishes.cancel(await models.Deployment.all().order_by("id").first())
     assert (await api.owner.post(f"/applications/{app.id}/deploy", {})).status_code == 202
+
+
+async def test_a_push_that_takes_the_place_of_another_finds_room_in_a_full_queue(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    app, other = await application(api), await application(api)
+    first = await wishes.start_deployment(app, delivery="1")
+    monkeypatch.setattr(settings(), "queue_limit", 1)
+    second = await wishes.start_deployment(app, delivery="2")
+    await first.refresh_from_db()
+    assert (first.status, first.superseded_by) == (DeploymentStatus.cancelled, second.id)
+    with pytest.raises(workers.Busy):
+        await wishes.start_deployment(other, delivery="3")
