@@ -1,4 +1,4 @@
-"""The tiers: no services; embedded Postgres and Valkey; the real Docker Engine. Under CI nothing is skipped."""
+"""The tiers: no services; embedded Postgres and Valkey; the real Docker Engine; faults; outside clients. Under CI nothing is skipped."""
 
 import asyncio
 import os
@@ -20,6 +20,7 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["DOKPLOY_RATE_LIMITS"] = "off"
     config.addinivalue_line("markers", "services: needs embedded Postgres and Valkey")
     config.addinivalue_line("markers", "docker: needs a real Docker Engine")
+    config.addinivalue_line("markers", "faults: breaks something around an installation of its own and looks what becomes of it")
     config.addinivalue_line("markers", "clients: runs clients and judges from outside this project")
     config.addinivalue_line("markers", "full: a long form, only with --full")
 

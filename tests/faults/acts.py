@@ -27,6 +27,10 @@ LEAD = 30.0
 STUCK = 60.0
 """Seconds in which something ends as long as anything is left: longer than a lease, and than any one deployment of these."""
 _HELD = "select id, epoch, worker from deployment where worker is not null and status not in ('success', 'failed', 'cancelled')"
+_SESSIONS = """
+    select pid, state, wait_event, pg_blocking_pids(pid) as behind, now() - xact_start as since, left(query, 200) as query
+    from pg_stat_activity where backend_type = 'client backend' and xact_start is not null and pid <> pg_backend_pid()
+"""
 _EXPIRED = f"select count(*) from ({_HELD} and lease_until <= to_timestamp($1)) held"
 
 
@@ -211,6 +215,10 @@ class Acts:
         dead = [row["id"] for row in held if self.installation.worker_of(row) is None]
         await self.installation.servers.fetch("update deployment set lease_until = clock_timestamp() where id = any($1)", dead)
         await self.installation.servers.fetch("update application set settle_until = clock_timestamp() where settle_until is not null")
+
+    async def sessions(self) -> list[str]:
+        """What Postgres is in the middle of, for whoever asks why something waits."""
+        return [str(dict(row)) for row in await self.installation.servers.fetch(_SESSIONS)]
 
     async def abandon(self) -> None:
         """Leave nothing of what went wrong to whoever comes next."""

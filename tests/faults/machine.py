@@ -60,7 +60,8 @@ class Machine(RuleBasedStateMachine):
         try:
             yield
         except Exception as error:
-            self.failures.append("\n".join([f"{name}: {error!r}", "after:", *self.acts.told]))
+            sessions = self._await(self.acts.sessions())
+            self.failures.append("\n".join([f"{name}: {error!r}", "in Postgres:", *sessions, "after:", *self.acts.told]))
             raise
         finally:
             self.seconds[name] += time.monotonic() - began

@@ -82,7 +82,7 @@ class Asked:
         return f"{len(self.seconds)} requests {counted}: p50 {fifty:.1f} ms, p99 {ninety_nine:.1f} ms, most {most:.1f} ms"
 
 
-async def asking(requests: list[Request], enough: Callable[[], bool], callers: int = 4, pause: float = 0.0) -> Asked:
+async def asking(requests: list[Request], enough: Callable[[], bool], callers: int = 4) -> Asked:
     """What becomes of these requests, sent in turn by so many callers at a time until it is enough."""
     found = Asked()
 
@@ -93,7 +93,7 @@ async def asking(requests: list[Request], enough: Callable[[], bool], callers: i
             answer = await requests[number % len(requests)]()
             found.count(answer, time.monotonic() - began)
             number += 1
-            await asyncio.sleep(pause)
+            await asyncio.sleep(0)
 
     await asyncio.gather(*[caller(number) for number in range(callers)])
     return found

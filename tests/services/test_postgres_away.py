@@ -16,6 +16,8 @@ from tests.services.conftest import PASSWORD, Api
 from tests.services.outages import Asked, Request, Site, asking, site
 from tests.services.test_websocket import opened
 
+pytestmark = pytest.mark.faults
+
 LONGEST = 3.0
 """Seconds within which somebody is answered."""
 RECOVERY = 5.0

@@ -24,6 +24,8 @@ from tests.services.gateways import Gateway
 from tests.services.test_deployments import played
 from tests.services.test_websocket import EVENTS, opened, started
 
+pytestmark = pytest.mark.faults
+
 BOTH_SIGNALS = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["stopped", "killed"])
 KEEPERS, STRANGERS = 6, 2
 """Clients that keep their connections, and clients that make one for each request."""

@@ -18,6 +18,8 @@ from tests.services.conftest import Api
 from tests.services.gateways import Gateway, browser
 from tests.services.test_websocket import EVENTS, Socket, beginning, opened, started
 
+pytestmark = pytest.mark.faults
+
 SLOW = 1.0
 """Seconds that a slow request takes longer."""
 
