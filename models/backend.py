@@ -15,10 +15,14 @@ ANSWER_SECONDS = 2.0
 """For the answer to a statement, from a server that may not even be there any more."""
 STATEMENT_SECONDS = 1.8
 """After which the server itself gives a statement up; the connection can still be used then."""
-TRANSACTION_SECONDS = 10.0
-"""After which the server ends a transaction whose client says nothing any more, and frees what it locked."""
+TRANSACTION_SECONDS = 5.0
+"""After which the server ends a transaction whose client says nothing any more, and frees what it locked.
 
-_SETTINGS = {"idle_in_transaction_session_timeout": str(round(TRANSACTION_SECONDS * 1000))}
+A lock is not waited for any longer: where one frozen client waits several times for the same row, they end together and not in turn.
+"""
+
+_MILLISECONDS = str(round(TRANSACTION_SECONDS * 1000))
+_SETTINGS = {"idle_in_transaction_session_timeout": _MILLISECONDS, "lock_timeout": _MILLISECONDS}
 PATIENT: dict[str, Any] = {"server_settings": _SETTINGS}
 """What every connection is made with."""
 LIMITS: dict[str, Any] = {

@@ -25,6 +25,7 @@ AWAY = (
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
     asyncpg.IdleInTransactionSessionTimeoutError,  # of a process that was frozen in the middle
+    asyncpg.LockNotAvailableError,  # which such a process still holds
     asyncpg.TooManyConnectionsError,
     ConnectionError,
 )

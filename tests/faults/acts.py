@@ -26,6 +26,8 @@ LEAD = 30.0
 """Seconds after which another one leads when the leader is frozen, and has looked."""
 STUCK = 60.0
 """Seconds in which something ends as long as anything is left: longer than a lease, and than any one deployment of these."""
+GONE = 20.0
+"""Seconds within which the processes of whoever has lost its deployment have ended."""
 _HELD = "select id, epoch, worker from deployment where worker is not null and status not in ('success', 'failed', 'cancelled')"
 _SESSIONS = """
     select pid, state, wait_event, pg_blocking_pids(pid) as behind, now() - xact_start as since, left(query, 200) as query
@@ -195,7 +197,7 @@ class Acts:
         if stuck := await self._stuck():
             return stuck
         found = await self.memory.look(self.installation) + await violations(self.installation, within=30)
-        found += [f"the command {call.kind} of {call.deployment} goes on" for call in self.installation.stand_in.of() if call.ended is None]
+        found += await self._going_on()
         found += [f"{argv} is not understood" for argv in self.installation.stand_in.unknown]
         self.installation.stand_in.calls.clear()
         return found
@@ -208,6 +210,13 @@ class Acts:
             before, left = left, await self.installation.living()
             since = since if len(left) == len(before) else time.monotonic()
         return [f"{each} has not ended, and nothing has for {STUCK} s" for each in left]
+
+    async def _going_on(self) -> list[str]:
+        """The commands that do not end, although nothing is left that needs them."""
+        ends = time.monotonic() + GONE
+        while (left := [call for call in self.installation.stand_in.of() if call.ended is None]) and time.monotonic() < ends:
+            await asyncio.sleep(0.1)
+        return [f"the command {call.kind} of {call.deployment} goes on" for call in left]
 
     async def _expired_of_the_dead(self) -> None:
         """Let the leases of workers that are no more expire now instead of in half a minute."""

@@ -10,8 +10,8 @@ from tortoise.transactions import in_transaction
 
 import models
 from models import line
-from models.backend import Client, Impatient
-from models.database import MOST_CONNECTIONS, credentials, own_connection
+from models.backend import PATIENT, Client, Impatient
+from models.database import AWAY, MOST_CONNECTIONS, credentials, own_connection
 from models.settings import settings
 from tests.services.conftest import Api
 
@@ -114,3 +114,22 @@ async def test_a_connection_that_the_server_ended_is_replaced(client: Client) ->
         await other.execute("select pg_terminate_backend($1)", before)
     await asyncio.sleep(0.05)
     assert await backend(client) != before
+
+
+async def test_what_a_frozen_client_locked_is_free_again_however_often_it_waits_for_it(api: Api) -> None:
+    await api.application()
+    soon = dict.fromkeys(PATIENT["server_settings"], "500")
+    async with contextlib.AsyncExitStack() as resources:
+        frozen, other = [], await asyncpg.connect(**credentials(settings().database_url))
+        resources.push_async_callback(other.close)
+        for _ in range(6):
+            frozen.append(await asyncpg.connect(**credentials(settings().database_url), server_settings=soon))
+            resources.callback(frozen[-1].terminate)
+            await frozen[-1].execute("begin")
+        waiting = [asyncio.create_task(each.execute("select from application for update")) for each in frozen]
+        await asyncio.sleep(0.1)
+        began = asyncio.get_running_loop().time()
+        await other.execute("update application set replicas = 2")
+        assert asyncio.get_running_loop().time() - began < 1.5, "in turn it would be three seconds"
+        for error in await asyncio.gather(*waiting, return_exceptions=True):
+            assert error == "SELECT 1" or isinstance(error, AWAY)
