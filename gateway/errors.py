@@ -34,7 +34,7 @@ def fact(error: BaseException, request_id: str) -> ApiError:
         return error
     if isinstance(error, HTTPException):
         return _OF_STATUS.get(error.status_code, InvalidInput)()
-    if isinstance(error, (*AWAY, TimeoutError)):
+    if isinstance(error, AWAY):
         log.warning("gateway.database_away", request_id=request_id, error=str(error))
         return ServiceUnavailable()
     log.error("gateway.unexpected", request_id=request_id, exc_info=error)

@@ -149,7 +149,7 @@ async def _events(bound: Bound, context: Context, rows: tuple[Any, ...], asked: 
         async for item in operation.handler(context, *rows, **asked.arguments):
             id = b"id: %d\n" % item.seq if operation.resumes else b""
             yield id + b"data: " + _encode(await view.show(item, context)) + b"\n\n"
-    except (ApiError, TimeoutError, *AWAY) as error:
+    except (ApiError, *AWAY) as error:
         log.info("rest.stream_ended", request_id=context.request_id, code=fact(error, context.request_id).code)
 
 

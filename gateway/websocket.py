@@ -111,7 +111,7 @@ class Conversation:
         scope = self.socket.scope
         try:
             context = await counted(scope, bearer(given, scope) if isinstance(given, str) else context_of(self.socket))
-        except (*AWAY, TimeoutError, ApiError) as error:
+        except (*AWAY, ApiError) as error:
             found = fact(error, scope["request_id"])
             raise Closed(_CODES.get(type(found), 4403), found.code) from error
         await self._send(type="connection_ack")
@@ -123,7 +123,7 @@ class Conversation:
             await asyncio.sleep(SESSION_CHECK)
             try:
                 await self._present()
-            except (*AWAY, TimeoutError):
+            except AWAY:
                 log.warning("websocket.session_unknown", request_id=self.context.request_id)
             except ApiError as error:
                 await self._close(4403, error.code)

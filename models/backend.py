@@ -2,7 +2,7 @@
 
 from asyncio import Future
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
 import asyncpg
 from tortoise.backends.asyncpg.client import AsyncpgDBClient, TransactionWrapper
@@ -12,9 +12,11 @@ from tortoise.exceptions import TransactionManagementError
 from models.line import PATIENCE, Line
 
 ANSWER_SECONDS = 2.0
-"""For the answer to a statement, from a server that may not even be there any more."""
+"""For the answer to a statement in a process that somebody waits for, from a server that may not even be there any more."""
 STATEMENT_SECONDS = 1.8
-"""After which the server itself gives a statement up; the connection can still be used then."""
+"""After which the server itself gives such a statement up; the connection can still be used then."""
+SILENCE_SECONDS = 10.0
+"""For the answer in any other process: a lease outlasts it, although the connection it is renewed over has died unnoticed."""
 TRANSACTION_SECONDS = 5.0
 """After which the server ends a transaction whose client says nothing any more, and frees what it locked.
 
@@ -23,29 +25,64 @@ A lock is not waited for any longer: where one frozen client waits several times
 
 _MILLISECONDS = str(round(TRANSACTION_SECONDS * 1000))
 _SETTINGS = {"idle_in_transaction_session_timeout": _MILLISECONDS, "lock_timeout": _MILLISECONDS}
-PATIENT: dict[str, Any] = {"server_settings": _SETTINGS}
-"""What every connection is made with."""
-LIMITS: dict[str, Any] = {
+UNLIMITED: dict[str, Any] = {"server_settings": _SETTINGS}
+"""What a connection is made with for work that may take as long as it takes."""
+PATIENT: dict[str, Any] = UNLIMITED | {"timeout": SILENCE_SECONDS, "command_timeout": SILENCE_SECONDS}
+"""What it is made with otherwise."""
+IMPATIENT: dict[str, Any] = {
     "timeout": PATIENCE,
     "command_timeout": ANSWER_SECONDS,
     "server_settings": _SETTINGS | {"statement_timeout": str(round(STATEMENT_SECONDS * 1000))},
 }
-"""What a connection is made with in a process that somebody waits for."""
+"""What it is made with in a process that somebody waits for."""
+
+
+class Lender(Protocol):
+    """Where a connection comes from."""
+
+    async def expire_connections(self) -> None:
+        """Lend none of those again that there are now."""
 
 
 class Connection(asyncpg.Connection):  # type: ignore[misc]
-    """Returning to the pool costs no round trip: no code here leaves session state (SET, LISTEN, session locks) on a pooled connection."""
+    """A connection that ends with the statement that is given up on it; to have it cancelled would take as long as the statement did.
+
+    Returning to the pool costs no round trip: no code here leaves session state (SET, LISTEN, session locks) on a pooled connection.
+    Every way to have a statement executed raises `ConnectionError` when its answer does not come in time.
+    """
 
     given_up = False
     """Whether it is about to be ended."""
+    lender: Lender | None = None
 
     def get_reset_query(self) -> str:
         """Nothing."""
         return ""
 
+    async def execute(self, *arguments: Any, **options: Any) -> str:
+        """Execute statements without an answer but their status."""
+        try:
+            return str(await super().execute(*arguments, **options))
+        except TimeoutError as error:
+            raise await self._silence() from error
 
-class Impatient(Connection):
-    """A connection that ends with the statement that is given up on it; to have it cancelled would take as long as the statement did."""
+    async def _execute(self, *arguments: Any, **options: Any) -> Any:
+        try:
+            return await super()._execute(*arguments, **options)
+        except TimeoutError as error:
+            raise await self._silence() from error
+
+    async def _executemany(self, *arguments: Any, **options: Any) -> Any:
+        try:
+            return await super()._executemany(*arguments, **options)
+        except TimeoutError as error:
+            raise await self._silence() from error
+
+    async def _silence(self) -> ConnectionError:
+        """What is raised when no answer came; the lender's other connections may be as dead."""
+        if self.lender is not None:
+            await self.lender.expire_connections()
+        return ConnectionError("the database does not answer")
 
     def _cancel_current_command(self, waiter: "Future[None]", cancel_waiter: "Future[None] | None" = None) -> None:
         self.given_up = True
@@ -61,7 +98,9 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
 
     async def acquire(self) -> Any:
         """A connection. Raises `ConnectionError` when there is none to be had, and what Postgres says."""
-        return await self._line.wait(super().acquire)
+        lent = await self._line.wait(super().acquire)
+        lent._con.lender = self  # noqa: SLF001 (the loan itself takes no attributes)
+        return lent
 
     async def release(self, connection: Any) -> None:
         """Take a connection back."""

@@ -1,6 +1,6 @@
 """The connection to Postgres, and its migrations."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -14,7 +14,7 @@ from tortoise.exceptions import DBConnectionError
 from tortoise.migrations.api import migrate as apply_migrations
 from tortoise.transactions import in_transaction
 
-from models.backend import LIMITS, PATIENT, Connection, Impatient
+from models.backend import IMPATIENT, PATIENT, SILENCE_SECONDS, UNLIMITED, Connection
 from models.readers import Readers, connect
 from models.settings import settings
 
@@ -58,12 +58,11 @@ def credentials(url: str) -> dict[str, Any]:
     }
 
 
-def configuration(url: str, most: int = MOST_CONNECTIONS, *, impatient: bool = False) -> dict[str, Any]:
-    """Tortoise's configuration for one database, with so many connections at most; `impatient` as `connected` says."""
-    pool = {"minsize": 0, "maxsize": most, "statement_cache_size": 1024, "connect": connect}
-    limits = LIMITS | {"connection_class": Impatient} if impatient else PATIENT | {"connection_class": Connection}
+def configuration(url: str, most: int = MOST_CONNECTIONS, limits: Mapping[str, Any] = UNLIMITED) -> dict[str, Any]:
+    """Tortoise's configuration for one database, with so many connections at most, made within limits of `models.backend`."""
+    pool = {"minsize": 0, "maxsize": most, "statement_cache_size": 1024, "connect": connect, "connection_class": Connection}
     return {
-        "connections": {"default": {"engine": "models.backend", "credentials": credentials(url) | pool | limits}},
+        "connections": {"default": {"engine": "models.backend", "credentials": credentials(url) | pool | dict(limits)}},
         "apps": {
             "models": {
                 "models": ["models.rows"],
@@ -80,12 +79,12 @@ def configuration(url: str, most: int = MOST_CONNECTIONS, *, impatient: bool = F
 async def connected(most: int = MOST_CONNECTIONS, *, impatient: bool = False) -> AsyncIterator[None]:
     """Hold the process's connections for the event loop that runs this: so many for the ORM at most, and those for reads.
 
-    In an impatient process, where somebody waits for each answer, whatever does not come within the limits of `models.backend` raises
-    one of `AWAY` or TimeoutError.
+    Whatever does not come within the limits of `models.backend` raises one of `AWAY`; in an impatient process somebody waits for each
+    answer.
     """
-    url = settings().database_url
-    await Tortoise.init(config=configuration(url, most, impatient=impatient), _enable_global_fallback=True)
-    readers = Readers(credentials(url) | (LIMITS if impatient else {}), MOST_READERS)
+    url, limits = settings().database_url, IMPATIENT if impatient else PATIENT
+    await Tortoise.init(config=configuration(url, most, limits), _enable_global_fallback=True)
+    readers = Readers(credentials(url) | limits, MOST_READERS)
     _readers.append(readers)
     try:
         yield
@@ -147,18 +146,19 @@ async def fetch(sql: str, *values: Any) -> list[Any]:
 
 
 @asynccontextmanager
-async def own_connection() -> AsyncIterator[Any]:
-    """An asyncpg connection outside the pool, for session locks and LISTEN."""
-    connection = await asyncpg.connect(**credentials(settings().database_url))
+async def own_connection(patience: float | None = SILENCE_SECONDS) -> AsyncIterator[Any]:
+    """A connection outside the pool, for session locks. Without an answer for so many seconds it ends with `ConnectionError`."""
+    own = {"command_timeout": patience, "connection_class": Connection}
+    connection = await asyncpg.connect(**credentials(settings().database_url), **own)
     try:
         yield connection
     finally:
-        await connection.close()
+        await connection.close(timeout=patience)
 
 
 async def migrate() -> None:
     """Bring the schema up to date; several callers at once take turns."""
-    async with own_connection() as connection:
+    async with own_connection(patience=None) as connection:
         await connection.execute("select pg_advisory_lock($1)", _MIGRATION_LOCK)
         await apply_migrations(config=configuration(settings().database_url))
         await Tortoise.close_connections()

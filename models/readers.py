@@ -10,10 +10,11 @@ from typing import Any
 
 import asyncpg
 
+from models.backend import Connection
 from models.line import Line
 
-CONNECT_SECONDS = 10.0
-"""For a new connection, unless the credentials say otherwise."""
+DEFAULTS: dict[str, Any] = {"timeout": 10.0, "statement_cache_size": 1024, "connection_class": Connection}
+"""Of a new connection, unless the credentials say otherwise."""
 CLOSE_SECONDS = 2.0
 
 
@@ -61,10 +62,12 @@ class Readers:
         if connection is not None and not connection.is_closed():
             return connection
         try:
-            return await connect(**({"timeout": CONNECT_SECONDS, "statement_cache_size": 1024} | self._credentials))
+            connection = await connect(**(DEFAULTS | self._credentials))
         except BaseException:
             self._idle.put_nowait(None)
             raise
+        connection.lender = self
+        return connection
 
     def give(self, connection: asyncpg.Connection, *, usable: bool) -> None:
         """Take a connection back."""
@@ -73,6 +76,13 @@ class Readers:
         else:
             connection.terminate()
         self._idle.put_nowait(connection if usable else None)
+
+    async def expire_connections(self) -> None:
+        """End those that nobody has; in their places new ones are opened when they are needed."""
+        for connection in [self._idle.get_nowait() for _ in range(self._idle.qsize())]:
+            if connection is not None:
+                connection.terminate()
+            self._idle.put_nowait(None)
 
     async def close(self) -> None:
         """Wait a while until every connection has come back, and close them; what is still lent ends with the process."""

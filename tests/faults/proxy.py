@@ -15,7 +15,7 @@ class Proxy:
     """Listens at one address and passes everything on to another, in both directions.
 
     `delay` is the number of seconds that every chunk waits. `stall` stops all movement while the connections stay open, `cut` closes
-    them and refuses new ones; `restore` ends both.
+    them and refuses new ones; `restore` ends both. `forget` leaves open connections dead.
     """
 
     def __init__(self, listen: Address, target: Address) -> None:
@@ -45,6 +45,12 @@ class Proxy:
     def stall(self) -> None:
         """Let nothing through any more; new connections are accepted and hear nothing."""
         self._flowing.clear()
+
+    def forget(self) -> None:
+        """Let nothing through the connections that there are, ever again, and everything through new ones."""
+        self._flowing.clear()
+        self._flowing = asyncio.Event()
+        self._flowing.set()
 
     async def cut(self) -> None:
         """Close every connection and refuse new ones."""
@@ -76,13 +82,14 @@ class Proxy:
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writers = [writer]
+        flowing = self._flowing
         try:
-            await self._flowing.wait()
+            await flowing.wait()
             far_reader, far_writer = await self._reach()
             writers.append(far_writer)
             async with asyncio.TaskGroup() as both:
-                both.create_task(self._pump(reader, far_writer))
-                both.create_task(self._pump(far_reader, writer))
+                both.create_task(self._pump(flowing, reader, far_writer))
+                both.create_task(self._pump(flowing, far_reader, writer))
         except* OSError:
             pass  # the target is away, or one side was faster: the other one sees its connection end
         finally:
@@ -94,9 +101,9 @@ class Proxy:
             return await asyncio.open_unix_connection(self.target)
         return await asyncio.open_connection(self.target.host, self.target.port)
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pump(self, flowing: asyncio.Event, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(CHUNK):
-            await self._flowing.wait()
+            await flowing.wait()
             if self.delay:
                 await asyncio.sleep(self.delay)
             writer.write(data)

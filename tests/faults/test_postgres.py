@@ -10,10 +10,12 @@ import pytest
 from models import StageName
 from tests.faults.held import hold
 from tests.faults.installation import Installation, eventually, healthy
-from tests.faults.load import reading, summary
+from tests.faults.load import ask, reading, summary
 from tests.faults.source import Source
 
 HEALTHY_WITHIN = 5
+LENDERS = 2
+"""Of connections in a gateway: for reads alone, and for everything else."""
 Tell = Callable[[str], None]
 Work = Callable[[], Awaitable[None]]
 
@@ -94,6 +96,22 @@ async def test_a_database_that_is_silent_for_five_seconds(installation: Installa
         await installation.servers.restore()
 
     await endures(installation, source, tell, "silent for 5 s", stall, mend)
+
+
+async def test_connections_that_have_died_unnoticed_are_given_up(installation: Installation, source: Source, tell: Tell) -> None:
+    held = await hold(installation, source, StageName.building)
+    await asyncio.gather(*(owner.get(f"/applications/{held.app.id}") for owner in installation.owners))
+    died = time.time()
+    installation.servers.postgres.forget()
+    await held.release()
+    row = await installation.succeeded(held.deployment)
+    tell(f"Postgres connections died: the build went on after {row['finished_at'].timestamp() - died:.1f} s")
+    assert (row["attempt"], row["epoch"]) == (1, 1)
+    for gateway in range(2):
+        path = f"/applications/{held.app.id}/deploy"
+        answers = [await ask(installation, "POST", path, gateway=gateway, json={}) for _ in range(LENDERS + 1)]
+        assert {answer.status for answer in answers} <= {202, 503}
+        assert answers[-1].status == 202, "each lender of connections costs a request at most"
 
 
 async def test_a_worker_that_is_started_without_postgres_says_so_and_ends(installation: Installation, source: Source) -> None:
