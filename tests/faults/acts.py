@@ -222,7 +222,9 @@ class Acts:
         """Let the leases of workers that are no more expire now instead of in half a minute."""
         held = [dict(row) for row in await self.installation.servers.fetch(_HELD)]
         dead = [row["id"] for row in held if self.installation.worker_of(row) is None]
-        await self.installation.servers.fetch("update deployment set lease_until = clock_timestamp() where id = any($1)", dead)
+        await self.installation.servers.fetch(
+            "update deployment set lease_until = clock_timestamp() where id = any($1) and worker is not null", dead
+        )
         await self.installation.servers.fetch("update application set settle_until = clock_timestamp() where settle_until is not null")
 
     async def sessions(self) -> list[str]:
