@@ -25,8 +25,8 @@ def checkout_of(run: Run) -> Path:
 
 def clear(run: Run) -> None:
     """Remove the work directories of earlier attempts at this deployment, whose workers could not do it any more."""
-    for left in run.runtime.work.glob(f"{run.deployment.id}-*"):
-        if left != run.directory:
+    for left in run.runtime.work.iterdir():
+        if left.name.startswith(f"{run.deployment.id}-") and left != run.directory:
             shutil.rmtree(left, ignore_errors=True)
 
 

@@ -39,7 +39,7 @@ async def test_everything_holds_whatever_happens(installation: Installation, sou
 
 @pytest.mark.full
 async def test_everything_holds_whatever_happens_two_thousand_times(installation: Installation, source: Source, tell: Tell) -> None:
-    taken = await endures(installation, source, tell, examples=22, steps=100)
+    taken = await endures(installation, source, tell, examples=28, steps=100)
     assert taken.total() >= 2000
     assert len(taken) == 16
     assert max(taken.values()) < MOST_OF * taken.total()
