@@ -57,10 +57,12 @@ def worker() -> None:
 @app.command
 def migrate() -> None:
     """Bring the database's schema up to date."""
-    from models.database import AWAY, migrate
+    from models.database import AWAY, PostgresTooOld, migrate
 
     try:
         asyncio.run(migrate())
+    except PostgresTooOld as error:
+        sys.exit(f"dokploy: {error}")
     except AWAY as error:
         sys.exit(f"dokploy: the database of DOKPLOY_DATABASE_URL cannot be reached: {error}")
 

@@ -17,22 +17,32 @@ STATEMENT_SECONDS = 1.8
 """After which the server itself gives such a statement up; the connection can still be used then."""
 SILENCE_SECONDS = 10.0
 """For the answer in any other process: a lease outlasts it, although the connection it is renewed over has died unnoticed."""
-TRANSACTION_SECONDS = 5.0
+IDLE_SECONDS = 5.0
 """After which the server ends a transaction whose client says nothing any more, and frees what it locked.
 
 A lock is not waited for any longer: where one frozen client waits several times for the same row, they end together and not in turn.
 """
 
-_MILLISECONDS = str(round(TRANSACTION_SECONDS * 1000))
-_SETTINGS = {"idle_in_transaction_session_timeout": _MILLISECONDS, "lock_timeout": _MILLISECONDS}
-UNLIMITED: dict[str, Any] = {"server_settings": _SETTINGS}
+
+def _milliseconds(seconds: float) -> str:
+    return str(round(seconds * 1000))
+
+
+_LOCKS = {"idle_in_transaction_session_timeout": _milliseconds(IDLE_SECONDS), "lock_timeout": _milliseconds(IDLE_SECONDS)}
+_TRANSACTION = {"transaction_timeout": _milliseconds(SILENCE_SECONDS)}
+"""Which also ends one whose client fell silent in the middle of a statement: to the server that is not idle."""
+UNLIMITED: dict[str, Any] = {"server_settings": _LOCKS}
 """What a connection is made with for work that may take as long as it takes."""
-PATIENT: dict[str, Any] = UNLIMITED | {"timeout": SILENCE_SECONDS, "command_timeout": SILENCE_SECONDS}
+PATIENT: dict[str, Any] = {
+    "timeout": SILENCE_SECONDS,
+    "command_timeout": SILENCE_SECONDS,
+    "server_settings": _LOCKS | _TRANSACTION,
+}
 """What it is made with otherwise."""
 IMPATIENT: dict[str, Any] = {
     "timeout": PATIENCE,
     "command_timeout": ANSWER_SECONDS,
-    "server_settings": _SETTINGS | {"statement_timeout": str(round(STATEMENT_SECONDS * 1000))},
+    "server_settings": _LOCKS | _TRANSACTION | {"statement_timeout": _milliseconds(STATEMENT_SECONDS)},
 }
 """What it is made with in a process that somebody waits for."""
 

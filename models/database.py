@@ -24,13 +24,14 @@ AWAY = (
     asyncpg.InternalClientError,  # of a connection that was cut while it was idle, until its end is noticed
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
-    asyncpg.IdleInTransactionSessionTimeoutError,  # of a process that was frozen in the middle
-    asyncpg.LockNotAvailableError,  # which such a process still holds
+    asyncpg.LockNotAvailableError,  # which a process that was frozen in the middle still holds
     asyncpg.TooManyConnectionsError,
     ConnectionError,
 )
 """What a statement raises while the database cannot be reached."""
 
+OLDEST = (17,)
+"""Postgres that ends a transaction after a time."""
 MOST_CONNECTIONS, MOST_READERS = 16, 16
 _readers: list[Readers] = []
 """The connections for reads while `connected` lasts."""
@@ -156,9 +157,15 @@ async def own_connection(patience: float | None = SILENCE_SECONDS) -> AsyncItera
         await connection.close(timeout=patience)
 
 
+class PostgresTooOld(Exception):
+    """Postgres 17 or newer is needed."""
+
+
 async def migrate() -> None:
-    """Bring the schema up to date; several callers at once take turns."""
+    """Bring the schema up to date; several callers at once take turns. Raises `PostgresTooOld`."""
     async with own_connection(patience=None) as connection:
+        if (found := connection.get_server_version()) < OLDEST:
+            raise PostgresTooOld(f"{PostgresTooOld.__doc__} This is {found.major}.{found.minor}.")
         await connection.execute("select pg_advisory_lock($1)", _MIGRATION_LOCK)
         await apply_migrations(config=configuration(settings().database_url))
         await Tortoise.close_connections()

@@ -39,7 +39,9 @@ async def remove(runtime: Runtime, application: Application, still_held: Callabl
             await docker.remove_volume(runtime.docker, name)
     await still_held()
     await _remove_network(runtime, application)
-    await still_held()
+    for each in deployments:  # one by one: their events may be many, and no statement may take long
+        await still_held()
+        await Deployment.filter(id=each.id).delete()
     await Application.filter(id=application.id).delete()
 
 

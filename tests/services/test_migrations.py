@@ -4,7 +4,10 @@ import asyncio
 import sys
 from pathlib import Path
 
+import pytest
+
 from gateway.embedded.stack import Stack
+from models import database
 
 ROOT = Path(__file__).parents[2]
 
@@ -39,3 +42,9 @@ async def test_the_models_have_no_change_without_a_migration() -> None:
 async def test_processes_that_migrate_at_once_take_turns(stack: Stack) -> None:
     answers = await asyncio.gather(*(output_of("-m", "gateway.cli", "migrate") for _ in range(3)))
     assert answers == [(0, "")] * 3
+
+
+async def test_a_postgres_that_is_too_old_is_said_so(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "OLDEST", (99,))
+    with pytest.raises(database.PostgresTooOld, match=r"^Postgres 17 or newer is needed\. This is \d+\.\d+\.$"):
+        await database.migrate()
