@@ -129,6 +129,8 @@ class StandIn:
             await gone  # it has printed everything
             call.code, call.ended = code, time.time()
         finally:
+            if call.ended is None:  # killed just when it was told something
+                call.killed, call.ended = True, time.time()
             del self._under_way[call]
             gone.cancel()
             work.cancel()
