@@ -9,7 +9,7 @@ import structlog
 from models import Project, Session, answers
 from models.database import database, own_connection
 from models.events import wake
-from workers import leftovers, line, observe, orphans, rescue, retention
+from workers import leftovers, line, memory, observe, orphans, rescue, retention
 from workers.runtime import Runtime
 
 log = structlog.get_logger()
@@ -50,8 +50,8 @@ RESCUE: tuple[Duty, ...] = (
 """What the leader does every few seconds, in this order; one that fails is reported and the next goes on."""
 UPKEEP: tuple[Duty, ...] = (observe.refresh, retention.keep, leftovers.remove, _clear_away)
 """What it does beside that, for as long as it takes: an engine that does not answer keeps nobody from being rescued."""
-ON_EACH_HOST: tuple[Duty, ...] = (leftovers.remove_directories, orphans.end)
-"""What every worker does on its host."""
+ON_EACH_HOST: tuple[Duty, ...] = (leftovers.remove_directories, orphans.end, memory.give_back)
+"""What every worker does, on its host and in its process."""
 
 
 async def run(runtime: Runtime) -> None:
