@@ -5,10 +5,12 @@ from typing import Any
 
 import msgspec
 import structlog
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import Scope
 
+from gateway.negotiation import preferred
 from models.database import AWAY
 from schema.errors import (
     ApiError,
@@ -24,6 +26,8 @@ from schema.scalars import instant
 log = structlog.get_logger()
 
 GRAPHQL = ("/api/graphql", "/api/v1/graphql")
+ERROR_TYPES = ("application/json", "application/graphql-response+json")
+"""Of GraphQL's answer to what no document was run for."""
 
 _OF_STATUS: dict[int, type[ApiError]] = {404: NotFound, 405: MethodNotAllowed, 413: PayloadTooLarge}
 
@@ -72,5 +76,7 @@ def error_response(error: BaseException, scope: Scope) -> Response:
     headers = dict(found.headers)
     if isinstance(error, HTTPException) and error.headers:
         headers |= error.headers
-    content = {"errors": [problem(found, request_id)]} if scope["path"] in GRAPHQL else envelope(found, request_id)
-    return Response(msgspec.json.encode(content), found.status, headers, media_type="application/json")
+    if scope["path"] not in GRAPHQL:
+        return Response(msgspec.json.encode(envelope(found, request_id)), found.status, headers, media_type="application/json")
+    media_type = preferred(Headers(scope=scope).get("accept", ""), ERROR_TYPES) or ERROR_TYPES[0]
+    return Response(msgspec.json.encode({"errors": [problem(found, request_id)]}), found.status, headers, media_type=media_type)

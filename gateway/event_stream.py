@@ -1,5 +1,7 @@
-"""Server-sent events as an answer."""
+"""Answers without an end of their own: server-sent events, and other frames that follow each other."""
 
+import asyncio
+from collections.abc import AsyncIterator
 from contextlib import suppress
 
 from starlette.responses import StreamingResponse
@@ -7,11 +9,16 @@ from starlette.types import Send
 
 from gateway.drain import StreamEnded, drain
 
+SILENCE = 12.0
+"""Seconds after which something is sent that says nothing: proxies close what is silent."""
+COMMENT = b":\n\n"
+
 
 class EventStream(StreamingResponse):
-    """Events as they come. When the gateway stops the answer ends as a whole one, after whole events: its client goes on elsewhere."""
+    """Frames as they come. When the gateway stops the answer ends as a whole one, after whole frames: its client goes on elsewhere."""
 
-    media_type = "text/event-stream"
+    def __init__(self, frames: AsyncIterator[bytes], beat: bytes = COMMENT, media_type: str = "text/event-stream") -> None:
+        super().__init__(beating(frames, beat), media_type=media_type, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
 
     async def stream_response(self, send: Send) -> None:
         """Send what there is, until there is no more or the gateway stops."""
@@ -20,3 +27,20 @@ class EventStream(StreamingResponse):
                 await super().stream_response(send)
                 return
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def beating(frames: AsyncIterator[bytes], beat: bytes, silence: float = SILENCE) -> AsyncIterator[bytes]:
+    """The frames, and a beat after each so many seconds without one."""
+    while True:
+        coming = asyncio.ensure_future(anext(frames))
+        try:
+            while not coming.done():
+                await asyncio.wait({coming}, timeout=silence)
+                if not coming.done():
+                    yield beat
+            yield coming.result()
+        except StopAsyncIteration:
+            return
+        finally:
+            coming.cancel()
+            await asyncio.gather(coming, return_exceptions=True)

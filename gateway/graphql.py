@@ -26,6 +26,7 @@ class Asking(msgspec.Struct, forbid_unknown_fields=False):
     query: str
     variables: dict[str, Any] | None = None
     operationName: str | None = None  # noqa: N815 (the protocol's name)
+    extensions: dict[str, Any] | None = None
 
 
 def read_request(body: bytes) -> Asking:

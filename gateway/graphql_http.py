@@ -1,6 +1,6 @@
 """GraphQL over HTTP: POST, GET for queries, and GraphiQL for a browser."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator
 from types import MappingProxyType
 from typing import Any
 
@@ -11,22 +11,20 @@ from starlette.routing import Route
 
 from gateway.admission import count
 from gateway.body import json_body
-from gateway.errors import GRAPHQL
+from gateway.errors import GRAPHQL, problem
 from gateway.graphql import Asking, Runner, read_request, refused
+from gateway.graphql_answers import FOLLOWING, ONCE, chosen, following, refusal, result, shaped
 from gateway.idempotency import once
 from gateway.pages import graphiql
 from schema.context import Context
 from schema.errors import Conflict, InvalidInput, MethodNotAllowed, ServiceUnavailable, UnprocessableEntity
-from schema.plan.document import Refused
+from schema.plan.document import Document, Refused
 
 
 class SentByGet(MethodNotAllowed):
     """A mutation must be sent by POST."""
 
     headers = MappingProxyType({"Allow": "POST"})
-
-
-_encode = msgspec.json.Encoder().encode
 
 
 def _requested(request: Request, body: bytes) -> Asking:
@@ -42,15 +40,10 @@ def _requested(request: Request, body: bytes) -> Asking:
     return Asking(query["query"], variables, query.get("operationName"))
 
 
-def _response(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    return Response(_encode(content), status, headers, media_type="application/json")
-
-
-def _answered(result: dict[str, Any], context: Context) -> Response:
+def _answered(content: dict[str, Any], context: Context) -> Response:
     """A result; where nothing was done because what it needs is away, with the status that says so."""
-    if not context.changed and any(error["extensions"]["code"] == ServiceUnavailable.code for error in result.get("errors", ())):
-        return _response(result, ServiceUnavailable.status, ServiceUnavailable.headers)
-    return _response(result)
+    away = not context.changed and any(error["extensions"]["code"] == ServiceUnavailable.code for error in content.get("errors", ()))
+    return result(content, ServiceUnavailable if away else None)
 
 
 def _is_kept(result: dict[str, Any], context: Context) -> bool:
@@ -63,7 +56,8 @@ def routes(runner: Runner) -> list[Route]:
     """The GraphQL endpoint: POST, GET for queries, and GraphiQL for a browser."""
 
     async def endpoint(request: Request) -> Response:
-        if request.method == "GET" and "query" not in request.query_params and "text/html" in request.headers.get("accept", ""):
+        accept = ",".join(request.headers.getlist("accept"))
+        if request.method == "GET" and "query" not in request.query_params and "text/html" in accept:
             return graphiql()
         context: Context = request.scope["context"]
         body = await json_body(request)
@@ -71,19 +65,35 @@ def routes(runner: Runner) -> list[Route]:
         known = runner.knows(asked)
         try:
             document = runner.prepared(asked, context)
-            if document.kind == "subscription":
-                raise InvalidInput("A subscription needs a WebSocket (graphql-transport-ws).")
-            if request.method != "POST" and document.kind != "query":
-                raise SentByGet
-            if (further := runner.cost(document, known=known) - 1) > 0:
-                await count(request.scope, context, further)
-
-            async def run() -> tuple[Response, bool]:
-                result = await runner.run(document, asked, context)
-                return _answered(result, context), _is_kept(result, context)
-
-            return await once(request, context, body, run) if runner.repeatable(document) else (await run())[0]
         except Refused as error:
-            return _response({"errors": refused(error.errors, context.request_id)}, 400)
+            return refusal(refused(error.errors, context.request_id), accept, chosen(accept, (*ONCE, *FOLLOWING)))
+        if request.method != "POST" and document.kind == "mutation":
+            raise SentByGet
+        media_type = chosen(accept, FOLLOWING if document.kind == "subscription" else ONCE)
+        if (further := runner.cost(document, known=known) - 1) > 0:
+            await count(request.scope, context, further)
+        if document.kind == "subscription":
+            return following(_told(runner, document, asked, context), media_type)
+
+        async def run() -> tuple[Response, bool]:
+            content = await runner.run(document, asked, context)
+            return _answered(content, context), _is_kept(content, context)
+
+        try:
+            answer = await once(request, context, body, run) if runner.repeatable(document) else (await run())[0]
+        except Refused as error:
+            return refusal(refused(error.errors, context.request_id), accept, media_type)
+        return shaped(answer, media_type)
 
     return [Route(path, endpoint, methods=["GET", "POST"]) for path in GRAPHQL]
+
+
+async def _told(runner: Runner, document: Document, asked: Asking, context: Context) -> AsyncIterator[dict[str, Any]]:
+    """The results of a subscription, and what ends it."""
+    try:
+        async for each in runner.results(document, asked, context):
+            yield each
+    except Refused as error:
+        yield {"errors": refused(error.errors, context.request_id)}
+    except Exception as error:
+        yield {"errors": [problem(error, context.request_id)]}

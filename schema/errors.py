@@ -92,6 +92,13 @@ class MethodNotAllowed(ApiError):
     code = "METHOD_NOT_ALLOWED"
 
 
+class NotAcceptable(ApiError):
+    """There is no answer of a media type that is accepted."""
+
+    status = 406
+    code = "NOT_ACCEPTABLE"
+
+
 class Conflict(ApiError):
     """The request contradicts the present state."""
 
@@ -147,6 +154,7 @@ ERRORS: tuple[type[ApiError], ...] = (
     Forbidden,
     NotFound,
     MethodNotAllowed,
+    NotAcceptable,
     Conflict,
     PayloadTooLarge,
     UnsupportedMediaType,

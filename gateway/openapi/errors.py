@@ -57,6 +57,8 @@ _MORE_HEADERS: Final[Mapping[type[errors.ApiError], tuple[str, ...]]] = {
     errors.UnprocessableEntity: ("Idempotency-Replayed",),
 }
 """What an error says in headers beside those of its class."""
+_NEVER: Final = (errors.MethodNotAllowed, errors.NotAcceptable)
+"""What no operation answers with."""
 _NAMES: Final = {status: next(same).__name__ for status, same in groupby(errors.ERRORS, lambda each: each.status)}
 """An answer is named after the first error of its status."""
 _PROBLEM: Final[Mapping[str, str]] = {
@@ -78,6 +80,7 @@ def failures(operation: Operation[Any]) -> list[type[errors.ApiError]]:
         errors.Forbidden: operation.needs > Role.viewer or decides,
         errors.NotFound: bool(operation.signature.rows),
         errors.MethodNotAllowed: False,
+        errors.NotAcceptable: False,
         errors.Conflict: acts,
         errors.PayloadTooLarge: acts,
         errors.UnsupportedMediaType: acts,
@@ -95,7 +98,7 @@ def failed(operation: Operation[Any]) -> dict[str, Any]:
 
 def responses() -> dict[str, Any]:
     """The failed answers that operations share, by name."""
-    described = groupby((each for each in errors.ERRORS if each is not errors.MethodNotAllowed), lambda each: each.status)
+    described = groupby((each for each in errors.ERRORS if each not in _NEVER), lambda each: each.status)
     return {_NAMES[status]: _response(tuple(same)) for status, same in described}
 
 
