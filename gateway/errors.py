@@ -79,4 +79,5 @@ def error_response(error: BaseException, scope: Scope) -> Response:
     if scope["path"] not in GRAPHQL:
         return Response(msgspec.json.encode(envelope(found, request_id)), found.status, headers, media_type="application/json")
     media_type = preferred(Headers(scope=scope).get("accept", ""), ERROR_TYPES) or ERROR_TYPES[0]
+    headers["Vary"] = "Accept"
     return Response(msgspec.json.encode({"errors": [problem(found, request_id)]}), found.status, headers, media_type=media_type)

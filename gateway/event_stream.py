@@ -1,11 +1,11 @@
 """Answers without an end of their own: server-sent events, and other frames that follow each other."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
 
 from starlette.responses import StreamingResponse
-from starlette.types import Send
+from starlette.types import Receive, Scope, Send
 
 from gateway.drain import StreamEnded, drain
 
@@ -17,8 +17,18 @@ COMMENT = b":\n\n"
 class EventStream(StreamingResponse):
     """Frames as they come. When the gateway stops the answer ends as a whole one, after whole frames: its client goes on elsewhere."""
 
-    def __init__(self, frames: AsyncIterator[bytes], beat: bytes = COMMENT, media_type: str = "text/event-stream") -> None:
-        super().__init__(beating(frames, beat), media_type=media_type, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+    def __init__(self, frames: AsyncGenerator[bytes], beat: bytes = COMMENT, media_type: str = "text/event-stream") -> None:
+        self._frames, self._beating = frames, beating(frames, beat)
+        super().__init__(self._beating, media_type=media_type, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer; a HEAD with nothing but the headers."""
+        async with aclosing(self._frames), aclosing(self._beating):
+            if scope["method"] != "HEAD":
+                await super().__call__(scope, receive, send)
+                return
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        await send({"type": "http.response.body", "body": b""})
 
     async def stream_response(self, send: Send) -> None:
         """Send what there is, until there is no more or the gateway stops."""
@@ -29,7 +39,7 @@ class EventStream(StreamingResponse):
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-async def beating(frames: AsyncIterator[bytes], beat: bytes, silence: float = SILENCE) -> AsyncIterator[bytes]:
+async def beating(frames: AsyncGenerator[bytes], beat: bytes, silence: float = SILENCE) -> AsyncGenerator[bytes]:
     """The frames, and a beat after each so many seconds without one."""
     while True:
         coming = asyncio.ensure_future(anext(frames))

@@ -1,6 +1,6 @@
 """GraphQL: documents run by the plan, operations called for the fields that are more than reading (DECISIONS 11)."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 import msgspec
@@ -104,7 +104,7 @@ class Runner:
         answer = await self._engine.run(document, request.variables or {}, context)
         return self._result(document, request, answer, context)
 
-    async def results(self, document: Document, request: Asking, context: Context) -> AsyncIterator[dict[str, Any]]:
+    async def results(self, document: Document, request: Asking, context: Context) -> AsyncGenerator[dict[str, Any]]:
         """Yield the printed results of any document: one, or a subscription's as they come. Raises `Refused`."""
         if document.kind != "subscription":
             yield await self.run(document, request, context)

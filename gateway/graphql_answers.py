@@ -3,7 +3,8 @@
 The media types are those of GraphQL over HTTP, of graphql-sse in its distinct connections mode, and of Apollo's multipart subscriptions.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
@@ -27,9 +28,10 @@ _encode = msgspec.json.Encoder().encode
 
 @dataclass(frozen=True)
 class Framing:
-    """How results stand in one answer: what is around each, what is sent in silence, and what comes after the last one."""
+    """How results stand in one answer: what it begins with, what is around each, what is sent in silence, and what it ends with."""
 
     content_type: str
+    start: bytes
     before: bytes
     after: bytes
     beat: bytes
@@ -40,16 +42,19 @@ class Framing:
         return self.before + result + self.after
 
 
-_PART = b"\r\n--graphql\r\nContent-Type: application/json\r\n\r\n"
+_BOUNDARY = b"\r\n--graphql"
+"""It stands behind each part: a reader takes a part for whole only when it sees the next boundary."""
+_PART = b"\r\nContent-Type: application/json\r\n\r\n"
 FRAMINGS: Final = MappingProxyType(
     {
-        EVENTS: Framing(EVENTS, before=b"event: next\ndata: ", after=b"\n\n", beat=COMMENT, end=b"event: complete\ndata: \n\n"),
+        EVENTS: Framing(EVENTS, start=b"", before=b"event: next\ndata: ", after=b"\n\n", beat=COMMENT, end=b"event: complete\ndata: \n\n"),
         PARTS: Framing(
             'multipart/mixed; boundary="graphql"; subscriptionSpec="1.0"',
+            start=_BOUNDARY,
             before=_PART + b'{"payload":',
-            after=b"}",
-            beat=_PART + b"{}",
-            end=b"\r\n--graphql--\r\n",
+            after=b"}" + _BOUNDARY,
+            beat=_PART + b"{}" + _BOUNDARY,
+            end=b"--\r\n",
         ),
     }
 )
@@ -67,18 +72,24 @@ def chosen(accept: str, offered: Sequence[str]) -> str:
     return found
 
 
+def chosen_for_any(accept: str) -> str:
+    """The media type to refuse a document in, of which nobody knows what it is. Raises `NotAcceptable`."""
+    return preferred(accept, ONCE) or chosen(accept, (*ONCE, *FOLLOWING))
+
+
 def result(content: dict[str, Any], error: type[ApiError] | None = None) -> Response:
     """A result, with the status of an error when nothing was done because of it."""
-    return Response(_encode(content), error.status if error else 200, {**VARY, **(error.headers if error else {})}, media_type=JSON)
+    return Response(_encode(content), error.status if error else 200, error.headers if error else None, media_type=JSON)
 
 
 def shaped(answer: Response, media_type: str) -> Response:
     """An answer in another form; what stands in a frame has come to its end, whatever it says."""
     framing = FRAMINGS.get(media_type)
-    if framing is None:
-        answer.headers["Content-Type"] = media_type
-        return answer
-    return Response(framing.frame(bytes(answer.body)) + framing.end, headers={**VARY, "Content-Type": framing.content_type})
+    if framing is not None:
+        kept = {name: value for name, value in answer.headers.items() if name not in ("content-length", "content-type")}
+        answer = Response(framing.start + framing.frame(bytes(answer.body)) + framing.end, headers=kept)
+    answer.headers.update({**VARY, "Content-Type": framing.content_type if framing else media_type})
+    return answer
 
 
 def refusal(errors: list[dict[str, Any]], accept: str, media_type: str) -> Response:
@@ -87,16 +98,20 @@ def refusal(errors: list[dict[str, Any]], accept: str, media_type: str) -> Respo
     To them, older clients, any other status says that no GraphQL server has answered (GraphQL over HTTP, section 6.4.1).
     """
     lenient = media_type == JSON and any(each.type == JSON for each in ranges(accept))
-    return shaped(Response(_encode({"errors": errors}), 200 if lenient else 400, VARY, media_type=JSON), media_type)
+    return shaped(Response(_encode({"errors": errors}), 200 if lenient else 400, media_type=JSON), media_type)
 
 
-def following(results: AsyncIterator[dict[str, Any]], media_type: str) -> Response:
+def following(results: AsyncGenerator[dict[str, Any]], media_type: str) -> Response:
     """Results as they come, each in its frame."""
     framing = FRAMINGS[media_type]
 
-    async def frames() -> AsyncIterator[bytes]:
-        async for each in results:
-            yield framing.frame(_encode(each))
-        yield framing.end
+    async def frames() -> AsyncGenerator[bytes]:
+        async with aclosing(results):
+            yield framing.start
+            async for each in results:
+                yield framing.frame(_encode(each))
+            yield framing.end
 
-    return EventStream(frames(), framing.beat, framing.content_type)
+    answer = EventStream(frames(), framing.beat, framing.content_type)
+    answer.headers.update(VARY)
+    return answer

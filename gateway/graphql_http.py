@@ -1,6 +1,7 @@
 """GraphQL over HTTP: POST, GET for queries, and GraphiQL for a browser."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from types import MappingProxyType
 from typing import Any
 
@@ -13,7 +14,7 @@ from gateway.admission import count
 from gateway.body import json_body
 from gateway.errors import GRAPHQL, problem
 from gateway.graphql import Asking, Runner, read_request, refused
-from gateway.graphql_answers import FOLLOWING, ONCE, chosen, following, refusal, result, shaped
+from gateway.graphql_answers import FOLLOWING, ONCE, chosen, chosen_for_any, following, refusal, result, shaped
 from gateway.idempotency import once
 from gateway.pages import graphiql
 from schema.context import Context
@@ -66,7 +67,7 @@ def routes(runner: Runner) -> list[Route]:
         try:
             document = runner.prepared(asked, context)
         except Refused as error:
-            return refusal(refused(error.errors, context.request_id), accept, chosen(accept, (*ONCE, *FOLLOWING)))
+            return refusal(refused(error.errors, context.request_id), accept, chosen_for_any(accept))
         if request.method != "POST" and document.kind == "mutation":
             raise SentByGet
         media_type = chosen(accept, FOLLOWING if document.kind == "subscription" else ONCE)
@@ -88,11 +89,12 @@ def routes(runner: Runner) -> list[Route]:
     return [Route(path, endpoint, methods=["GET", "POST"]) for path in GRAPHQL]
 
 
-async def _told(runner: Runner, document: Document, asked: Asking, context: Context) -> AsyncIterator[dict[str, Any]]:
+async def _told(runner: Runner, document: Document, asked: Asking, context: Context) -> AsyncGenerator[dict[str, Any]]:
     """The results of a subscription, and what ends it."""
     try:
-        async for each in runner.results(document, asked, context):
-            yield each
+        async with aclosing(runner.results(document, asked, context)) as results:
+            async for each in results:
+                yield each
     except Refused as error:
         yield {"errors": refused(error.errors, context.request_id)}
     except Exception as error:

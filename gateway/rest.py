@@ -1,7 +1,7 @@
 """REST: one route per path, made of the operations declared for it."""
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, get_args, get_origin
@@ -140,7 +140,7 @@ def _resumed(operation: Operation[Any], request: Request, asked: Asked) -> Asked
     return Asked(asked.input, {**asked.arguments, operation.resumes.name: after})
 
 
-async def _events(bound: Bound, context: Context, rows: tuple[Any, ...], asked: Asked) -> AsyncIterator[bytes]:
+async def _events(bound: Bound, context: Context, rows: tuple[Any, ...], asked: Asked) -> AsyncGenerator[bytes]:
     """The server-sent events of a stream, up to its end or to what ends it."""
     operation, view = bound.operation, bound.view
     if operation.handler is None or view is None:

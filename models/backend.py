@@ -31,8 +31,8 @@ def _milliseconds(seconds: float) -> str:
 _LOCKS = {"idle_in_transaction_session_timeout": _milliseconds(IDLE_SECONDS), "lock_timeout": _milliseconds(IDLE_SECONDS)}
 _TRANSACTION = {"transaction_timeout": _milliseconds(SILENCE_SECONDS)}
 """Which also ends one whose client fell silent in the middle of a statement: to the server that is not idle."""
-UNLIMITED: dict[str, Any] = {"server_settings": _LOCKS}
-"""What a connection is made with for work that may take as long as it takes."""
+UNLIMITED: dict[str, Any] = {"server_settings": {"idle_in_transaction_session_timeout": _milliseconds(IDLE_SECONDS)}}
+"""What a connection is made with for work that may take and wait for as long as it has to."""
 PATIENT: dict[str, Any] = {
     "timeout": SILENCE_SECONDS,
     "command_timeout": SILENCE_SECONDS,
@@ -111,6 +111,13 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
         lent = await self._line.wait(super().acquire)
         lent._con.lender = self  # noqa: SLF001 (the loan itself takes no attributes)
         return lent
+
+    async def expire_connections(self) -> None:
+        """Lend none of those again that there are now, and end at once those that nobody has: closing them would take an answer, too."""
+        await super().expire_connections()
+        for holder in self._holders:
+            if holder._in_use is None:  # noqa: SLF001 (what there is of it is private)
+                holder.terminate()
 
     async def release(self, connection: Any) -> None:
         """Take a connection back."""

@@ -148,9 +148,12 @@ async def fetch(sql: str, *values: Any) -> list[Any]:
 
 @asynccontextmanager
 async def own_connection(patience: float | None = SILENCE_SECONDS) -> AsyncIterator[Any]:
-    """A connection outside the pool, for session locks. Without an answer for so many seconds it ends with `ConnectionError`."""
-    own = {"command_timeout": patience, "connection_class": Connection}
-    connection = await asyncpg.connect(**credentials(settings().database_url), **own)
+    """A connection outside the pool, for session locks. Raises `ConnectionError` when there is none to be had.
+
+    Without an answer for so many seconds it ends with `ConnectionError`, too.
+    """
+    own = {"timeout": SILENCE_SECONDS, "command_timeout": patience, "connection_class": Connection}
+    connection = await connect(**credentials(settings().database_url), **own)
     try:
         yield connection
     finally:

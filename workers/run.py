@@ -11,7 +11,7 @@ from typing import Any
 
 import models
 from models import StageName
-from models.database import fetch
+from models.database import database
 from workers import rings
 from workers.desired import labels_of, tag_of
 from workers.journal import CancelRequested, Journal, LeaseLost
@@ -92,9 +92,12 @@ class Run:
         return Change(event, self.deployment.id, self.deployment.epoch, self.runtime.name, stage or self.stage, message, store or {})
 
     async def is_questioned(self) -> bool:
-        """Whether somebody has asked for its end, or somebody else has it."""
+        """Whether somebody has asked for its end, or somebody else has it.
+
+        Asked where the lease is renewed: connections that have died there are found out once, and not once more by the renewal.
+        """
         statement = "select cancel_requested_at from deployment where id = $1 and epoch = $2 and worker = $3"
-        rows = await fetch(statement, self.deployment.id, self.deployment.epoch, self.runtime.name)
+        rows = await database().execute_query_dict(statement, [self.deployment.id, self.deployment.epoch, self.runtime.name])
         return not rows or rows[0]["cancel_requested_at"] is not None
 
     async def still_held(self) -> None:

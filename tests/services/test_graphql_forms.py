@@ -2,13 +2,14 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import httpx2
 import pytest
 
-from gateway.event_stream import beating
+from gateway.event_stream import EventStream, beating
+from gateway.graphql_answers import following
 from tests.services.conftest import Api
 from tests.services.test_deployments import deployed
 
@@ -82,6 +83,7 @@ async def test_a_subscription_is_followed_as_parts(api: Api) -> None:
     assert answer.headers["Content-Type"] == PARTS
     before, *parts, end = answer.text.split("\r\n--graphql")
     assert (before, end) == ("", "--\r\n")
+    assert len(parts) > 2
     contents = [json.loads(part.removeprefix("\r\nContent-Type: application/json\r\n\r\n"))["payload"] for part in parts]
     assert [content["data"]["deploymentEvents"]["seq"] for content in contents] == list(range(1, len(contents) + 1))
 
@@ -119,8 +121,46 @@ async def test_an_error_of_the_whole_request_has_the_form_that_is_asked_for(api:
     assert (answer.status_code, answer.headers["Content-Type"]) == (400, RESULT)
 
 
+async def test_a_part_is_whole_as_soon_as_it_is_sent() -> None:
+    async def results() -> AsyncGenerator[dict[str, Any]]:
+        yield {"data": 1}
+        await asyncio.sleep(60)
+
+    answer = following(results(), "multipart/mixed")
+    assert isinstance(answer, EventStream)
+    heard = b""
+    async for frame in answer.body_iterator:
+        heard += bytes(frame)
+        if b"payload" in heard:
+            break
+    assert heard.startswith(b"\r\n--graphql\r\n")
+    assert heard.endswith(b'{"payload":{"data":1}}\r\n--graphql'), "Apollo Client waits for the boundary behind a part"
+
+
+async def test_a_head_of_a_stream_is_its_headers(api: Api) -> None:
+    row = await deployed(api, await api.application())
+    for path in (f"/deployments/{row.id}/events", f"/graphql?query={FOLLOWED}&variables={json.dumps({'id': str(row.id)})}"):
+        answer = await api.owner.call("HEAD", path, headers={"Accept": EVENTS})
+        assert (answer.status_code, answer.headers["Content-Type"].partition(";")[0], answer.content) == (200, EVENTS, b"")
+
+
+async def test_a_kept_answer_says_so_in_every_form(api: Api) -> None:
+    headers = {"Idempotency-Key": "form"}
+    asking = {"query": 'mutation {createProject(input: {name: "Kept"}) {name}}'}
+    first = await api.owner.post("/graphql", asking, headers=headers)
+    again = await api.owner.post("/graphql", asking, headers=headers | {"Accept": EVENTS})
+    assert told(again.text)[0] == ("next", first.json())
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert all("Accept" in answer.headers["Vary"] for answer in (first, again))
+
+
+async def test_a_bad_document_is_refused_as_json_where_that_is_accepted_at_all(api: Api) -> None:
+    answer = await asked(api, "{nothing}", f"multipart/mixed;deferSpec=20220824, {RESULT}")
+    assert (answer.status_code, answer.headers["Content-Type"]) == (400, RESULT)
+
+
 async def test_silence_is_broken_by_beats() -> None:
-    async def slow() -> AsyncIterator[bytes]:
+    async def slow() -> AsyncGenerator[bytes]:
         yield b"one"
         await asyncio.sleep(0.25)
         yield b"two"
@@ -132,7 +172,7 @@ async def test_silence_is_broken_by_beats() -> None:
 async def test_who_stops_listening_ends_what_was_coming() -> None:
     ended = asyncio.Event()
 
-    async def endless() -> AsyncIterator[bytes]:
+    async def endless() -> AsyncGenerator[bytes]:
         try:
             await asyncio.sleep(60)
             yield b""
