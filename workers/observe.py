@@ -26,7 +26,7 @@ _AT_REST = f"""
 """
 _LIVE = f"""
     select a.id, a.service_name, a.status, a.health_status, a.replicas, live.id as deployment
-    from application a join lateral (
+    from application a left join lateral (
         select id from deployment s where s.application_id = a.id and s.status = 'success' order by finished_at desc, id desc limit 1
     ) live on true where {_AT_REST}
 """  # noqa: S608 (constants of our own)
@@ -51,9 +51,12 @@ async def refresh(runtime: Runtime) -> None:
     tasks = await runtime.engine.all_tasks()
     for row in rows:
         service = services.get(row["service_name"])
-        if has_drifted(service, Wanted(str(row["deployment"]), row["replicas"])):
+        wanted = Wanted(str(row["deployment"]), row["replicas"]) if row["deployment"] else None
+        drifted = has_drifted(service, wanted)
+        if drifted:
             log.warning("observe.drifted", application=str(row["id"]), service=row["service_name"])
             await database().execute_query(_UNSETTLE, [row["id"]])
+        if drifted or wanted is None:
             continue
         ours = [task for task in tasks.get((service or {}).get("ID", ""), []) if task.deployment == str(row["deployment"])]
         status, health = reading(ours, row["replicas"], datetime.now(UTC))
@@ -62,10 +65,13 @@ async def refresh(runtime: Runtime) -> None:
             await database().execute_query(_FOLLOW, [row["id"], *seen])
 
 
-def has_drifted(service: Mapping[str, Any] | None, wanted: Wanted) -> bool:
-    """Whether a service is gone, runs another deployment than the last success, or another number of replicas than wanted."""
-    if service is None:
-        return True
+def has_drifted(service: Mapping[str, Any] | None, wanted: Wanted | None) -> bool:
+    """Whether a service is gone, runs another deployment than the last success, or another number of replicas than wanted.
+
+    Where nothing has succeeded there should be none: the child of a frozen worker may make one late.
+    """
+    if service is None or wanted is None:
+        return (service is None) != (wanted is None)
     spec = service["Spec"]
     replicas = spec["Mode"].get("Replicated", {}).get("Replicas", 0)
     return bool(deployment_of(service) != wanted.deployment or replicas != wanted.replicas)

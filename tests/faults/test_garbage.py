@@ -172,3 +172,16 @@ async def test_nonsense_for_a_status_is_set_right_and_hinders_nobody(installatio
         return bool(await installation.servers.value(right, [app.id for app in apps]))
 
     await eventually(look)
+
+
+async def test_a_service_of_which_nothing_has_succeeded_is_removed(installation: Installation, source: Source) -> None:
+    app = await installation.app(gitSource=source.git)
+    id = await installation.deploy(app)
+    await installation.succeeded(id)
+    assert app.service in installation.stand_in.swarm.services
+    await installation.servers.fetch("delete from deployment where id = $1", id)
+
+    async def look() -> bool:
+        return app.service not in installation.stand_in.swarm.services
+
+    await eventually(look)

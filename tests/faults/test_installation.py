@@ -34,7 +34,11 @@ async def test_a_worker_is_known_by_what_it_holds_and_can_be_killed_frozen_and_r
     assert worker
     assert call.pid in [child.pid for child in worker.descendants()]
     worker.freeze()
-    assert psutil.Process(worker.pid).status() == psutil.STATUS_STOPPED
+
+    async def stopped() -> bool:
+        return bool(psutil.Process(worker.pid).status() == psutil.STATUS_STOPPED)
+
+    await eventually(stopped, within=5)
     worker.thaw()
     assert await worker.stop() == 0
     await installation.running(worker)

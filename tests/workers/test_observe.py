@@ -50,3 +50,8 @@ def service(deployment: str = "d", replicas: int = 1) -> dict[str, Any]:
 )
 def test_a_service_that_is_not_as_recorded_has_drifted(found: dict[str, Any] | None, drifted: bool) -> None:
     assert has_drifted(found, Wanted("d", 1)) is drifted
+
+
+def test_where_nothing_has_succeeded_there_should_be_no_service() -> None:
+    assert has_drifted({"Spec": {}}, None)
+    assert not has_drifted(None, None)
