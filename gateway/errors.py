@@ -10,7 +10,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import Scope
 
-from gateway.negotiation import preferred
+from gateway.graphql_answers import JSON, RESULT, VARY
+from gateway.negotiation import accepted, preferred
 from models.database import AWAY
 from schema.errors import (
     ApiError,
@@ -26,8 +27,6 @@ from schema.scalars import instant
 log = structlog.get_logger()
 
 GRAPHQL = ("/api/graphql", "/api/v1/graphql")
-ERROR_TYPES = ("application/json", "application/graphql-response+json")
-"""Of GraphQL's answer to what no document was run for."""
 
 _OF_STATUS: dict[int, type[ApiError]] = {404: NotFound, 405: MethodNotAllowed, 413: PayloadTooLarge}
 
@@ -78,6 +77,6 @@ def error_response(error: BaseException, scope: Scope) -> Response:
         headers |= error.headers
     if scope["path"] not in GRAPHQL:
         return Response(msgspec.json.encode(envelope(found, request_id)), found.status, headers, media_type="application/json")
-    media_type = preferred(Headers(scope=scope).get("accept", ""), ERROR_TYPES) or ERROR_TYPES[0]
-    headers["Vary"] = "Accept"
-    return Response(msgspec.json.encode({"errors": [problem(found, request_id)]}), found.status, headers, media_type=media_type)
+    media_type = preferred(accepted(Headers(scope=scope)), (JSON, RESULT)) or JSON
+    content = msgspec.json.encode({"errors": [problem(found, request_id)]})
+    return Response(content, found.status, headers | VARY, media_type=media_type)

@@ -16,6 +16,7 @@ from gateway.errors import GRAPHQL, problem
 from gateway.graphql import Asking, Runner, read_request, refused
 from gateway.graphql_answers import FOLLOWING, ONCE, chosen, chosen_for_any, following, refusal, result, shaped
 from gateway.idempotency import once
+from gateway.negotiation import accepted
 from gateway.pages import graphiql
 from schema.context import Context
 from schema.errors import Conflict, InvalidInput, MethodNotAllowed, ServiceUnavailable, UnprocessableEntity
@@ -57,7 +58,7 @@ def routes(runner: Runner) -> list[Route]:
     """The GraphQL endpoint: POST, GET for queries, and GraphiQL for a browser."""
 
     async def endpoint(request: Request) -> Response:
-        accept = ",".join(request.headers.getlist("accept"))
+        accept = accepted(request.headers)
         if request.method == "GET" and "query" not in request.query_params and "text/html" in accept:
             return graphiql()
         context: Context = request.scope["context"]

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from starlette.datastructures import Headers
+
 
 @dataclass(frozen=True)
 class Range:
@@ -39,6 +41,11 @@ def _quality(text: str) -> float:
         return min(max(float(text), 0.0), 1.0)
     except ValueError:
         return 0.0
+
+
+def accepted(headers: Headers) -> str:
+    """What a request accepts, in however many headers it says so."""
+    return ",".join(headers.getlist("accept"))
 
 
 def preferred(accept: str, offered: Sequence[str]) -> str | None:

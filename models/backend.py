@@ -1,6 +1,7 @@
 """Tortoise's backend for Postgres, which does not wait for a database that is away, nor lose connections to one that was."""
 
 from asyncio import Future
+from collections.abc import Awaitable
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -28,21 +29,17 @@ def _milliseconds(seconds: float) -> str:
     return str(round(seconds * 1000))
 
 
-_LOCKS = {"idle_in_transaction_session_timeout": _milliseconds(IDLE_SECONDS), "lock_timeout": _milliseconds(IDLE_SECONDS)}
-_TRANSACTION = {"transaction_timeout": _milliseconds(SILENCE_SECONDS)}
-"""Which also ends one whose client fell silent in the middle of a statement: to the server that is not idle."""
-UNLIMITED: dict[str, Any] = {"server_settings": {"idle_in_transaction_session_timeout": _milliseconds(IDLE_SECONDS)}}
+_IDLE = {"idle_in_transaction_session_timeout": _milliseconds(IDLE_SECONDS)}
+_LIMITED = _IDLE | {"lock_timeout": _milliseconds(IDLE_SECONDS), "transaction_timeout": _milliseconds(SILENCE_SECONDS)}
+"""The last one also ends a transaction whose client fell silent in the middle of a statement: to the server that is not idle."""
+UNLIMITED: dict[str, Any] = {"server_settings": _IDLE}
 """What a connection is made with for work that may take and wait for as long as it has to."""
-PATIENT: dict[str, Any] = {
-    "timeout": SILENCE_SECONDS,
-    "command_timeout": SILENCE_SECONDS,
-    "server_settings": _LOCKS | _TRANSACTION,
-}
+PATIENT: dict[str, Any] = {"timeout": SILENCE_SECONDS, "command_timeout": SILENCE_SECONDS, "server_settings": _LIMITED}
 """What it is made with otherwise."""
 IMPATIENT: dict[str, Any] = {
     "timeout": PATIENCE,
     "command_timeout": ANSWER_SECONDS,
-    "server_settings": _LOCKS | _TRANSACTION | {"statement_timeout": _milliseconds(STATEMENT_SECONDS)},
+    "server_settings": _LIMITED | {"statement_timeout": _milliseconds(STATEMENT_SECONDS)},
 }
 """What it is made with in a process that somebody waits for."""
 
@@ -71,28 +68,22 @@ class Connection(asyncpg.Connection):  # type: ignore[misc]
 
     async def execute(self, *arguments: Any, **options: Any) -> str:
         """Execute statements without an answer but their status."""
-        try:
-            return str(await super().execute(*arguments, **options))
-        except TimeoutError as error:
-            raise await self._silence() from error
+        return str(await self._heard(super().execute(*arguments, **options)))
 
     async def _execute(self, *arguments: Any, **options: Any) -> Any:
-        try:
-            return await super()._execute(*arguments, **options)
-        except TimeoutError as error:
-            raise await self._silence() from error
+        return await self._heard(super()._execute(*arguments, **options))
 
     async def _executemany(self, *arguments: Any, **options: Any) -> Any:
-        try:
-            return await super()._executemany(*arguments, **options)
-        except TimeoutError as error:
-            raise await self._silence() from error
+        return await self._heard(super()._executemany(*arguments, **options))
 
-    async def _silence(self) -> ConnectionError:
-        """What is raised when no answer came; the lender's other connections may be as dead."""
-        if self.lender is not None:
-            await self.lender.expire_connections()
-        return ConnectionError("the database does not answer")
+    async def _heard(self, answer: Awaitable[Any]) -> Any:
+        """An answer. When none comes, the lender's other connections may be as dead."""
+        try:
+            return await answer
+        except TimeoutError as error:
+            if self.lender is not None:
+                await self.lender.expire_connections()
+            raise ConnectionError("the database does not answer") from error
 
     def _cancel_current_command(self, waiter: "Future[None]", cancel_waiter: "Future[None] | None" = None) -> None:
         self.given_up = True

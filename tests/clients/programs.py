@@ -47,6 +47,13 @@ def unavailable(sentence: str) -> NoReturn:
     pytest.skip(f"{sentence}; these tests did not run")
 
 
+async def ready(client: Path) -> None:
+    """Have a client's npm packages, or skip its tests where they cannot be run."""
+    if sentence := await lacking():
+        unavailable(f"NO NODE.JS: {sentence}")
+    await installed(client)
+
+
 async def installed(client: Path) -> None:
     """Install a client's npm packages as its lock file says, unless they are there."""
     there, wanted = client / "node_modules" / ".package-lock.json", client / "package-lock.json"

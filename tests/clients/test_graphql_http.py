@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gateway.embedded.stack import Stack
-from tests.clients.programs import installed, lacking, ran, unavailable
+from tests.clients.programs import ran, ready
 from tests.services.conftest import _registered
 from tests.services.gateways import browser, gateways
 
@@ -20,9 +20,7 @@ pytestmark = pytest.mark.clients
 @pytest.fixture(scope="module")
 async def npm_client() -> None:
     """The audit with its packages."""
-    if sentence := await lacking():
-        unavailable(f"NO NODE.JS: {sentence}")
-    await installed(CLIENT)
+    await ready(CLIENT)
 
 
 async def audited(url: str, token: str) -> list[dict[str, str]]:

@@ -19,7 +19,7 @@ from gateway.demo.base_image import ensure_base_image
 from gateway.demo.installation import installation
 from gateway.demo.play import SAMPLE
 from gateway.demo.repository import Repository
-from tests.clients.programs import installed, lacking, ran, unavailable
+from tests.clients.programs import ran, ready
 from workers.desired import network_of
 from workers.docker import choose
 from workers.engine import Engine
@@ -62,9 +62,7 @@ class House:
 @pytest.fixture(scope="module")
 async def npm_client() -> None:
     """The client with its packages."""
-    if sentence := await lacking():
-        unavailable(f"NO NODE.JS: {sentence}")
-    await installed(CLIENT)
+    await ready(CLIENT)
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ import uvicorn
 from gateway.app import application
 from gateway.embedded.stack import Stack
 from models.database import database
-from tests.clients.programs import installed, lacking, ran, unavailable
+from tests.clients.programs import ran, ready
 
 JUDGES = Path(__file__).parent / "openapi"
 BIN = JUDGES / "node_modules" / ".bin"
@@ -31,9 +31,7 @@ pytestmark = pytest.mark.clients
 @pytest.fixture(scope="module")
 async def judges() -> None:
     """What comes from npm."""
-    if sentence := await lacking():
-        unavailable(f"NO NODE.JS: {sentence}")
-    await installed(JUDGES)
+    await ready(JUDGES)
 
 
 @pytest.fixture(scope="module")
