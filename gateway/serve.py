@@ -13,6 +13,7 @@ import uvicorn
 
 from gateway.app import application
 from gateway.drain import drain
+from models import garbage
 from models.logs import configure
 
 GRACE = 5.0
@@ -103,6 +104,7 @@ def serve(host: str, port: int) -> None:
         ws_max_size=1024 * 1024,
     )
     server = Server(config)
+    garbage.set_aside()
     server.run()
     if not server.started:
         sys.exit(NOT_STARTED)

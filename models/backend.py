@@ -3,14 +3,15 @@
 from asyncio import Future
 from collections.abc import Awaitable
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import asyncpg
 from tortoise.backends.asyncpg.client import AsyncpgDBClient, TransactionWrapper
 from tortoise.backends.base.client import NestedTransactionContext, TransactionalDBClient, TransactionContext, TransactionContextPooled
 from tortoise.exceptions import TransactionManagementError
 
-from models.line import PATIENCE, Line
+from models.line import Line
+from models.patience import Patience
 
 ANSWER_SECONDS = 2.0
 """For the answer to a statement in a process that somebody waits for, from a server that may not even be there any more."""
@@ -29,21 +30,6 @@ def _milliseconds(seconds: float) -> str:
     return str(round(seconds * 1000))
 
 
-_IDLE = {"idle_in_transaction_session_timeout": _milliseconds(IDLE_SECONDS)}
-_LIMITED = _IDLE | {"lock_timeout": _milliseconds(IDLE_SECONDS), "transaction_timeout": _milliseconds(SILENCE_SECONDS)}
-"""The last one also ends a transaction whose client fell silent in the middle of a statement: to the server that is not idle."""
-UNLIMITED: dict[str, Any] = {"server_settings": _IDLE}
-"""What a connection is made with for work that may take and wait for as long as it has to."""
-PATIENT: dict[str, Any] = {"timeout": SILENCE_SECONDS, "command_timeout": SILENCE_SECONDS, "server_settings": _LIMITED}
-"""What it is made with otherwise."""
-IMPATIENT: dict[str, Any] = {
-    "timeout": PATIENCE,
-    "command_timeout": ANSWER_SECONDS,
-    "server_settings": _LIMITED | {"statement_timeout": _milliseconds(STATEMENT_SECONDS)},
-}
-"""What it is made with in a process that somebody waits for."""
-
-
 class Lender(Protocol):
     """Where a connection comes from."""
 
@@ -58,6 +44,8 @@ class Connection(asyncpg.Connection):  # type: ignore[misc]
     Every way to have a statement executed raises `ConnectionError` when its answer does not come in time.
     """
 
+    patience: ClassVar[float | None] = None
+    """Seconds for the answer to a statement."""
     given_up = False
     """Whether it is about to be ended."""
     lender: Lender | None = None
@@ -79,7 +67,8 @@ class Connection(asyncpg.Connection):  # type: ignore[misc]
     async def _heard(self, answer: Awaitable[Any]) -> Any:
         """An answer. When none comes, the lender's other connections may be as dead."""
         try:
-            return await answer
+            async with Patience(self.patience):
+                return await answer
         except TimeoutError as error:
             if self.lender is not None:
                 await self.lender.expire_connections()
@@ -88,6 +77,33 @@ class Connection(asyncpg.Connection):  # type: ignore[misc]
     def _cancel_current_command(self, waiter: "Future[None]", cancel_waiter: "Future[None] | None" = None) -> None:
         self.given_up = True
         self._loop.call_soon(self.terminate)
+
+
+class PatientConnection(Connection):
+    """The connection of a process for which nobody waits."""
+
+    patience = SILENCE_SECONDS
+
+
+class ImpatientConnection(Connection):
+    """The connection of a process that somebody waits for."""
+
+    patience = ANSWER_SECONDS
+
+
+_IDLE = {"idle_in_transaction_session_timeout": _milliseconds(IDLE_SECONDS)}
+_LIMITED = _IDLE | {"lock_timeout": _milliseconds(IDLE_SECONDS), "transaction_timeout": _milliseconds(SILENCE_SECONDS)}
+"""The last one also ends a transaction whose client fell silent in the middle of a statement: to the server that is not idle."""
+UNLIMITED: dict[str, Any] = {"connection_class": Connection, "server_settings": _IDLE}
+"""What a connection is made with for work that may take and wait for as long as it has to."""
+PATIENT: dict[str, Any] = {"connection_class": PatientConnection, "timeout": SILENCE_SECONDS, "server_settings": _LIMITED}
+"""What it is made with otherwise."""
+IMPATIENT: dict[str, Any] = {
+    "connection_class": ImpatientConnection,
+    "timeout": SILENCE_SECONDS,
+    "server_settings": _LIMITED | {"statement_timeout": _milliseconds(STATEMENT_SECONDS)},
+}
+"""What it is made with in a process that somebody waits for."""
 
 
 class Pool(asyncpg.Pool):  # type: ignore[misc]

@@ -14,7 +14,7 @@ from tortoise.exceptions import DBConnectionError
 from tortoise.migrations.api import migrate as apply_migrations
 from tortoise.transactions import in_transaction
 
-from models.backend import IMPATIENT, PATIENT, SILENCE_SECONDS, UNLIMITED, Connection
+from models.backend import IMPATIENT, PATIENT, SILENCE_SECONDS, UNLIMITED, Connection, PatientConnection
 from models.readers import Readers, connect
 from models.settings import settings
 
@@ -61,7 +61,7 @@ def credentials(url: str) -> dict[str, Any]:
 
 def configuration(url: str, most: int = MOST_CONNECTIONS, limits: Mapping[str, Any] = UNLIMITED) -> dict[str, Any]:
     """Tortoise's configuration for one database, with so many connections at most, made within limits of `models.backend`."""
-    pool = {"minsize": 0, "maxsize": most, "statement_cache_size": 1024, "connect": connect, "connection_class": Connection}
+    pool = {"minsize": 0, "maxsize": most, "statement_cache_size": 1024, "connect": connect}
     return {
         "connections": {"default": {"engine": "models.backend", "credentials": credentials(url) | pool | dict(limits)}},
         "apps": {
@@ -147,17 +147,16 @@ async def fetch(sql: str, *values: Any) -> list[Any]:
 
 
 @asynccontextmanager
-async def own_connection(patience: float | None = SILENCE_SECONDS) -> AsyncIterator[Any]:
+async def own_connection(kind: type[Connection] = PatientConnection) -> AsyncIterator[Any]:
     """A connection outside the pool, for session locks. Raises `ConnectionError` when there is none to be had.
 
-    Without an answer for so many seconds it ends with `ConnectionError`, too.
+    It ends with `ConnectionError`, too, when an answer does not come within its kind's patience.
     """
-    own = {"timeout": SILENCE_SECONDS, "command_timeout": patience, "connection_class": Connection}
-    connection = await connect(**credentials(settings().database_url), **own)
+    connection = await connect(**credentials(settings().database_url), timeout=SILENCE_SECONDS, connection_class=kind)
     try:
         yield connection
     finally:
-        await connection.close(timeout=patience)
+        await connection.close(timeout=kind.patience)
 
 
 class PostgresTooOld(Exception):
@@ -166,7 +165,7 @@ class PostgresTooOld(Exception):
 
 async def migrate() -> None:
     """Bring the schema up to date; several callers at once take turns. Raises `PostgresTooOld`."""
-    async with own_connection(patience=None) as connection:
+    async with own_connection(Connection) as connection:
         if (found := connection.get_server_version()) < OLDEST:
             raise PostgresTooOld(f"{PostgresTooOld.__doc__} This is {found.major}.{found.minor}.")
         await connection.execute("select pg_advisory_lock($1)", _MIGRATION_LOCK)

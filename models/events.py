@@ -6,29 +6,20 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 from uuid import UUID
-from weakref import WeakKeyDictionary
 
 import structlog
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
 from tortoise.backends.base.client import BaseDBAsyncClient
 
-from models import background
+from models import background, valkey
 from models.enums import EventKind, LogLevel
 from models.lifecycle import IS_ACTIVE, TERMINAL
 from models.rows import Deployment, Event
-from models.settings import settings
 
 log = structlog.get_logger()
 
 CHANNEL = "dokploy:events"
 PATIENCE = 1.0
 """Seconds after which a waiting reader looks again even when nobody woke it."""
-CONNECT_SECONDS = 2.0
-MOST_CONNECTIONS = 4
-"""For waking others."""
 _BATCH = 500
 
 Check = Callable[[], Awaitable[None]]
@@ -115,17 +106,17 @@ class Bell:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-        await close()
+        await valkey.close()
 
     async def _listen(self) -> None:
         while True:
             try:
-                async with redis() as client, client.pubsub() as pubsub:
+                async with valkey.listener() as client, client.pubsub() as pubsub:
                     await pubsub.subscribe(CHANNEL)
                     async for message in pubsub.listen():
                         if message["type"] == "message":
                             self._wake(message["data"].decode(errors="replace"))
-            except (RedisError, OSError) as error:
+            except valkey.AWAY as error:
                 log.warning("events.redis_away", error=str(error))
                 await asyncio.sleep(PATIENCE)
 
@@ -176,54 +167,17 @@ class Bell:
 bell = Bell()
 
 
-def redis(patience: float | None = None) -> Redis:
-    """A client of the configured Redis; with patience, what is not answered within so many seconds is a `RedisError`.
-
-    A limit around the client instead would cancel it, and a client that is cancelled while it connects leaves its socket open.
-    """
-    once = Retry(NoBackoff(), 0)
-    return Redis.from_url(settings().redis_url, socket_timeout=patience, socket_connect_timeout=CONNECT_SECONDS, retry=once)
-
-
-_clients: WeakKeyDictionary[asyncio.AbstractEventLoop, Redis] = WeakKeyDictionary()
-
-
-def _shared() -> Redis:
-    """The client that this event loop keeps: few connections, whatever is asked of it, and nobody waits long for one."""
-    loop = asyncio.get_running_loop()
-    if loop not in _clients:
-        limits = {"max_connections": MOST_CONNECTIONS, "timeout": PATIENCE, "socket_timeout": PATIENCE, "socket_connect_timeout": PATIENCE}
-        pool = BlockingConnectionPool.from_url(settings().redis_url, retry=Retry(NoBackoff(), 0), **limits)
-        _clients[loop] = Redis.from_pool(pool)
-    return _clients[loop]
-
-
-async def close() -> None:
-    """Give up the connections by which this event loop wakes others; the next wake makes new ones."""
-    client = _clients.pop(asyncio.get_running_loop(), None)
-    if client is not None:
-        await client.aclose()
-
-
 async def wake(*deployments: UUID) -> None:
     """Wake whoever follows these deployments; when Redis is away they look by themselves within a second."""
     try:
-        async with _shared().pipeline(transaction=False) as pipeline:
+        async with valkey.client().pipeline(transaction=False) as pipeline:
             for deployment in deployments:
                 pipeline.publish(CHANNEL, str(deployment))
             await pipeline.execute()
-    except (RedisError, OSError) as error:
+    except valkey.AWAY as error:
         log.warning("events.redis_away", error=str(error))
 
 
 def wake_soon(*deployments: UUID) -> None:
     """Wake whoever follows these deployments, without waiting for it."""
     background.start(wake(*deployments))
-
-
-async def answers() -> bool:
-    """Whether Redis answers soon."""
-    try:
-        return bool(await _shared().ping())
-    except (RedisError, OSError):
-        return False

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from models.patience import Patience
+
 PATIENCE = 2.0
 """Seconds after which a line that does not move is left."""
 
@@ -26,7 +28,7 @@ class Line:
         began = time()
         while True:
             try:
-                async with asyncio.timeout_at(max(began, self._moved) + PATIENCE):
+                async with Patience(max(began, self._moved) + PATIENCE - time()):
                     return await attempt()
             except TimeoutError as error:
                 if time() >= max(began, self._moved) + PATIENCE:

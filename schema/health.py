@@ -4,7 +4,7 @@ from importlib.metadata import version
 
 import strawberry
 
-from models import database, events
+from models import database, valkey
 from schema.access import Role
 from schema.context import Context
 from schema.errors import ServiceUnavailable
@@ -28,5 +28,5 @@ async def health(ctx: Context) -> Health:
     """Say whether the gateway is healthy: 503 while the database is away."""
     if not await database.answers():
         raise ServiceUnavailable("The database is away.")
-    queue = "ok" if await events.answers() else "away"
+    queue = "ok" if await valkey.answers() else "away"
     return Health(status="ok", version=version("dokploy"), database="ok", queue=queue)

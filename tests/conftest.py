@@ -69,7 +69,7 @@ def short_tmp() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 async def stack() -> AsyncIterator[Stack]:
     """Real Postgres and Valkey with an up-to-date schema, and this process configured to use them."""
-    from models import events, secrets
+    from models import secrets, valkey
     from models.database import migrate
     from models.settings import settings
 
@@ -80,7 +80,7 @@ async def stack() -> AsyncIterator[Stack]:
         await migrate()
         secrets.cipher()  # before a test points `data` elsewhere: processes of their own read the keys of this directory
         yield running
-        await events.close()
+        await valkey.close()
     await asyncio.to_thread(shutil.rmtree, path, ignore_errors=True)
 
 

@@ -14,7 +14,7 @@ import structlog
 from dramatiq.asyncio import get_event_loop_thread
 from dramatiq.middleware import AsyncIO
 
-from models import Installation
+from models import Installation, garbage
 from models.database import AWAY, connected
 from models.logs import configure
 from models.settings import settings
@@ -86,6 +86,7 @@ class Process(AsyncIO):
             runtime.work.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._resources = resources.pop_all()
         self.runtime = runtime
+        garbage.set_aside()
         self._reconciler = asyncio.create_task(reconcile.run(runtime))
         log.info("worker.ready", name=runtime.name, docker=str(runtime.docker.path), builder=runtime.docker.builder)
 

@@ -49,8 +49,8 @@ def test_an_overlap_is_found() -> None:
     assert overlaps([(3, 4), (1, 3.5), (5, 6)]) == [((1, 3.5), (3, 4))]
 
 
-async def test_two_deployments_race_ten_times(installation: Installation, source: Source, tell: Tell) -> None:
-    await races(installation, source, tell, 10)
+async def test_two_deployments_race_five_times(installation: Installation, source: Source, tell: Tell) -> None:
+    await races(installation, source, tell, 5)
 
 
 @pytest.mark.full

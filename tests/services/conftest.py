@@ -2,16 +2,18 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx2
 import pytest
 import uvicorn
+from argon2 import PasswordHasher
 
 from gateway import ratelimit
 from gateway.app import application
+from models import passwords
 from models.database import database
 from models.settings import settings
 from tests.contract.answers import conform
@@ -96,6 +98,14 @@ async def _registered(client: httpx2.AsyncClient, username: str) -> Person:
     person.id = made["id"]
     person.token = (await person.made("/auth/login", {"username": username, "password": PASSWORD}))["token"]
     return person
+
+
+@pytest.fixture(scope="package", autouse=True)
+def cheap_passwords() -> Iterator[None]:
+    """A hash that costs next to nothing: nearly every test registers somebody."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(passwords, "_hasher", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+        yield
 
 
 @pytest.fixture

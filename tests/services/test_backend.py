@@ -16,10 +16,16 @@ from models.settings import settings
 from tests.services.conftest import Api
 
 
+class Hasty(Connection):
+    """A connection that waits for an answer, though not long."""
+
+    patience = 0.3
+
+
 @pytest.fixture
 async def client(stack: object) -> AsyncIterator[Client]:
     """Two connections at most."""
-    limits = {"connection_class": Connection, "command_timeout": 0.3, "server_settings": {"statement_timeout": "400"}}
+    limits = {"connection_class": Hasty, "server_settings": {"statement_timeout": "900"}}
     found = Client(connection_name="tested", **credentials(settings().database_url), minsize=0, maxsize=2, **limits)
     await found.create_connection(with_db=True)
     yield found

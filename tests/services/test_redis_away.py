@@ -11,7 +11,7 @@ import httpx2
 import pytest
 from redis.asyncio import Redis
 
-from models import events
+from models import events, valkey
 from models.settings import settings
 from tests.services.conftest import PASSWORD, Person
 from tests.services.outages import Request, Site, site
@@ -152,4 +152,4 @@ async def test_waking_many_takes_few_connections(stack: object) -> None:
         await asyncio.gather(*[events.wake(uuid4()) for _ in range(200)])
         more, calls = await counted()
     assert calls - published == 200
-    assert more - connections <= events.MOST_CONNECTIONS
+    assert more - connections <= valkey.MOST_CONNECTIONS
