@@ -8,15 +8,19 @@ from starlette.routing import Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
-from gateway import graphql_http, openapi, pages, rest, websocket
+from gateway import graphql_http, graphql_stream, openapi, pages, rest, websocket
 from gateway.admission import Admission
 from gateway.graphql import Runner
+from gateway.graphql_stream import Streams
 from gateway.middleware import Errors, Headers, HttpsOnly
 from gateway.origins import Cors
+from gateway.persisted import Persisted, listed
 from gateway.ratelimit import limiter
+from gateway.reader import Reader
 from gateway.routing import Paths
 from models import events
 from models.database import connected
+from models.settings import settings
 from schema.surface import surface
 
 
@@ -43,6 +47,10 @@ def application() -> ASGIApp:
     """Return the application; it connects to the database when it starts."""
     found = surface()
     runner = Runner(found)
-    paths = Paths([*rest.routes(found), *graphql_http.routes(runner), *openapi.routes(found), *pages.routes()])
-    routes = [paths, *websocket.routes(runner), pages.assets()]
+    documents = listed(settings().graphql_documents, found.catalog, settings().graphql_limits)
+    reader = Reader(runner, Persisted(documents))
+    streams = Streams(runner)
+    graphql = [*graphql_http.routes(runner, reader, streams), *graphql_stream.routes(streams)]
+    paths = Paths([*rest.routes(found), *graphql, *openapi.routes(found), *pages.routes()])
+    routes = [paths, *websocket.routes(runner, reader), pages.assets()]
     return _outside(Router(routes, default=_nowhere, lifespan=lifespan))

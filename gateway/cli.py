@@ -43,9 +43,13 @@ def gateway(*, host: str = "127.0.0.1", port: int = 8000) -> None:
     port:
         The port to listen on.
     """
+    from gateway.persisted import BadList
     from gateway.serve import serve
 
-    serve(host, port)
+    try:
+        serve(host, port)
+    except BadList as error:
+        sys.exit(f"dokploy: DOKPLOY_GRAPHQL_DOCUMENTS: {error}")
 
 
 @app.command
@@ -97,10 +101,10 @@ def explain(query: str, *, variables: str = "{}", member: bool = False) -> None:
     member:
         As it runs for somebody who sees some projects only, not for an owner or admin.
     """
+    from schema.documents.refused import Refused
     from schema.errors import ValidationFailed
+    from schema.explain import explained
     from schema.plan.build import Sight
-    from schema.plan.document import Refused
-    from schema.plan.explain import explained
     from schema.surface import surface
 
     try:

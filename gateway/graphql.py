@@ -8,8 +8,12 @@ from graphql import ExecutionResult, GraphQLError
 
 from gateway import metrics
 from gateway.errors import extensions, fact
+from models.settings import settings
+from schema.access import Role
 from schema.context import Context
-from schema.errors import InvalidInput
+from schema.documents.extent import parsed
+from schema.documents.refused import Refused, refusal
+from schema.errors import InvalidInput, Unauthorized
 from schema.inputs import checked, validated
 from schema.names import api_name
 from schema.operation import Operation
@@ -21,12 +25,13 @@ from schema.surface import Surface
 
 
 class Asking(msgspec.Struct, forbid_unknown_fields=False):
-    """A GraphQL request as clients send it."""
+    """A GraphQL request as clients send it, by its text or by the name of a persisted document."""
 
-    query: str
+    query: str = ""
     variables: dict[str, Any] | None = None
     operationName: str | None = None  # noqa: N815 (the protocol's name)
     extensions: dict[str, Any] | None = None
+    documentId: str | None = None  # noqa: N815
 
 
 def read_request(body: bytes) -> Asking:
@@ -52,8 +57,9 @@ def _printed(error: GraphQLError, request_id: str) -> dict[str, Any]:
     if cause is not None and not isinstance(cause, GraphQLError):
         found = fact(cause, request_id)
         return {**error.formatted, "message": found.message, "extensions": extensions(found, request_id)}
-    code = error.extensions.get("code") if error.extensions else None
-    return {**error.formatted, "extensions": {"code": code or "VALIDATION_ERROR", "details": {}, "requestId": request_id}}
+    given = error.extensions or {}
+    code, details = given.get("code", "VALIDATION_ERROR"), given.get("details", {})
+    return {**error.formatted, "extensions": {"code": code, "details": details, "requestId": request_id}}
 
 
 def printed(result: ExecutionResult, request_id: str) -> dict[str, Any]:
@@ -74,10 +80,18 @@ def _worded(error: GraphQLError) -> GraphQLError:
     return GraphQLError(error.message.partition(", but encountered error")[0], error.nodes, path=error.path)
 
 
+def _nobody() -> Refused:
+    """The one answer to whoever is not logged in and asks for more than logging in, whether it is there or not."""
+    words = "Authentication is required to ask for this, and to be told what is wrong with a document."
+    return refusal(words, Unauthorized.code)
+
+
 class Runner:
     """Runs documents against the surface."""
 
     def __init__(self, surface: Surface) -> None:
+        public = [bound.operation for bound in surface.operations if bound.operation.needs is Role.anonymous]
+        self._public = {(operation.kind, operation.graphql_name) for operation in public}
         self._bound = {bound.operation.id: bound for bound in surface.operations}
         self._slow = {bound.operation.graphql_name for bound in surface.operations if not bound.operation.atomic}
         self._engine = Engine(surface.catalog, self._perform)
@@ -97,7 +111,16 @@ class Runner:
 
     def prepared(self, request: Asking, context: Context) -> Document:
         """Return the document of a request for this caller. Raises `Refused` when it cannot be run."""
-        return self._engine.document(request.query, request.operationName, context)
+        if context.user is not None:
+            return self._engine.document(request.query, request.operationName)
+        try:
+            document = self._engine.document(request.query, request.operationName)
+        except Refused as error:
+            parsed(request.query, settings().graphql_limits)  # what is wrong with the text alone is told to everybody
+            raise _nobody() from error
+        if any(name != "__typename" and (document.kind, name) not in self._public for name in document.roots):
+            raise _nobody()
+        return document
 
     async def run(self, document: Document, request: Asking, context: Context) -> dict[str, Any]:
         """Return the printed result of a query or mutation. Raises `Refused`, and `ApiError` when nothing was run."""

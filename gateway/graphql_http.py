@@ -6,21 +6,24 @@ from types import MappingProxyType
 from typing import Any
 
 import msgspec
+from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway.admission import count
 from gateway.body import json_body
 from gateway.errors import GRAPHQL, problem
 from gateway.graphql import Asking, Runner, read_request, refused
 from gateway.graphql_answers import FOLLOWING, ONCE, chosen, chosen_for_any, following, refusal, result, shaped
+from gateway.graphql_stream import Streams, token_of
 from gateway.idempotency import once
 from gateway.negotiation import accepted
 from gateway.pages import graphiql
+from gateway.reader import Reader
 from schema.context import Context
+from schema.documents.refused import Refused
 from schema.errors import Conflict, InvalidInput, MethodNotAllowed, ServiceUnavailable, UnprocessableEntity
-from schema.plan.document import Document, Refused
+from schema.plan.document import Document
 
 
 class SentByGet(MethodNotAllowed):
@@ -29,17 +32,23 @@ class SentByGet(MethodNotAllowed):
     headers = MappingProxyType({"Allow": "POST"})
 
 
+_NAMES = ("query", "extensions", "documentId")
+"""Of these parameters one says what a GET asks for."""
+
+
 def _requested(request: Request, body: bytes) -> Asking:
     if request.method == "POST":
         return read_request(body)
-    query = request.query_params
+    given = request.query_params
+    variables, extensions = (_object(given, name) for name in ("variables", "extensions"))
+    return Asking(given.get("query", ""), variables, given.get("operationName"), extensions, given.get("documentId"))
+
+
+def _object(given: QueryParams, name: str) -> dict[str, Any] | None:
     try:
-        variables = msgspec.json.decode(query.get("variables") or "null", type=dict[str, Any] | None)
+        return msgspec.json.decode(given.get(name) or "null", type=dict[str, Any] | None)
     except (msgspec.MsgspecError, RecursionError) as error:
-        raise InvalidInput("variables is not a JSON object.") from error
-    if "query" not in query:
-        raise InvalidInput("The query is missing.")
-    return Asking(query["query"], variables, query.get("operationName"))
+        raise InvalidInput(f"{name} is not a JSON object.") from error
 
 
 def _answered(content: dict[str, Any], context: Context) -> Response:
@@ -54,40 +63,57 @@ def _is_kept(result: dict[str, Any], context: Context) -> bool:
     return context.changed or codes <= {Conflict.code, UnprocessableEntity.code}
 
 
-def routes(runner: Runner) -> list[Route]:
-    """The GraphQL endpoint: POST, GET for queries, and GraphiQL for a browser."""
+class Endpoint:
+    """The GraphQL endpoint over HTTP."""
 
-    async def endpoint(request: Request) -> Response:
-        accept = accepted(request.headers)
-        if request.method == "GET" and "query" not in request.query_params and "text/html" in accept:
-            return graphiql()
-        context: Context = request.scope["context"]
+    def __init__(self, runner: Runner, reader: Reader, streams: Streams) -> None:
+        self._runner, self._reader, self._streams = runner, reader, streams
+
+    async def get(self, request: Request) -> Response:
+        """A query, a stream that was reserved, or GraphiQL for a browser."""
+        if request.query_params.keys().isdisjoint(_NAMES):
+            if stream := token_of(request):
+                return await self._streams.opened(stream, request.scope["context"])
+            if "text/html" in accepted(request.headers):
+                return graphiql()
+        return await self.answer(request)
+
+    async def answer(self, request: Request) -> Response:
+        """The answer to a document, or that it will come over a stream."""
+        accept, context, stream = accepted(request.headers), request.scope["context"], token_of(request)
         body = await json_body(request)
-        asked = _requested(request, body)
-        known = runner.knows(asked)
         try:
-            document = runner.prepared(asked, context)
+            document, asked = await self._reader.read(request.scope, _requested(request, body), context)
         except Refused as error:
             return refusal(refused(error.errors, context.request_id), accept, chosen_for_any(accept))
         if request.method != "POST" and document.kind == "mutation":
             raise SentByGet
-        media_type = chosen(accept, FOLLOWING if document.kind == "subscription" else ONCE)
-        if (further := runner.cost(document, known=known) - 1) > 0:
-            await count(request.scope, context, further)
+        if stream is not None:
+            await self._streams.ask(stream, asked, context)
+            return Response(status_code=202)
         if document.kind == "subscription":
-            return following(_told(runner, document, asked, context), media_type)
-
-        async def run() -> tuple[Response, bool]:
-            content = await runner.run(document, asked, context)
-            return _answered(content, context), _is_kept(content, context)
-
+            return following(_told(self._runner, document, asked, context), chosen(accept, FOLLOWING))
+        media_type = chosen(accept, ONCE)
         try:
-            answer = await once(request, context, body, run) if runner.repeatable(document) else (await run())[0]
+            return shaped(await self._result(request, body, document, asked), media_type)
         except Refused as error:
             return refusal(refused(error.errors, context.request_id), accept, media_type)
-        return shaped(answer, media_type)
 
-    return [Route(path, endpoint, methods=["GET", "POST"]) for path in GRAPHQL]
+    async def _result(self, request: Request, body: bytes, document: Document, asked: Asking) -> Response:
+        context: Context = request.scope["context"]
+
+        async def run() -> tuple[Response, bool]:
+            content = await self._runner.run(document, asked, context)
+            return _answered(content, context), _is_kept(content, context)
+
+        return await once(request, context, body, run) if self._runner.repeatable(document) else (await run())[0]
+
+
+def routes(runner: Runner, reader: Reader, streams: Streams) -> list[Route]:
+    """The GraphQL endpoint: POST, and GET for queries."""
+    endpoint = Endpoint(runner, reader, streams)
+    methods = (("GET", endpoint.get), ("POST", endpoint.answer))
+    return [Route(path, each, methods=[method]) for path in GRAPHQL for method, each in methods]
 
 
 async def _told(runner: Runner, document: Document, asked: Asking, context: Context) -> AsyncGenerator[dict[str, Any]]:

@@ -10,7 +10,7 @@ EXPOSED = (
 )
 PREFLIGHT = [
     (b"access-control-allow-methods", b"GET, POST, PUT, PATCH, DELETE"),
-    (b"access-control-allow-headers", b"Authorization, Content-Type, Idempotency-Key, X-Request-ID"),
+    (b"access-control-allow-headers", b"Authorization, Content-Type, Idempotency-Key, X-Request-ID, X-GraphQL-Event-Stream-Token"),
     (b"access-control-max-age", b"3600"),
 ]
 

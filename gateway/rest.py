@@ -25,7 +25,7 @@ from schema.errors import ApiError, Problem, ValidationFailed
 from schema.inputs import Input, decoded, parameter, problem
 from schema.names import api_name
 from schema.operation import Deprecation, Operation
-from schema.page import DEFAULT_SIZE, Direction, Limit, SortOrder, rest_window
+from schema.page import DEFAULT_SIZE, Direction, Limit, Search, SortOrder, rest_window
 from schema.perform import Ask, Asked, admit, perform
 from schema.scalars import Id, Instant
 from schema.surface import Bound, Surface
@@ -46,7 +46,7 @@ def query_types(operation: Operation[Any]) -> dict[str, Any]:
     if operation.listing is not None:
         found |= _PAGING | {"sort": str}
         found |= {api_name(name): _STRICT.get(each.type, each.type) for name, each in operation.listing.filters.items()}
-        found |= {"search": str} if operation.listing.search else {}
+        found |= {"search": Search} if operation.listing.search else {}
     return found
 
 

@@ -14,11 +14,12 @@ from gateway.drain import StreamEnded, drain
 from gateway.errors import GRAPHQL, fact, problem
 from gateway.graphql import Asking, Runner, refused
 from gateway.origins import socket_is_welcome
+from gateway.reader import Reader
 from models.database import AWAY
 from schema import tokens
 from schema.context import Context
+from schema.documents.refused import Refused
 from schema.errors import ApiError, RateLimitExceeded, ServiceUnavailable
-from schema.plan.document import Document, Refused
 
 log = structlog.get_logger()
 
@@ -51,8 +52,8 @@ class Closed(Exception):
 class Conversation:
     """One socket."""
 
-    def __init__(self, socket: WebSocket, runner: Runner) -> None:
-        self.socket, self.runner = socket, runner
+    def __init__(self, socket: WebSocket, runner: Runner, reader: Reader) -> None:
+        self.socket, self.runner, self.reader = socket, runner, reader
         self.context: Context | None = None
         self.running: dict[str, asyncio.Task[None]] = {}
         self.subscriptions: set[asyncio.Task[Any] | None] = set()
@@ -129,15 +130,6 @@ class Conversation:
                 await self._close(4403, error.code)
                 return
 
-    async def _prepared(self, request: Asking, context: Context) -> Document:
-        """The document of an operation, which is counted. Raises `Refused`, `RateLimitExceeded` or `ServiceUnavailable`."""
-        await count(self.socket.scope, context)
-        known = self.runner.knows(request)
-        document = self.runner.prepared(request, context)
-        if (further := self.runner.cost(document, known=known) - 1) > 0:
-            await count(self.socket.scope, context, further)
-        return document
-
     async def _present(self) -> Context:
         """The caller as they are now, in a context of its own: roles learned earlier do not outlive one operation.
 
@@ -172,11 +164,12 @@ class Conversation:
             raise Closed(4400, "Invalid message") from error
         self.running[id] = asyncio.create_task(self._serve(id, request))
 
-    async def _serve(self, id: str, request: Asking) -> None:
+    async def _serve(self, id: str, given: Asking) -> None:
         context = nobody(self.socket.scope)
         try:
             context = await self._present()
-            document = await self._prepared(request, context)
+            await count(self.socket.scope, context)
+            document, request = await self.reader.read(self.socket.scope, given, context)
             if document.kind == "subscription":
                 self.subscriptions.add(asyncio.current_task())
             async for payload in self.runner.results(document, request, context):
@@ -193,7 +186,7 @@ class Conversation:
             self.running.pop(id, None)
 
 
-def routes(runner: Runner) -> list[WebSocketRoute]:
+def routes(runner: Runner, reader: Reader) -> list[WebSocketRoute]:
     """The WebSocket side of the GraphQL endpoint."""
 
     async def endpoint(socket: WebSocket) -> None:
@@ -204,6 +197,6 @@ def routes(runner: Runner) -> list[WebSocketRoute]:
             await socket.close(4406, "Subprotocol not acceptable")
             return
         await socket.accept(PROTOCOL)
-        await Conversation(socket, runner).hold()
+        await Conversation(socket, runner, reader).hold()
 
     return [WebSocketRoute(path, endpoint) for path in GRAPHQL]

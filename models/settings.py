@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from models.document_limits import DocumentLimits
 from models.limits import STANDARD, Allowances, allowances
 
 
@@ -46,6 +47,12 @@ class Settings(BaseSettings):
 
     rate_limits: Annotated[Allowances | None, NoDecode] = STANDARD
     """JSON by tier that replaces the standard allowances, or `off`."""
+
+    graphql_limits: Annotated[DocumentLimits, NoDecode] = DocumentLimits()
+    """JSON that replaces some of the standard limits, such as `{"depth": 10, "seconds": 5}`."""
+
+    graphql_documents: Path | None = None
+    """JSON file of the only GraphQL documents that are run; unset means all are."""
 
     secret_keys: Annotated[list[SecretStr], NoDecode] = []
     """Fernet keys, comma-separated, newest first; empty means the key file under `data`, made on first start."""
@@ -86,6 +93,11 @@ class Settings(BaseSettings):
     @classmethod
     def _off_or_json(cls, value: object) -> object:
         return allowances(value) if isinstance(value, str) else value
+
+    @field_validator("graphql_limits", mode="before")
+    @classmethod
+    def _standard_or_json(cls, value: object) -> object:
+        return DocumentLimits.model_validate_json(value.strip() or "{}") if isinstance(value, str) else value
 
     @field_validator("port_range", mode="before")
     @classmethod

@@ -1,10 +1,12 @@
 """The GraphQL schema, made of the declared operations: one field for each, its arguments read off the declaration."""
 
 import inspect
+import re
 from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Annotated, Any, get_args, get_origin
 
 import strawberry
+from strawberry.schema.schema_converter import GraphQLCoreConverter
 from strawberry.tools import create_type
 from tortoise.models import Model
 
@@ -68,11 +70,17 @@ def _field(operation: Operation[Any], entities: Mapping[type[Model], Entity]) ->
     return field
 
 
-def _node() -> Field:
+def _nodes() -> list[Field]:
+    """Relay's fields of the root (Relay, "Object Identification")."""
+
     async def node(id: strawberry.ID) -> Node | None:
         raise NotImplementedError("schema.plan fetches it")
 
-    return strawberry.field(resolver=node, name="node", description="Whatever has this id, as far as one may see it.")
+    async def nodes(ids: list[strawberry.ID]) -> list[Node | None]:
+        raise NotImplementedError("schema.plan fetches them")
+
+    one, many = "Whatever has this id, as far as one may see it.", "Whatever has these ids, in their order; 100 at most."
+    return [strawberry.field(resolver=node, description=one), strawberry.field(resolver=nodes, description=many)]
 
 
 def graph(operations: Iterable[Operation[Any]], entities: Mapping[type[Model], Entity]) -> strawberry.Schema:
@@ -82,9 +90,22 @@ def graph(operations: Iterable[Operation[Any]], entities: Mapping[type[Model], E
         if operation.relation is not None:
             continue
         fields[operation.kind].append(_field(operation, entities))
-    fields["query"].append(_node())
+    fields["query"] += _nodes()
     roots = {kind: create_type(kind.title(), found) if found else None for kind, found in fields.items()}
     if roots["query"] is None:
         raise TypeError("a schema needs a query")
     types = [entity.of for entity in entities.values()]
-    return strawberry.Schema(roots["query"], roots["mutation"], roots["subscription"], types=types, config=CONFIG)
+    schema = strawberry.Schema(roots["query"], roots["mutation"], roots["subscription"], types=types, config=CONFIG)
+    for type_ in schema._schema.type_map.values():
+        type_.description = type_.description or _told(type_.extensions.get(GraphQLCoreConverter.DEFINITION_BACKREF))
+    return schema
+
+
+def _told(definition: Any) -> str | None:
+    """What the docstring of a declared type says to clients: its first paragraph, without what is said to readers of the code."""
+    declared = getattr(definition, "concrete_of", None) or definition
+    origin = getattr(declared, "origin", None) or getattr(declared, "wrapped_cls", None)
+    if origin is None or not origin.__doc__:
+        return None
+    first = inspect.cleandoc(origin.__doc__).partition("\n\n")[0].replace("\n", " ")
+    return re.sub(r" \((?:DECISIONS|specification)[^)]*\)", "", first)

@@ -12,7 +12,7 @@ import strawberry
 
 from schema.inputs import refuse
 from schema.names import api_name
-from schema.rules import Between
+from schema.rules import Between, Length
 
 DEFAULT_SIZE = 20
 LARGEST = 100
@@ -22,6 +22,8 @@ MOST_COUNTED = 10_000
 T = TypeVar("T")
 
 Limit = Annotated[int, Between(1, LARGEST)]
+Search = Annotated[str, Length(0, 255)]
+"""A part of a name."""
 
 
 @strawberry.enum

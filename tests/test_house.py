@@ -21,7 +21,7 @@ CONFINED = {
     "aiodocker": ("workers/engine.py",),
     "starlette": ("gateway/",),
     "strawberry": ("schema/", "gateway/"),
-    "graphql": ("schema/plan/", "gateway/graphql.py"),
+    "graphql": ("schema/plan/", "schema/documents/", "gateway/graphql.py"),
     "subprocess": ("workers/processes.py", "gateway/embedded/", "gateway/demo/"),
 }
 

@@ -5,14 +5,10 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from schema.fields import Entity, Realm
-from schema.inputs import refuse
 from schema.links import Link
 from schema.plan.catalog import Catalog, Declared
 from schema.plan.code import Code
 from schema.plan.select import Scope, Selected
-
-MOST = 20_000
-"""Rows and sub-selects that one document may ask for."""
 
 
 class Sight(Enum):
@@ -94,10 +90,8 @@ class Build:
     cost: int = 0
 
     def charge(self, rows: int) -> None:
-        """Count what is going to be fetched. Raises `ValidationFailed` when it is too much for one document."""
+        """Count what is going to be fetched."""
         self.cost += rows
-        if self.cost > MOST:
-            refuse("query", "cost", f"may ask for {MOST} rows at most; ask for smaller pages")
 
     def fetched(self, sql: str, rows: Rows, condition: str = "") -> str:
         """The expression that runs a statement; without rows unless the condition holds."""

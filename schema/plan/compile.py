@@ -14,7 +14,7 @@ from schema.operation import Operation
 from schema.plan import values
 from schema.plan.build import Build, Emit, Sight
 from schema.plan.catalog import Catalog
-from schema.plan.lists import get, node, related_page, root_page, row
+from schema.plan.lists import get, node, nodes, related_page, root_page, row
 from schema.plan.plain import shown
 from schema.plan.select import Scope, Selected
 from schema.plan.sources import SOURCES
@@ -24,7 +24,8 @@ RUNTIME: dict[str, Any] = {name: getattr(values, name) for name in ("absent", "f
 
 EMITTERS: Mapping[type, Emit] = SOURCES | {Listing: related_page}
 
-INTROSPECTION = frozenset({"__schema", "__type"})
+INTROSPECTION: Mapping[str, int] = {"__schema": 5_000, "__type": 100}
+"""What answering it costs, as so many rows."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class Function:
     """Whether it asks what the caller may see."""
     check: Callable[[Mapping[str, Any]], None]
     """Reads the arguments and fetches nothing; raises `ValidationFailed`."""
+    cost: int
+    """Rows and sub-selects at most."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,7 @@ def _function(build: Build, result: str) -> Function:
     source = build.code.source(result)
     names = RUNTIME | build.code.constants
     exec(compile(source, "<plan>", "exec"), names)  # noqa: S102 (made of names and constants of ours only)
-    return Function(names["plan"], source, tuple(build.statements), "seen." in source, names.get("check", _nothing))
+    return Function(names["plan"], source, tuple(build.statements), "seen." in source, names.get("check", _nothing), build.cost)
 
 
 def _nothing(values: Mapping[str, Any]) -> None:
@@ -87,10 +90,7 @@ def compiled(
     links: tuple[Link, ...] = (),
     words: Mapping[str, str] | None = None,
 ) -> Plan:
-    """Compile an operation of a document that is valid.
-
-    Raises `ValidationFailed` for arguments that no page can have, and for a document that asks for too much.
-    """
+    """Compile an operation of a document that is valid. Raises `ValidationFailed` for arguments that no page can have."""
     kind = operation.operation.value
     root = catalog.root(kind)
     build = _build(catalog, scope, sight, links, words or {})
@@ -99,6 +99,7 @@ def compiled(
         keys.append(item.key)
         if item.name in INTROSPECTION:
             introspects = True
+            build.charge(INTROSPECTION[item.name])
         elif item.name == "__typename":
             parts.append(f"{item.key!r}: {root.name!r}")
         elif (part := _read(build, item, kind)) is not None:
@@ -108,7 +109,7 @@ def compiled(
             required = is_non_null_type(item.type)
             asks.append(Ask(item.key, catalog.operations[kind, item.name], item.nodes[0], required, answer))
     reads = _function(build, "{" + ", ".join(parts) + "}") if parts else None
-    return Plan(tuple(keys), reads, tuple(asks), introspects, build.cost)
+    return Plan(tuple(keys), reads, tuple(asks), introspects, build.cost + sum(ask.answer.cost for ask in asks))
 
 
 def _read(build: Build, item: Selected, kind: str) -> str | None:
@@ -122,7 +123,7 @@ def _read(build: Build, item: Selected, kind: str) -> str | None:
     if needs >= Role.operator and build.sight is not Sight.everything:
         return f"{build.code.constant(values.failed)}({build.code.constant(Forbidden)}(), trouble)"
     if operation is None:
-        return node(build, item)
+        return node(build, item) if item.name == "node" else nodes(build, item)
     target = build.catalog.target(item.type)
     if target is None:
         raise TypeError(f"{operation.id} leads to no entity")

@@ -12,30 +12,30 @@ from graphql import (
     ArgumentNode,
     DocumentNode,
     FragmentDefinitionNode,
-    GraphQLError,
     GraphQLNonNull,
-    NoSchemaIntrospectionCustomRule,
     OperationDefinitionNode,
     VariableNode,
     Visitor,
     get_operation_ast,
-    parse,
     type_from_ast,
-    validate,
     visit,
 )
 from graphql.execution.values import get_variable_values
 
+from models.document_limits import DocumentLimits
+from schema.documents.refused import Refused, refusal
+from schema.documents.valid import MOST_PROBLEMS, valid
 from schema.links import Link
 from schema.plan.build import Sight
 from schema.plan.catalog import Catalog
 from schema.plan.compile import Plan, compiled
 from schema.plan.select import GIVEN, Scope
+from schema.recent import Recent
 
-MOST_TOKENS = 5_000
-MOST_PROBLEMS = 20
-MOST_SHAPES = 64
-"""Plans that one document may have."""
+EVERY_ENTRY = 500
+"""Characters that each kept document and plan weighs beside those of its text; one takes about 50 bytes of memory."""
+PLANS: Recent[tuple[Any, ...], Plan] = Recent(1_000_000)
+"""Plans of the gateway's own documents."""
 
 _SMALLEST, _LARGEST = -(2**31), 2**31 - 1
 
@@ -48,43 +48,35 @@ _EXACT: Mapping[str, Callable[[Any], bool]] = {
 """Whether a value needs no coercion to become one of these types."""
 
 
-class Refused(Exception):
-    """The document cannot be run; carries the errors."""
-
-    def __init__(self, errors: list[GraphQLError]) -> None:
-        super().__init__("; ".join(error.message for error in errors))
-        self.errors = errors
-
-
-def refusal(message: str, code: str) -> Refused:
-    """A refusal with one error of a code."""
-    return Refused([GraphQLError(message, extensions={"code": code})])
-
-
 class Document:
     """One operation of a valid document, and its plans."""
 
     def __init__(
-        self, catalog: Catalog, text: str, name: str | None, links: tuple[Link, ...] = (), words: Mapping[str, str] | None = None
+        self,
+        catalog: Catalog,
+        text: str,
+        name: str | None,
+        links: tuple[Link, ...] = (),
+        words: Mapping[str, str] | None = None,
+        limits: DocumentLimits | None = None,
+        plans: Recent[tuple[Any, ...], Plan] = PLANS,
     ) -> None:
         """Parse and validate. Raises `Refused`."""
-        try:
-            tree = parse(text, no_location=True, max_tokens=MOST_TOKENS)
-        except GraphQLError as error:
-            raise _located(text, error) from error
-        if validate(catalog.schema, tree, max_errors=MOST_PROBLEMS, hide_suggestions=True):
-            raise Refused(validate(catalog.schema, parse(text), max_errors=MOST_PROBLEMS, hide_suggestions=True))
+        tree = valid(catalog.schema, text, limits or DocumentLimits())
         operation = get_operation_ast(tree, name)
         if operation is None:
             raise refusal("Say with operationName which of the document's operations to run.", "INVALID_INPUT")
         self.text, self.name, self.kind = text, name, operation.operation.value
-        self.private = validate(catalog.schema, tree, [NoSchemaIntrospectionCustomRule], max_errors=1)
-        """What an anonymous caller may not ask."""
         self._catalog, self._operation, self._links, self._words = catalog, operation, links, words
         self._fragments = {each.name.value: each for each in tree.definitions if isinstance(each, FragmentDefinitionNode)}
         self._variables = _variables(catalog, operation, _sizes(tree))
         self._deciding = [each for each in self._variables if each.known is not _given]
-        self._plans: dict[tuple[Any, ...], Plan] = {}
+        self._plans = plans
+
+    @property
+    def weight(self) -> int:
+        """In characters."""
+        return len(self.text) + EVERY_ENTRY
 
     @property
     def roots(self) -> tuple[str, ...]:
@@ -114,23 +106,14 @@ class Document:
 
     def plan(self, values: Mapping[str, Any], sight: Sight) -> Plan:
         """The plan for these values. Raises `ValidationFailed`."""
-        shape = (sight, *[each.known(values.get(each.name)) for each in self._deciding])
+        shape = (self, sight, *[each.known(values.get(each.name)) for each in self._deciding])
         found = self._plans.get(shape)
         if found is None:
-            if len(self._plans) >= MOST_SHAPES:
-                self._plans.clear()
             known = {each.name: each.known(values.get(each.name)) for each in self._variables}
             scope = Scope(self._catalog.schema, self._fragments, known)
-            found = self._plans[shape] = compiled(self._catalog, scope, self._operation, sight, links=self._links, words=self._words)
+            found = compiled(self._catalog, scope, self._operation, sight, links=self._links, words=self._words)
+            self._plans.put(shape, found, self.weight)
         return found
-
-
-def _located(text: str, error: GraphQLError) -> Refused:
-    try:
-        parse(text, max_tokens=MOST_TOKENS)
-    except GraphQLError as found:
-        error = found
-    return Refused([GraphQLError(error.message, source=error.source, positions=error.positions, extensions={"code": "INVALID_INPUT"})])
 
 
 def _given(value: Any) -> Any:

@@ -1,6 +1,7 @@
 """Execute: a document's plan, run for a caller. One implementation fetches; nothing runs twice."""
 
-from collections import OrderedDict
+import asyncio
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,17 +9,19 @@ from typing import Any
 from graphql.execution.values import VariableValues, get_argument_values
 
 from models.database import connection
+from models.settings import settings
 from schema.context import Context, Seen
+from schema.documents.refused import beyond, within
 from schema.operation import Operation
 from schema.plan.build import Sight
 from schema.plan.catalog import Catalog
 from schema.plan.compile import Ask, Function, Plan
-from schema.plan.document import Document, Refused
-from schema.plan.values import Trouble, absent
+from schema.plan.document import Document
+from schema.plan.values import Trouble, absent, failed
+from schema.recent import Recent
 
-MOST_DOCUMENTS = 500
-LONGEST_DOCUMENT = 20_000
-"""Characters of a document that is kept."""
+KEPT = 1_000_000
+"""Characters of the documents that are kept, and of those of all kept plans."""
 
 Perform = Callable[[Operation[Any], Context, dict[str, Any]], Awaitable[Any]]
 """Runs an operation's own function with the arguments of its root field."""
@@ -49,21 +52,15 @@ class Engine:
     def __init__(self, catalog: Catalog, perform: Perform) -> None:
         self.catalog = catalog
         self._perform = perform
-        self._documents: OrderedDict[tuple[str, str | None], Document] = OrderedDict()
+        self._documents: Recent[tuple[str, str | None], Document] = Recent(KEPT)
+        self._plans: Recent[tuple[Any, ...], Plan] = Recent(KEPT)
 
-    def document(self, text: str, name: str | None, context: Context) -> Document:
-        """A document for this caller. Raises `Refused` when it cannot be run."""
+    def document(self, text: str, name: str | None) -> Document:
+        """A document. Raises `Refused` when it cannot be run."""
         found = self._documents.get((text, name))
         if found is None:
-            found = Document(self.catalog, text, name)
-            if len(text) <= LONGEST_DOCUMENT:
-                self._documents[text, name] = found
-                if len(self._documents) > MOST_DOCUMENTS:
-                    self._documents.popitem(last=False)
-        else:
-            self._documents.move_to_end((text, name))
-        if found.private and context.user is None:
-            raise Refused(found.private)
+            found = Document(self.catalog, text, name, limits=settings().graphql_limits, plans=self._plans)
+            self._documents.put((text, name), found, found.weight)
         return found
 
     def knows(self, text: str, name: str | None) -> bool:
@@ -72,26 +69,41 @@ class Engine:
 
     async def run(self, document: Document, given: Mapping[str, Any], context: Context) -> Answer:
         """Run a query or a mutation. Raises `Refused`, `ValidationFailed`, and what the database raises while it is away."""
-        values = document.coerced(given)
-        plan = document.plan(values, sight_of(context))
+        values, seconds = document.coerced(given), settings().graphql_limits.seconds
+        plan = self._plan(document, values, context)
         answer = Answer(introspects=plan.introspects)
         for ask in plan.asks:  # what its answer selects must be sound before anything is done
             ask.answer.check(values)
-        if plan.reads is not None:
-            answer.data = await called(plan.reads, values, context, answer.trouble)
-        if plan.asks:
-            await self._ask(document.kind, plan, values, context, answer)
+        async with within(seconds):
+            if plan.reads is not None:
+                answer.data = await called(plan.reads, values, context, answer.trouble)
+            if plan.asks and document.kind == "query":
+                await self._ask(document.kind, plan, values, context, answer)
+        if plan.asks and document.kind == "mutation":
+            await self._ask(document.kind, plan, values, context, answer, seconds)
         return answer
 
-    async def _ask(self, kind: str, plan: Plan, values: dict[str, Any], context: Context, answer: Answer) -> None:
-        read = answer.data
-        answer.data = {}
+    def _plan(self, document: Document, values: dict[str, Any], context: Context) -> Plan:
+        plan = document.plan(values, sight_of(context))
+        if plan.cost > (most := settings().graphql_limits.cost):
+            raise beyond("cost", most)
+        return plan
+
+    async def _ask(
+        self, kind: str, plan: Plan, values: dict[str, Any], context: Context, answer: Answer, seconds: float = math.inf
+    ) -> None:
+        """Call the operations' own functions in turn while there are seconds left. What has begun is not cut short."""
+        read, time = answer.data, asyncio.get_running_loop().time
+        answer.data, until = {}, time() + seconds
         asks = {ask.key: ask for ask in plan.asks}
         for key in plan.keys:
             if key in read:
                 answer.data[key] = read[key]
             elif key in asks:
-                answer.data[key] = await self._asked(kind, asks[key], values, context, answer.trouble)
+                if time() < until:
+                    answer.data[key] = await self._asked(kind, asks[key], values, context, answer.trouble)
+                else:
+                    answer.data[key] = failed(beyond("seconds", seconds).errors[0], answer.trouble)
                 if kind == "mutation" and asks[key].required and isinstance(answer.data[key], Exception):
                     return
 
@@ -109,7 +121,7 @@ class Engine:
         Raises `Refused`, and what keeps the stream from beginning or ends it.
         """
         values = document.coerced(given)
-        (ask,) = document.plan(values, sight_of(context)).asks
+        (ask,) = self._plan(document, values, context).asks
         async for value in await follow(ask.operation, context, self.arguments(document.kind, ask, values)):
             answer = Answer()
             answer.data[ask.key] = await self.shown(ask, value, values, context, answer.trouble)

@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 from schema.fields import Entity, Listing, Realm
-from schema.inputs import uuid_of
-from schema.page import MOST_COUNTED
+from schema.inputs import refuse, uuid_of
+from schema.page import LARGEST, MOST_COUNTED
 from schema.plan.build import Build, Place, Rows, Sight, inherits, living
 from schema.plan.catalog import Declared
 from schema.plan.keyset import beyond
@@ -180,19 +181,40 @@ def _sighted(build: Build, rows: Rows, target: Entity) -> str:
 
 
 def node(build: Build, item: Selected) -> str:
-    """The expression of whatever has an id: one lookup says in which table it is, then that row is fetched."""
-    id, kind, code = build.code.name("a"), build.code.name("n"), build.code
-    code.arguments.append(f"{id} = {code.constant(uuid_of)}({build.value(item, 'id') or repr('')})")
-    entities = build.catalog.entities
-    lookup = " union all ".join(f"select '{title}' from {entity.table} where id = $1" for title, entity in entities.items())
-    ask = Rows(1)
-    ask.bind(id)
-    code.statements.append(f"{kind} = {build.fetched(lookup, ask, f'{id} is not None')}")
-    code.statements.append(f"{kind} = {kind}[0][0] if {kind} else None")
+    """The expression of whatever has an id."""
+    id = build.code.name("a")
+    build.code.arguments.append(f"{id} = {build.code.constant(uuid_of)}({build.value(item, 'id') or repr('')})")
+    return f"{_by_id(build, item, f'[{id}]', 1, f'{id} is not None')}.get({id})"
+
+
+def nodes(build: Build, item: Selected) -> str:
+    """The expression of a list of what has these ids, in their order, null where there is nothing."""
+    ids = build.code.name("a")
+    build.code.arguments.append(f"{ids} = {build.code.constant(_ids)}({build.value(item, 'ids')})")
+    return f"[found.get(id) for found in ({_by_id(build, item, ids, LARGEST, ids)},) for id in {ids}]"
+
+
+def _ids(given: list[Any]) -> list[UUID | None]:
+    if len(given) > LARGEST:
+        refuse("ids", "length", f"may be {LARGEST} at most", len(given))
+    return [uuid_of(each) for each in given]
+
+
+def _by_id(build: Build, item: Selected, ids: str, most: int, condition: str) -> str:
+    """The expression of a dictionary of objects by their id: one lookup says in which tables they are, then those rows are fetched."""
+    kinds, entities, ask = build.code.name("n"), build.catalog.entities, Rows(most)
+    number = ask.bind_ids(ids)
+    lookup = " union all ".join(f"select '{title}' from {entity.table} where id = any({number})" for title, entity in entities.items())
+    build.code.statements.append(f"{kinds} = {{r[0] for r in {build.fetched(lookup, ask, condition)}}}")
+    build.charge(most)
     shown = []
     for title, entity in entities.items():
-        type_ = build.catalog.schema.type_map[title]
-        seen = partial(_sighted, build, target=entity)
-        found, body = row(build, type_, item.sets, entity, id, seen, f"{kind} == {title!r}")
-        shown.append(f"[{code.constant(Typed)}({title!r}, {body}) for r in {found}]")
-    return f"({' or '.join(shown)} or [None])[0]"
+        rows, found = Rows(most), build.code.name("g")
+        where, key = f"t.id = any({rows.bind_ids(ids)}){_sighted(build, rows, entity)}", rows.column("t.id")
+        body = object_of(build, build.catalog.schema.type_map[title], item.sets, Place(rows, "t", entity))
+        sql = f"select {rows.selected} from {entity.table} t {' '.join(rows.joins)} where {where}"
+        build.code.statements.append(f"{found} = {build.fetched(sql, rows, f'{title!r} in {kinds}')}")
+        for child in rows.children:
+            child(found)
+        shown.append(f"**{{{key}: {build.code.constant(Typed)}({title!r}, {body}) for r in {found}}}")
+    return f"{{{', '.join(shown)}}}"

@@ -9,7 +9,7 @@ from uuid import UUID
 from schema.fields import Entity, Listing, Realm
 from schema.inputs import checked, refuse, uuid_of
 from schema.names import api_name
-from schema.page import MOST_COUNTED, Direction, Window, relay_window
+from schema.page import MOST_COUNTED, Direction, Search, Window, relay_window
 from schema.plan.build import Build, Place, Rows
 from schema.plan.keyset import Order, cursor, order_of
 from schema.plan.select import Selected
@@ -62,7 +62,7 @@ def filtered(build: Build, rows: Rows, asked: Asked, alias: str) -> str:
         found += f" and {alias}.{each.column} {_OPERATORS[each.operator].format(rows.bind(value))}"
     text = build.value(asked.item, "search") if asked.listing.search else None
     if text is not None:
-        words = rows.bind(_argument(build, text, partial(checked, str, "search")))
+        words = rows.bind(_argument(build, text, partial(checked, Search, "search")))
         found += f" and trigrams({alias}.name) @> trigrams({words}) and position(lower({words}) in lower({alias}.name)) > 0"
     return found
 

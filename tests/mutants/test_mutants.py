@@ -72,7 +72,7 @@ MUTANTS = (
         '"seen.projects"',
     ),
     Mutant("seen wherever the parent is seen", "build.py", ' and parent.scope == "id" and fk == target.scope', ""),
-    Mutant("plan of one sight kept for the others", "document.py", "shape = (sight, ", "shape = (None, "),
+    Mutant("plan of one sight kept for the others", "document.py", "shape = (self, sight, ", "shape = (self, None, "),
     Mutant("lists shown to nobody in particular", "compile.py", "needs > Role.anonymous and", "needs > Role.viewer and"),
     Mutant("role of a field not asked of members", "sources.py", "build.sight is Sight.everything", "build.sight is not Sight.nothing"),
     Mutant("role of a field one too high", "sources.py", ">= {int(needs)}", "> {int(needs)}"),

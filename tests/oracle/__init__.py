@@ -24,6 +24,7 @@ class Oracle:
         query = self.schema.query_type
         assert query is not None
         query.fields["node"].resolve = self._node
+        query.fields["nodes"].resolve = self._nodes
         for bound in self.surface.operations:
             if bound.operation.kind == "query" and bound.operation.relation is None:
                 query.fields[bound.operation.graphql_name].resolve = _root(bound)
@@ -35,6 +36,10 @@ class Oracle:
             if key is not None and (row := await (await info.context.visible(entity)).get_or_none(id=key)):
                 return row
         return None
+
+    async def _nodes(self, root: Any, info: GraphQLResolveInfo[Loading], ids: list[str]) -> Any:
+        info.context.require(Role.member)
+        return [await self._node(root, info, id) for id in ids]
 
     async def execute(self, text: str, variables: dict[str, Any] | None, context: Context, name: str | None = None) -> ExecutionResult:
         loading = Loading(context.user, context.session_id, context.request_id)

@@ -157,6 +157,9 @@ class Writer:
             value = dice.choice(["a", "a", "P", "p", "-", "web", "%", "é"])
         elif argument.startswith("created"):
             value = self.pool.times[0 if argument.endswith("From") and dice.random() < 0.5 else dice.randrange(len(self.pool.times))]
+        elif argument == "ids":
+            value = [self._id("node", "id") for _ in range(dice.choice([0, 1, 3, 5]))]
+            return value, json.dumps(value)
         elif isinstance(bare, GraphQLList):
             options = list(get_named_type(bare).values)
             value = dice.sample(options, dice.choice([0, 2, 3, len(options)]))

@@ -27,6 +27,7 @@ FIELDS = (
     "min or max",
     "statistics",
     "node(id)",
+    "nodes(ids)",
     "function at the root",
 )
 ARGUMENTS = (
@@ -75,7 +76,7 @@ def field_kinds(catalog: Catalog, type_: Any, name: str) -> set[str]:
 def _root_kinds(catalog: Catalog, name: str) -> set[str]:
     operation = catalog.operations.get(("query", name))
     if operation is None:
-        return {"node(id)"}
+        return {"node(id)" if name == "node" else "nodes(ids)"}
     if operation.handler is not None:
         return {"function at the root"}
     return {"to-many" if operation.listing else "to-one"}

@@ -164,7 +164,7 @@ async def test_a_page_of_an_impossible_size_is_refused(api: Api, over: Transport
 
 WRONG = [("size", "abc", "type"), ("size", "1.5", "type"), ("projectId", "junk", "type"), ("createdFrom", "yesterday", "time")]
 WRONG += [("status", "unknown", "enum"), ("statusIn", "unknown", "enum"), ("sort", "replicas", "enum"), ("sort", "created_at", "enum")]
-WRONG += [("order", "sideways", "enum"), ("search", "a\0b", "text")]
+WRONG += [("order", "sideways", "enum"), ("search", "a\0b", "text"), ("search", "a" * 256, "length")]
 
 
 @BOTH

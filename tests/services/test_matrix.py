@@ -14,6 +14,7 @@ import pytest
 from gateway.graphql import Asking, Runner
 from schema import errors
 from schema.context import Context
+from schema.documents.refused import Refused
 from schema.errors import ApiError
 from schema.surface import PREFIX, Bound, surface
 from schema.tokens import caller_of
@@ -91,6 +92,8 @@ async def followed(text: str, given: dict[str, Any], person: Person) -> int:
         answers = [answer async for answer in runner.results(runner.prepared(asking, context), asking, context)]
     except ApiError as error:
         return error.status
+    except Refused as error:
+        return STATUSES[(error.errors[0].extensions or {})["code"]]
     assert answers
     assert all("errors" not in answer for answer in answers)
     return OK

@@ -40,3 +40,30 @@ async def test_people_see_themselves_and_the_members_of_their_teams(api: Api) ->
 async def test_nobody_reads_a_node_without_logging_in(api: Api) -> None:
     body = await api.anonymous.graphql(QUERY, id=api.owner.id)
     assert body["errors"][0]["extensions"]["code"] == "UNAUTHORIZED"
+
+
+MANY = "query($ids: [ID!]!) {nodes(ids: $ids) {__typename id ... on Project {name} ... on Application {project {name}}}}"
+
+
+async def test_many_nodes_come_in_the_order_of_their_ids_and_null_for_what_is_not_there(api: Api) -> None:
+    project = await api.project(name="Alpha")
+    application, stranger = await api.application(project), await api.person()
+    ids = [application["id"], "nonsense", project["id"], "01900000-0000-7000-8000-000000000000", application["id"], project["id"].upper()]
+    shown = {"__typename": "Project", "id": project["id"], "name": "Alpha"}
+    child = {"__typename": "Application", "id": application["id"], "project": {"name": "Alpha"}}
+    assert (await api.owner.graphql(MANY, ids=ids))["data"]["nodes"] == [child, None, shown, None, child, shown]
+    assert (await api.owner.graphql(MANY, ids=[]))["data"]["nodes"] == []
+    own = {"__typename": "User", "id": stranger.id}
+    assert (await stranger.graphql(MANY, ids=[project["id"], stranger.id, application["id"]]))["data"]["nodes"] == [None, own, None]
+
+
+async def test_a_hundred_nodes_are_the_most(api: Api) -> None:
+    assert len((await api.owner.graphql(MANY, ids=[api.owner.id] * 100))["data"]["nodes"]) == 100
+    (error,) = (await api.owner.graphql(MANY, ids=[api.owner.id] * 101))["errors"]
+    assert error["extensions"]["code"] == "VALIDATION_ERROR"
+    assert error["extensions"]["details"]["errors"][0]["field"] == "ids"
+
+
+async def test_nobody_reads_nodes_without_logging_in(api: Api) -> None:
+    body = await api.anonymous.graphql(MANY, ids=[api.owner.id])
+    assert ("data" in body, body["errors"][0]["extensions"]["code"]) == (False, "UNAUTHORIZED")

@@ -1,0 +1,163 @@
+"""Persisted documents: a name instead of a text.
+
+Automatically, as Apollo's clients do it: a document is asked for by its SHA-256, and sent once when nobody knows it. Or out of a list
+(`DOKPLOY_GRAPHQL_DOCUMENTS`): then nothing else is run. Its names are given as `documentId`, or as the hash.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import structlog
+
+from gateway.graphql import Asking
+from models import valkey
+from models.document_limits import DocumentLimits
+from schema.context import Context
+from schema.documents.refused import Refused, refusal
+from schema.documents.valid import valid
+from schema.errors import InvalidInput
+from schema.plan.catalog import Catalog
+from schema.recent import Recent
+
+log = structlog.get_logger()
+
+KEPT = 1_000_000
+"""Characters of the documents that a process remembers."""
+KEPT_SECONDS = 7 * 24 * 3600
+"""A document that nobody has sent for so long is forgotten."""
+_HASH = re.compile(r"[0-9a-f]{64}")
+_FORMAT = "apollo-persisted-query-manifest"
+
+Documents = Mapping[str, str]
+"""Texts by name."""
+
+
+class BadList(ValueError):
+    """The list of documents cannot be used."""
+
+
+def listed(path: Path | None, catalog: Catalog, limits: DocumentLimits) -> Documents | None:
+    """The documents of a file: a JSON object of texts by name, or Apollo's manifest. Raises `BadList`."""
+    if path is None:
+        return None
+    try:
+        found = _texts(msgspec.json.decode(path.read_bytes()))
+    except OSError as error:
+        raise BadList(f"{path}: {error.strerror}") from error
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise BadList(f"{path}: {error}") from error
+    except (AttributeError, KeyError, TypeError) as error:
+        raise BadList(f"{path} holds neither texts by name nor an {_FORMAT}") from error
+    for name, text in found.items():
+        if _HASH.fullmatch(name) and name != hashed(text):
+            raise BadList(f"{path}: {name} is not the hash of its document")
+        try:
+            valid(catalog.schema, text, limits)
+        except Refused as error:
+            raise BadList(f"{path}: {name}: {error}") from error
+    return found
+
+
+def _texts(content: Any) -> dict[str, str]:
+    if content.get("format") == _FORMAT:
+        return msgspec.convert({each["id"]: each["body"] for each in content["operations"]}, dict[str, str])
+    return msgspec.convert(content, dict[str, str])
+
+
+def hashed(text: str) -> str:
+    """The name that a document has by itself."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class Hash(msgspec.Struct):
+    """What Apollo's clients say of a document."""
+
+    version: int
+    sha256Hash: str  # noqa: N815 (the protocol's name)
+
+
+class Persisted:
+    """Finds the text of what is asked for by name."""
+
+    def __init__(self, documents: Documents | None) -> None:
+        self._documents = documents
+        self._known: Recent[str, str] = Recent(KEPT)
+
+    async def resolved(self, asked: Asking) -> Asking:
+        """What is asked for, with its text. Raises `InvalidInput` when nothing is, `Refused` for what is not known or not allowed."""
+        given = _hash_of(asked)
+        if self._documents is not None:
+            return _out_of(self._documents, asked, asked.documentId or (given.sha256Hash if given else None))
+        if asked.documentId is not None:
+            raise refusal("There is no list of documents.", "DOCUMENT_NOT_FOUND")
+        if given is None:
+            if not asked.query:
+                raise InvalidInput("The query is missing.")
+            return asked
+        if not asked.query:
+            return msgspec.structs.replace(asked, query=await self._text(given.sha256Hash))
+        if hashed(asked.query) != given.sha256Hash:
+            raise refusal("The hash is not that of the query.", "PERSISTED_QUERY_HASH_MISMATCH")
+        return asked
+
+    async def keep(self, asked: Asking, context: Context) -> None:
+        """Remember a valid document that somebody who is logged in has sent with its hash; while Redis is away, in this process."""
+        given = _hash_of(asked)
+        if self._documents is not None or not asked.query or given is None or context.user is None or given.sha256Hash in self._known:
+            return
+        self._known.put(given.sha256Hash, asked.query, len(asked.query))
+        try:
+            await valkey.client().set(_key(given.sha256Hash), asked.query, ex=KEPT_SECONDS)
+        except valkey.AWAY as error:
+            log.warning("persisted.redis_away", error=str(error))
+
+    async def _text(self, name: str) -> str:
+        text = self._known.get(name)
+        if text is None:
+            text = await _found(name)
+            self._known.put(name, text, len(text))
+        return text
+
+
+def _out_of(documents: Documents, asked: Asking, name: str | None) -> Asking:
+    if name is None:
+        if asked.query not in documents.values():
+            raise refusal("Only the documents of a list are run here.", "DOCUMENT_NOT_ALLOWED")
+        return asked
+    text = documents.get(name)
+    if text is None or asked.query not in ("", text):
+        raise refusal("The list has no such document.", "DOCUMENT_NOT_FOUND")
+    return msgspec.structs.replace(asked, query=text)
+
+
+def _hash_of(asked: Asking) -> Hash | None:
+    given = (asked.extensions or {}).get("persistedQuery")
+    if given is None:
+        return None
+    try:
+        found = msgspec.convert(given, Hash)
+    except msgspec.MsgspecError as error:
+        raise InvalidInput("extensions.persistedQuery is not {version, sha256Hash}.") from error
+    if found.version != 1 or not _HASH.fullmatch(found.sha256Hash):
+        raise refusal("PersistedQueryNotSupported", "PERSISTED_QUERY_NOT_SUPPORTED")
+    return found
+
+
+def _key(name: str) -> str:
+    return f"dokploy:document:{name}"
+
+
+async def _found(name: str) -> str:
+    """The text of a document that was sent before. Raises `Refused` in the words that clients know."""
+    try:
+        text = await valkey.client().getex(_key(name), ex=KEPT_SECONDS)
+    except valkey.AWAY as error:
+        log.warning("persisted.redis_away", error=str(error))
+        text = None
+    if not isinstance(text, bytes):
+        raise refusal("PersistedQueryNotFound", "PERSISTED_QUERY_NOT_FOUND")
+    return text.decode()
