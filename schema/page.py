@@ -148,7 +148,7 @@ class Edge(Generic[T]):
     node: T
 
 
-@strawberry.type
+@strawberry.type(name="Connection")
 class Page(Generic[T]):
     """A part of a list; `totalCount` are there on all pages, or more when it is capped."""
 

@@ -36,8 +36,8 @@ async def test_what_was_released_still_holds(path: Path, inspector: None) -> Non
 @pytest.mark.parametrize(
     ("there", "then", "told"),
     [
-        ("totalCount: Int!", "", "Field 'totalCount' was removed from object type 'ApplicationPage'"),
-        ("totalCount: Int!", "totalCount: Int", "Field 'ApplicationPage.totalCount' changed type from 'Int!' to 'Int'"),
+        ("totalCount: Int!", "", "Field 'totalCount' was removed from object type 'ApplicationConnection'"),
+        ("totalCount: Int!", "totalCount: Int", "Field 'ApplicationConnection.totalCount' changed type from 'Int!' to 'Int'"),
         ("node(id: ID!)", "node(id: ID!, kind: String!)", "Argument 'kind: String!' added to field 'Query.node'"),
         ("  failed\n", "", "Enum value 'failed' was removed from enum 'DeploymentStatus'"),
     ],

@@ -87,11 +87,13 @@ def nodes(schema: GraphQLSchema) -> Iterator[str]:
 
 
 def connections(schema: GraphQLSchema) -> Iterator[str]:
-    """Relay, "Connections": edges with a cursor and a node, the page's ends, and the four arguments of whatever leads there."""
+    """Relay, "Connections": edges with a cursor and a node, the page's ends, the four arguments of whatever leads there, and the name."""
     for name, type_ in own(schema):
         if not isinstance(type_, GraphQLObjectType):
             continue
-        if name.endswith("Page"):
+        if "pageInfo" in type_.fields and not name.endswith("Connection"):
+            yield name
+        if name.endswith("Connection"):
             edge = get_named_type(type_.fields["edges"].type) if "edges" in type_.fields else None
             if not isinstance(edge, GraphQLObjectType) or not {"cursor", "node"} <= edge.fields.keys():
                 yield f"{name}.edges"
@@ -100,7 +102,7 @@ def connections(schema: GraphQLSchema) -> Iterator[str]:
         for field, declared in type_.fields.items():
             leads = get_named_type(declared.type).name
             given = {each: str(argument.type) for each, argument in declared.args.items() if each in PAGING}
-            if leads.endswith("Page") and given != PAGING:
+            if leads.endswith("Connection") and given != PAGING:
                 yield f"{name}.{field}"
     info = schema.type_map["PageInfo"]
     wanted = {"hasNextPage": "Boolean!", "hasPreviousPage": "Boolean!", "startCursor": "String", "endCursor": "String"}
@@ -111,10 +113,11 @@ def connections(schema: GraphQLSchema) -> Iterator[str]:
 RULES = (names, descriptions, deprecations, lists, nodes, connections)
 WRONG = """
     interface Node {id: ID!}
-    type Query {node(id: ID!): Node nodes(ids: [ID!]!): [Node!]! things(first: Int): ThingPage! bad_name: [Int]}
+    type Query {node(id: ID!): Node nodes(ids: [ID!]!): [Node!]! things(first: Int): ThingConnection! bad_name: [Int]}
     type Thing {id: ID! old: Int @deprecated(reason: "")}
-    type ThingPage {edges: [Thing!]! pageInfo: PageInfo}
+    type ThingConnection {edges: [Thing!]! pageInfo: PageInfo}
     type PageInfo {hasNextPage: Boolean!}
+    type Things {edges: [Thing!]! pageInfo: PageInfo!}
 """
 
 
@@ -134,9 +137,10 @@ def test_the_schema_keeps_it(rule: object) -> None:
         (lists, "Query.bad_name"),
         (nodes, "Query.nodes"),
         (nodes, "Thing"),
-        (connections, "ThingPage.edges"),
-        (connections, "ThingPage.pageInfo"),
+        (connections, "ThingConnection.edges"),
+        (connections, "ThingConnection.pageInfo"),
         (connections, "Query.things"),
+        (connections, "Things"),
         (connections, "PageInfo"),
     ],
 )
