@@ -23,6 +23,11 @@ PARTS: Final = "multipart/mixed"
 
 VARY: Final = MappingProxyType({"Vary": "Accept"})
 
+PARTIAL: Final = 294
+"""Partial Success: the status of a `RESULT` that holds data and errors (GraphQL over HTTP, September 2026, "Status Codes")."""
+_WITH_ERRORS = b'{"errors":'
+"""What a result with errors begins with: they come first (GraphQL, section 7.1)."""
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -88,6 +93,8 @@ def shaped(answer: Response, media_type: str) -> Response:
     if framing is not None:
         kept = {name: value for name, value in answer.headers.items() if name not in ("content-length", "content-type")}
         answer = Response(framing.start + framing.frame(bytes(answer.body)) + framing.end, headers=kept)
+    elif media_type == RESULT and answer.status_code == 200 and bytes(answer.body).startswith(_WITH_ERRORS):
+        answer.status_code = PARTIAL
     answer.headers.update({**VARY, "Content-Type": framing.content_type if framing else media_type})
     return answer
 

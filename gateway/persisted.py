@@ -1,7 +1,8 @@
 """Persisted documents: a name instead of a text.
 
 Automatically, as Apollo's clients do it: a document is asked for by its SHA-256, and sent once when nobody knows it. Or out of a list
-(`DOKPLOY_GRAPHQL_DOCUMENTS`): then nothing else is run. Its names are given as `documentId`, or as the hash.
+(`DOKPLOY_GRAPHQL_DOCUMENTS`): then nothing else is run. `documentId` is a name of the list, or `sha256:` and the hash (GraphQL over HTTP,
+"Persisted Documents").
 """
 
 import hashlib
@@ -30,6 +31,7 @@ KEPT = 1_000_000
 KEPT_SECONDS = 7 * 24 * 3600
 """A document that nobody has sent for so long is forgotten."""
 _HASH = re.compile(r"[0-9a-f]{64}")
+_PREFIX = "sha256:"
 _FORMAT = "apollo-persisted-query-manifest"
 
 Documents = Mapping[str, str]
@@ -84,34 +86,34 @@ class Persisted:
     """Finds the text of what is asked for by name."""
 
     def __init__(self, documents: Documents | None) -> None:
-        self._documents = documents
+        self._documents = None if documents is None else {hashed(text): text for text in documents.values()} | dict(documents)
         self._known: Recent[str, str] = Recent(KEPT)
 
     async def resolved(self, asked: Asking) -> Asking:
         """What is asked for, with its text. Raises `InvalidInput` when nothing is, `Refused` for what is not known or not allowed."""
-        given = _hash_of(asked)
+        name = _name_of(asked)
         if self._documents is not None:
-            return _out_of(self._documents, asked, asked.documentId or (given.sha256Hash if given else None))
-        if asked.documentId is not None:
-            raise refusal("There is no list of documents.", "DOCUMENT_NOT_FOUND")
-        if given is None:
+            return _out_of(self._documents, asked, name)
+        if name is None:
             if not asked.query:
                 raise InvalidInput("The query is missing.")
             return asked
+        if not _HASH.fullmatch(name):
+            raise refusal("There is no list of documents.", "DOCUMENT_NOT_FOUND")
         if not asked.query:
-            return msgspec.structs.replace(asked, query=await self._text(given.sha256Hash))
-        if hashed(asked.query) != given.sha256Hash:
+            return msgspec.structs.replace(asked, query=await self._text(name))
+        if hashed(asked.query) != name:
             raise refusal("The hash is not that of the query.", "PERSISTED_QUERY_HASH_MISMATCH")
         return asked
 
     async def keep(self, asked: Asking, context: Context) -> None:
         """Remember a valid document that somebody who is logged in has sent with its hash; while Redis is away, in this process."""
-        given = _hash_of(asked)
-        if self._documents is not None or not asked.query or given is None or context.user is None or given.sha256Hash in self._known:
+        name = _name_of(asked)
+        if self._documents is not None or not asked.query or name is None or context.user is None or name in self._known:
             return
-        self._known.put(given.sha256Hash, asked.query, len(asked.query))
+        self._known.put(name, asked.query, len(asked.query))
         try:
-            await valkey.client().set(_key(given.sha256Hash), asked.query, ex=KEPT_SECONDS)
+            await valkey.client().set(_key(name), asked.query, ex=KEPT_SECONDS)
         except valkey.AWAY as error:
             log.warning("persisted.redis_away", error=str(error))
 
@@ -134,7 +136,10 @@ def _out_of(documents: Documents, asked: Asking, name: str | None) -> Asking:
     return msgspec.structs.replace(asked, query=text)
 
 
-def _hash_of(asked: Asking) -> Hash | None:
+def _name_of(asked: Asking) -> str | None:
+    """The name of the list or the hash that is given. Raises `InvalidInput`, and `Refused` for a hash that is none."""
+    if asked.documentId is not None:
+        return asked.documentId.removeprefix(_PREFIX)
     given = (asked.extensions or {}).get("persistedQuery")
     if given is None:
         return None
@@ -144,7 +149,7 @@ def _hash_of(asked: Asking) -> Hash | None:
         raise InvalidInput("extensions.persistedQuery is not {version, sha256Hash}.") from error
     if found.version != 1 or not _HASH.fullmatch(found.sha256Hash):
         raise refusal("PersistedQueryNotSupported", "PERSISTED_QUERY_NOT_SUPPORTED")
-    return found
+    return found.sha256Hash
 
 
 def _key(name: str) -> str:

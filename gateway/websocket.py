@@ -165,13 +165,13 @@ class Conversation:
         self.running[id] = asyncio.create_task(self._serve(id, request))
 
     async def _serve(self, id: str, given: Asking) -> None:
-        context = nobody(self.socket.scope)
+        context, task = nobody(self.socket.scope), asyncio.current_task()
         try:
             context = await self._present()
             await count(self.socket.scope, context)
             document, request = await self.reader.read(self.socket.scope, given, context)
             if document.kind == "subscription":
-                self.subscriptions.add(asyncio.current_task())
+                self.subscriptions.add(task)
             async for payload in self.runner.results(document, request, context):
                 await self._send(id=id, type="next", payload=payload)
             await self._send(id=id, type="complete")
@@ -182,8 +182,9 @@ class Conversation:
         except Exception as error:
             await self._send(id=id, type="error", payload=[problem(error, context.request_id)])
         finally:
-            self.subscriptions.discard(asyncio.current_task())
-            self.running.pop(id, None)
+            self.subscriptions.discard(task)
+            if self.running.get(id) is task:  # else its client has ended it, and its id may be another's
+                del self.running[id]
 
 
 def routes(runner: Runner, reader: Reader) -> list[WebSocketRoute]:

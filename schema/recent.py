@@ -30,8 +30,11 @@ class Recent(Generic[Key, Value]):
         return found[0]
 
     def put(self, key: Key, value: Value, weight: int) -> None:
-        """Keep a value for a key that has none."""
+        """Keep a value for a key, in place of what was kept for it; one that is too heavy alone is not kept."""
+        if weight > self._most:
+            return
+        _, before = self._kept.pop(key, (None, 0))
         self._kept[key] = value, weight
-        self.weight += weight
+        self.weight += weight - before
         while self.weight > self._most:
             self.weight -= self._kept.popitem(last=False)[1][1]

@@ -51,6 +51,12 @@ async def test_who_asks_for_json_by_name_hears_of_a_bad_document_with_200(api: A
     assert (answer.status_code, "data" in answer.json(), len(answer.json()["errors"])) == (status, False, 1)
 
 
+@pytest.mark.parametrize(("accept", "status"), [(None, 200), (JSON, 200), (EVENTS, 200), (RESULT, 294)])
+async def test_data_with_errors_are_a_partial_success(api: Api, accept: str | None, status: int) -> None:
+    for query in ("{__typename a: project(id: 5) {id}}", "{__typename a: project(id: 5) {id} b: project(id: 6) {id}}"):
+        assert (await asked(api, query, accept)).status_code == status
+
+
 async def test_a_query_and_a_mutation_are_answered_as_events(api: Api) -> None:
     answer = await asked(api, "{__typename}", EVENTS)
     assert (answer.status_code, answer.headers["Content-Type"]) == (200, EVENTS)

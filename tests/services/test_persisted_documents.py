@@ -53,6 +53,7 @@ async def test_a_document_is_sent_once_and_then_asked_for_by_its_hash(api: Api) 
     assert await code(api.owner, by_hash(hashed(query))) == "PERSISTED_QUERY_NOT_FOUND"
     assert (await api.owner.post("/graphql", by_hash(hashed(query), query))).json() == FOUND
     assert (await api.owner.post("/graphql", by_hash(hashed(query)))).json() == FOUND
+    assert (await api.owner.post("/graphql", {"documentId": f"sha256:{hashed(query)}"})).json() == FOUND
     variables = {"extensions": json.dumps(by_hash(hashed(query))["extensions"])}
     assert (await api.owner.get("/graphql", params=variables)).json() == FOUND
 
@@ -132,7 +133,14 @@ async def test_a_gateway_with_a_list_runs_nothing_else(api: Api, stack: Stack, t
     path = written(tmp_path / "documents.json", LIST)
     async with gateways(stack, 1, DOKPLOY_GRAPHQL_DOCUMENTS=str(path)) as (gateway,), browser(gateway) as client:
         owner = Person(client, "owner", token=api.owner.token)
-        for given in ({"documentId": "hello"}, by_hash(hashed(ME)), {"query": HELLO}, {"query": ME, "documentId": hashed(ME)}):
+        for given in (
+            {"documentId": "hello"},
+            by_hash(hashed(ME)),
+            {"query": HELLO},
+            {"query": ME, "documentId": hashed(ME)},
+            by_hash(hashed(HELLO)),
+            {"documentId": f"sha256:{hashed(HELLO)}"},
+        ):
             assert (await owner.post("/graphql", given)).json() == FOUND
         assert (await owner.get("/graphql", params={"documentId": "hello"})).json() == FOUND
         assert await code(owner, {"query": "{__typename}"}) == "DOCUMENT_NOT_ALLOWED"

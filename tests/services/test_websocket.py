@@ -126,6 +126,18 @@ async def test_a_finished_subscription_frees_its_id(api: Api, server: str) -> No
         assert len(await socket.until_complete("1")) == 1
 
 
+async def test_an_id_that_is_used_again_at_once_is_the_new_ones(api: Api, server: str) -> None:
+    id = await started(api)
+    async with opened(server, api.owner.token) as socket:
+        await socket.subscribe("1", EVENTS, id=id)
+        await beginning(socket)
+        await socket.send(type="complete", id="1")
+        await socket.subscribe("1", EVENTS, id=id)
+        await beginning(socket)
+        await socket.subscribe("1", "{ me { username } }")
+        assert await socket.closed() == 4409
+
+
 @pytest.mark.parametrize(
     ("frames", "code"),
     [
