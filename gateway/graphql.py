@@ -1,5 +1,6 @@
 """GraphQL: documents run by the plan, operations called for the fields that are more than reading (DECISIONS 11)."""
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
@@ -9,9 +10,9 @@ from graphql import ExecutionResult, GraphQLError
 from gateway import metrics
 from gateway.errors import extensions, fact
 from models.settings import settings
-from schema.access import Role
 from schema.context import Context
 from schema.documents.extent import parsed
+from schema.documents.public import is_public, words
 from schema.documents.refused import Refused, refusal
 from schema.errors import InvalidInput, Unauthorized
 from schema.inputs import checked, validated
@@ -22,6 +23,9 @@ from schema.plan.complete import attach, completed
 from schema.plan.document import Document
 from schema.plan.execute import Answer, Engine
 from schema.surface import Surface
+
+MANY = 2_000
+"""So many values graphql-core completes in some milliseconds; where there are more, others are served meanwhile."""
 
 
 class Asking(msgspec.Struct, forbid_unknown_fields=False):
@@ -90,8 +94,7 @@ class Runner:
     """Runs documents against the surface."""
 
     def __init__(self, surface: Surface) -> None:
-        public = [bound.operation for bound in surface.operations if bound.operation.needs is Role.anonymous]
-        self._public = {(operation.kind, operation.graphql_name) for operation in public}
+        self._public = words(bound.operation for bound in surface.operations)
         self._bound = {bound.operation.id: bound for bound in surface.operations}
         self._slow = {bound.operation.graphql_name for bound in surface.operations if not bound.operation.atomic}
         self._engine = Engine(surface.catalog, self._perform)
@@ -113,19 +116,17 @@ class Runner:
         """Return the document of a request for this caller. Raises `Refused` when it cannot be run."""
         if context.user is not None:
             return self._engine.document(request.query, request.operationName)
-        try:
-            document = self._engine.document(request.query, request.operationName)
-        except Refused as error:
-            parsed(request.query, settings().graphql_limits)  # what is wrong with the text alone is told to everybody
-            raise _nobody() from error
-        if any(name != "__typename" and (document.kind, name) not in self._public for name in document.roots):
+        if not is_public(parsed(request.query, settings().graphql_limits), self._public):
             raise _nobody()
-        return document
+        try:
+            return self._engine.document(request.query, request.operationName)
+        except Refused as error:
+            raise _nobody() from error
 
     async def run(self, document: Document, request: Asking, context: Context) -> dict[str, Any]:
         """Return the printed result of a query or mutation. Raises `Refused`, and `ApiError` when nothing was run."""
         answer = await self._engine.run(document, request.variables or {}, context)
-        return self._result(document, request, answer, context)
+        return await self._result(document, request, answer, context)
 
     async def results(self, document: Document, request: Asking, context: Context) -> AsyncGenerator[dict[str, Any]]:
         """Yield the printed results of any document: one, or a subscription's as they come. Raises `Refused`."""
@@ -133,14 +134,16 @@ class Runner:
             yield await self.run(document, request, context)
             return
         async for answer in self._engine.stream(document, request.variables or {}, context, self._follow):
-            yield self._result(document, request, answer, context)
+            yield await self._result(document, request, answer, context)
 
-    def _result(self, document: Document, request: Asking, answer: Answer, context: Context) -> dict[str, Any]:
+    async def _result(self, document: Document, request: Asking, answer: Answer, context: Context) -> dict[str, Any]:
         if not answer.trouble and not answer.introspects:
             metrics.planned.inc()
             return {"data": answer.data}
         metrics.completed.labels("error" if answer.trouble else "introspection").inc()
-        return printed(completed(self._engine.catalog.schema, document, request.variables or {}, answer), context.request_id)
+        given = self._engine.catalog.schema, document, request.variables or {}, answer
+        found = completed(*given) if answer.values < MANY else await asyncio.to_thread(completed, *given)
+        return printed(found, context.request_id)
 
     async def _perform(self, operation: Operation[Any], context: Context, given: dict[str, Any]) -> Any:
         ids = tuple(given[name] for name in operation.row_arguments)

@@ -28,8 +28,29 @@ log = structlog.get_logger()
 
 KEPT = 1_000_000
 """Characters of the documents that a process remembers."""
-KEPT_SECONDS = 7 * 24 * 3600
-"""A document that nobody has sent for so long is forgotten."""
+STORED = 8_000_000
+"""Bytes of the documents that all gateways remember; those that were used longest ago go first."""
+TEXTS, USED, WEIGHT = (f"dokploy:documents:{name}" for name in ("texts", "used", "weight"))
+KEEP = """
+if redis.call('HSETNX', KEYS[1], ARGV[1], ARGV[2]) == 1 then
+    redis.call('INCRBY', KEYS[3], #ARGV[2])
+end
+local time = redis.call('TIME')
+redis.call('ZADD', KEYS[2], time[1] .. string.format('%06d', time[2]), ARGV[1])
+while tonumber(redis.call('GET', KEYS[3])) > tonumber(ARGV[3]) do
+    local oldest = redis.call('ZPOPMIN', KEYS[2])[1]
+    redis.call('DECRBY', KEYS[3], redis.call('HSTRLEN', KEYS[1], oldest))
+    redis.call('HDEL', KEYS[1], oldest)
+end
+"""
+FIND = """
+local text = redis.call('HGET', KEYS[1], ARGV[1])
+if text then
+    local time = redis.call('TIME')
+    redis.call('ZADD', KEYS[2], time[1] .. string.format('%06d', time[2]), ARGV[1])
+end
+return text
+"""
 _HASH = re.compile(r"[0-9a-f]{64}")
 _PREFIX = "sha256:"
 _FORMAT = "apollo-persisted-query-manifest"
@@ -113,7 +134,7 @@ class Persisted:
             return
         self._known.put(name, asked.query, len(asked.query))
         try:
-            await valkey.client().set(_key(name), asked.query, ex=KEPT_SECONDS)
+            await valkey.client().eval(KEEP, 3, TEXTS, USED, WEIGHT, name, asked.query, STORED)
         except valkey.AWAY as error:
             log.warning("persisted.redis_away", error=str(error))
 
@@ -152,14 +173,10 @@ def _name_of(asked: Asking) -> str | None:
     return found.sha256Hash
 
 
-def _key(name: str) -> str:
-    return f"dokploy:document:{name}"
-
-
 async def _found(name: str) -> str:
     """The text of a document that was sent before. Raises `Refused` in the words that clients know."""
     try:
-        text = await valkey.client().getex(_key(name), ex=KEPT_SECONDS)
+        text = await valkey.client().eval(FIND, 2, TEXTS, USED, name)
     except valkey.AWAY as error:
         log.warning("persisted.redis_away", error=str(error))
         text = None

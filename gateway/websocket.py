@@ -1,6 +1,7 @@
 """GraphQL over WebSocket, to the protocol `graphql-transport-ws`."""
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -19,7 +20,7 @@ from models.database import AWAY
 from schema import tokens
 from schema.context import Context
 from schema.documents.refused import Refused
-from schema.errors import ApiError, RateLimitExceeded, ServiceUnavailable
+from schema.errors import ApiError, Conflict, RateLimitExceeded, ServiceUnavailable
 
 log = structlog.get_logger()
 
@@ -28,7 +29,7 @@ PATIENCE = 10.0
 """Seconds to wait for connection_init."""
 SESSION_CHECK = 4.0
 """Seconds between looks whether the session still lives (DECISIONS 16)."""
-MOST_SUBSCRIPTIONS = 50
+MOST_OPERATIONS = 50
 _CODES: dict[type[ApiError], int] = {RateLimitExceeded: 4429, ServiceUnavailable: 1013}
 """What a socket is closed with whose opening is refused for other reasons than who it is."""
 
@@ -56,7 +57,10 @@ class Conversation:
         self.socket, self.runner, self.reader = socket, runner, reader
         self.context: Context | None = None
         self.running: dict[str, asyncio.Task[None]] = {}
-        self.subscriptions: set[asyncio.Task[Any] | None] = set()
+        """By their ids, as their client knows them."""
+        self.tasks: set[asyncio.Task[None]] = set()
+        """All, also those that their client has ended and that are ending."""
+        self.subscriptions: set[asyncio.Task[Any]] = set()
 
     async def hold(self) -> None:
         """Talk until either side ends it."""
@@ -75,17 +79,17 @@ class Conversation:
         except WebSocketDisconnect:
             pass
         finally:
-            tasks = [*self.running.values(), *([watch] if watch else [])]
+            tasks = [*self.tasks, *([watch] if watch else [])]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _finish(self) -> None:
         """Answer what was asked for. A subscription is not told that it is complete, since its client shall go on elsewhere."""
-        for task in self.running.values():
+        for task in self.tasks:
             if task in self.subscriptions:
                 task.cancel()
-        await asyncio.gather(*self.running.values(), return_exceptions=True)
+        await asyncio.gather(*self.tasks, return_exceptions=True)
 
     async def _close(self, code: int, reason: str) -> None:
         if self.socket.application_state is WebSocketState.CONNECTED:
@@ -102,7 +106,9 @@ class Conversation:
 
     async def _greeting(self) -> Context:
         try:
-            frame = await asyncio.wait_for(self._next(), PATIENCE)
+            async with asyncio.timeout(PATIENCE):
+                while (frame := await self._next()).type in ("ping", "pong"):
+                    await self._handle(frame)
         except TimeoutError as error:
             raise Closed(4408, "Connection initialisation timeout") from error
         if frame.type != "connection_init":
@@ -146,45 +152,68 @@ class Conversation:
             case Frame(type="connection_init"):
                 raise Closed(4429, "Too many initialisation requests")
             case Frame(type="subscribe", id=str(id), payload=dict(payload)):
-                self._subscribe(id, payload)
+                await self._subscribe(id, payload)
             case Frame(type="complete", id=str(id)):
-                if task := self.running.pop(id, None):
-                    task.cancel()
+                self._complete(id)
             case _:
                 raise Closed(4400, "Invalid message")
 
-    def _subscribe(self, id: str, payload: dict[str, Any]) -> None:
+    async def _subscribe(self, id: str, payload: dict[str, Any]) -> None:
         if id in self.running:
             raise Closed(4409, f"Subscriber for {id} already exists")
-        if len(self.running) >= MOST_SUBSCRIPTIONS:
-            raise Closed(4400, "Too many subscriptions")
         try:
             request = msgspec.convert(payload, Asking)
         except msgspec.MsgspecError as error:
             raise Closed(4400, "Invalid message") from error
-        self.running[id] = asyncio.create_task(self._serve(id, request))
+        try:
+            if len(self.tasks) >= MOST_OPERATIONS:
+                raise Conflict(f"A socket has {MOST_OPERATIONS} operations at most.")
+            await count(self.socket.scope, self.context or nobody(self.socket.scope))
+        except ApiError as error:
+            await self._send(id=id, type="error", payload=[problem(error, self.socket.scope["request_id"])])
+            return
+        self.running[id] = task = asyncio.create_task(self._serve(id, request))
+        self.tasks.add(task)
+        task.add_done_callback(partial(self._over, id))
+
+    def _complete(self, id: str) -> None:
+        """End a subscription for its client. What ends by itself is not cut short, which would cost it its connection: it falls silent."""
+        task = self.running.pop(id, None)
+        if task is not None and task in self.subscriptions:
+            task.cancel()
+
+    def _over(self, id: str, task: asyncio.Task[None]) -> None:
+        """Forget an operation. When its client has ended it, its id may be another's by now."""
+        self.tasks.discard(task)
+        self.subscriptions.discard(task)
+        if self.running.get(id) is task:
+            del self.running[id]
+        if not task.cancelled():
+            task.exception()  # the socket is gone: there is nobody to tell
 
     async def _serve(self, id: str, given: Asking) -> None:
         context, task = nobody(self.socket.scope), asyncio.current_task()
+
+        async def tell(**message: Any) -> None:
+            if self.running.get(id) is task:
+                await self._send(id=id, **message)
+
         try:
             context = await self._present()
-            await count(self.socket.scope, context)
             document, request = await self.reader.read(self.socket.scope, given, context)
             if document.kind == "subscription":
+                if task is None or self.running.get(id) is not task:
+                    return
                 self.subscriptions.add(task)
             async for payload in self.runner.results(document, request, context):
-                await self._send(id=id, type="next", payload=payload)
-            await self._send(id=id, type="complete")
+                await tell(type="next", payload=payload)
+            await tell(type="complete")
         except Refused as error:
-            await self._send(id=id, type="error", payload=refused(error.errors, context.request_id))
+            await tell(type="error", payload=refused(error.errors, context.request_id))
         except WebSocketDisconnect:
             pass
         except Exception as error:
-            await self._send(id=id, type="error", payload=[problem(error, context.request_id)])
-        finally:
-            self.subscriptions.discard(task)
-            if self.running.get(id) is task:  # else its client has ended it, and its id may be another's
-                del self.running[id]
+            await tell(type="error", payload=[problem(error, context.request_id)])
 
 
 def routes(runner: Runner, reader: Reader) -> list[WebSocketRoute]:

@@ -6,8 +6,8 @@ from pydantic import BaseModel, ConfigDict, Field
 class DocumentLimits(BaseModel):
     """Each refusal has a code of its own: the name of the limit in upper case, and `_LIMIT_EXCEEDED`.
 
-    The first four are those of the text, the next four those of its selections when fragments stand where they are spread, and the
-    last two those of running it.
+    The first two are those of the text, the next three those of what stands in it, two more those of its selections when fragments stand
+    where they are spread, and the last three those of running it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -28,5 +28,7 @@ class DocumentLimits(BaseModel):
     """Fields; one that is there several times counts once more for each time it was there before, since all are compared."""
     cost: int = Field(default=20_000, ge=1, le=1_000_000)
     """Rows and sub-selects: the sizes of pages inside of pages, multiplied."""
+    values: int = Field(default=200_000, ge=100, le=10_000_000)
+    """Fields of all that is answered, a list of plain values taken for 25 of them."""
     seconds: float = Field(default=10.0, gt=0, le=300)
     """From the beginning of a query until its result, and of a mutation until its last field is begun."""

@@ -9,12 +9,12 @@ import strawberry
 from tortoise.models import Model
 
 from schema import applications, audit, auth, deployments, health, members, projects, teams, users
+from schema.documents.outline import outlined
 from schema.fields import Entity, WrongDeclaration, entity_of
 from schema.graph import graph
 from schema.links import Links, links_of
 from schema.operation import Operation
 from schema.plan.catalog import Catalog, answer_type, catalog
-from schema.plan.outline import outlined
 from schema.plan.view import View, view_of
 from schema.resource import Resource
 

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from gateway.openapi.examples import SAMPLES
-from schema.plan.outline import Selection
+from schema.documents.outline import Selection
 from schema.surface import Bound
 
 Components = dict[str, Any]

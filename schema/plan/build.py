@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+from graphql import GraphQLObjectType, SelectionSetNode
+
 from schema.fields import Entity, Realm
 from schema.links import Link
 from schema.plan.catalog import Catalog, Declared
@@ -88,10 +90,17 @@ class Build:
     code: Code = field(default_factory=Code)
     statements: list[str] = field(default_factory=list)
     cost: int = 0
+    values: int = 0
 
     def charge(self, rows: int) -> None:
         """Count what is going to be fetched."""
         self.cost += rows
+
+    def select(self, type_: GraphQLObjectType, sets: list[SelectionSetNode], times: int) -> list[Selected]:
+        """The selections of an object that is shown so many times at most; what is shown is counted."""
+        found = self.scope.select(type_, sets)
+        self.values += times * len(found)
+        return found
 
     def fetched(self, sql: str, rows: Rows, condition: str = "") -> str:
         """The expression that runs a statement; without rows unless the condition holds."""

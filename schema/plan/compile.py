@@ -7,11 +7,12 @@ from typing import Any
 from graphql import FieldNode, OperationDefinitionNode, get_named_type, is_leaf_type, is_non_null_type
 
 from schema.access import Role
+from schema.documents.introspection import ROOTS, introspected
 from schema.errors import Forbidden, Unauthorized
 from schema.fields import Listing
 from schema.links import Link
 from schema.operation import Operation
-from schema.plan import values
+from schema.plan import values as showing
 from schema.plan.build import Build, Emit, Sight
 from schema.plan.catalog import Catalog
 from schema.plan.lists import get, node, nodes, related_page, root_page, row
@@ -19,13 +20,10 @@ from schema.plan.plain import shown
 from schema.plan.select import Scope, Selected
 from schema.plan.sources import SOURCES
 
-RUNTIME: dict[str, Any] = {name: getattr(values, name) for name in ("absent", "failed", "odd", "forbidden", "allowed", "batch")}
+RUNTIME: dict[str, Any] = {name: getattr(showing, name) for name in ("absent", "failed", "odd", "forbidden", "allowed", "batch")}
 """What generated source may call."""
 
 EMITTERS: Mapping[type, Emit] = SOURCES | {Listing: related_page}
-
-INTROSPECTION: Mapping[str, int] = {"__schema": 5_000, "__type": 100}
-"""What answering it costs, as so many rows."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +39,8 @@ class Function:
     """Reads the arguments and fetches nothing; raises `ValidationFailed`."""
     cost: int
     """Rows and sub-selects at most."""
+    values: int
+    """What is shown, as far as that is known before: fields of rows and of plain objects."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,12 @@ class Plan:
     asks: tuple[Ask, ...]
     introspects: bool
     cost: int
+    values: int
+
+    @property
+    def weight(self) -> int:
+        """In characters."""
+        return sum(len(each.source) + sum(map(len, each.statements)) for each in (self.reads, *(ask.answer for ask in self.asks)) if each)
 
 
 def _build(catalog: Catalog, scope: Scope, sight: Sight, links: tuple[Link, ...], words: Mapping[str, str]) -> Build:
@@ -74,7 +80,9 @@ def _function(build: Build, result: str) -> Function:
     source = build.code.source(result)
     names = RUNTIME | build.code.constants
     exec(compile(source, "<plan>", "exec"), names)  # noqa: S102 (made of names and constants of ours only)
-    return Function(names["plan"], source, tuple(build.statements), "seen." in source, names.get("check", _nothing), build.cost)
+    return Function(
+        names["plan"], source, tuple(build.statements), "seen." in source, names.get("check", _nothing), build.cost, build.values
+    )
 
 
 def _nothing(values: Mapping[str, Any]) -> None:
@@ -97,9 +105,9 @@ def compiled(
     parts, asks, keys, introspects = [], [], [], False
     for item in scope.select(root, [operation.selection_set]):
         keys.append(item.key)
-        if item.name in INTROSPECTION:
+        if item.name in ROOTS:
             introspects = True
-            build.charge(INTROSPECTION[item.name])
+            build.values += introspected(catalog.schema, scope, item)
         elif item.name == "__typename":
             parts.append(f"{item.key!r}: {root.name!r}")
         elif (part := _read(build, item, kind)) is not None:
@@ -109,7 +117,8 @@ def compiled(
             required = is_non_null_type(item.type)
             asks.append(Ask(item.key, catalog.operations[kind, item.name], item.nodes[0], required, answer))
     reads = _function(build, "{" + ", ".join(parts) + "}") if parts else None
-    return Plan(tuple(keys), reads, tuple(asks), introspects, build.cost + sum(ask.answer.cost for ask in asks))
+    cost, values = build.cost + sum(ask.answer.cost for ask in asks), build.values + sum(ask.answer.values for ask in asks)
+    return Plan(tuple(keys), reads, tuple(asks), introspects, cost, values)
 
 
 def _read(build: Build, item: Selected, kind: str) -> str | None:
@@ -119,9 +128,9 @@ def _read(build: Build, item: Selected, kind: str) -> str | None:
     if operation is not None and operation.handler is not None:
         return None
     if needs > Role.anonymous and build.sight is Sight.nothing:
-        return f"{build.code.constant(values.failed)}({build.code.constant(Unauthorized)}(), trouble)"
+        return f"{build.code.constant(showing.failed)}({build.code.constant(Unauthorized)}(), trouble)"
     if needs >= Role.operator and build.sight is not Sight.everything:
-        return f"{build.code.constant(values.failed)}({build.code.constant(Forbidden)}(), trouble)"
+        return f"{build.code.constant(showing.failed)}({build.code.constant(Forbidden)}(), trouble)"
     if operation is None:
         return node(build, item) if item.name == "node" else nodes(build, item)
     target = build.catalog.target(item.type)
@@ -141,7 +150,7 @@ def answered(catalog: Catalog, scope: Scope, type_: Any, sets: list[Any], sight:
     if is_leaf_type(named):
         return _function(build, shown(build, type_, sets, "value"))
     parts = []
-    for item in scope.select(named, sets):
+    for item in build.select(named, sets, 1):
         if item.field is None:
             parts.append(f"{item.key!r}: {named.name!r}")
             continue

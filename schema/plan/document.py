@@ -33,8 +33,10 @@ from schema.plan.select import GIVEN, Scope
 from schema.recent import Recent
 
 EVERY_ENTRY = 500
-"""Characters that each kept document and plan weighs beside those of its text; one takes about 50 bytes of memory."""
-PLANS: Recent[tuple[Any, ...], Plan] = Recent(1_000_000)
+"""Characters that each kept document and plan weighs beside those of its text and source; one takes 10 to 100 bytes of memory."""
+MOST_PLANS = 4_000_000
+"""Characters of all kept plans."""
+PLANS: Recent[tuple[Any, ...], Plan] = Recent(MOST_PLANS)
 """Plans of the gateway's own documents."""
 
 _SMALLEST, _LARGEST = -(2**31), 2**31 - 1
@@ -112,7 +114,7 @@ class Document:
             known = {each.name: each.known(values.get(each.name)) for each in self._variables}
             scope = Scope(self._catalog.schema, self._fragments, known)
             found = compiled(self._catalog, scope, self._operation, sight, links=self._links, words=self._words)
-            self._plans.put(shape, found, self.weight)
+            self._plans.put(shape, found, self.weight + found.weight)
         return found
 
 
@@ -149,13 +151,13 @@ def _variables(catalog: Catalog, operation: OperationDefinitionNode, sizes: set[
         name, type_ = each.variable.name.value, type_from_ast(catalog.schema, each.type)
         required = isinstance(type_, GraphQLNonNull)
         bare = str(type_.of_type if isinstance(type_, GraphQLNonNull) else type_)
-        known = _size if name in sizes else _given if required and bare in ("String", "ID", "Int") else _known
+        known = _size if name in sizes and bare == "Int" else _given if required and bare in ("String", "ID", "Int") else _known
         found.append(Variable(name, _EXACT.get(bare), required or each.default_value is not None, known))
     return found
 
 
 class _Sizes(Visitor):
-    """Gathers the variables that are sizes of pages."""
+    """Gathers the variables that are sizes of pages, or called like one in another operation of the document."""
 
     def __init__(self) -> None:
         super().__init__()

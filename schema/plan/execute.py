@@ -16,12 +16,12 @@ from schema.operation import Operation
 from schema.plan.build import Sight
 from schema.plan.catalog import Catalog
 from schema.plan.compile import Ask, Function, Plan
-from schema.plan.document import Document
+from schema.plan.document import MOST_PLANS, Document
 from schema.plan.values import Trouble, absent, failed
 from schema.recent import Recent
 
 KEPT = 1_000_000
-"""Characters of the documents that are kept, and of those of all kept plans."""
+"""Characters of the documents that are kept."""
 
 Perform = Callable[[Operation[Any], Context, dict[str, Any]], Awaitable[Any]]
 """Runs an operation's own function with the arguments of its root field."""
@@ -37,6 +37,8 @@ class Answer:
     data: dict[str, Any] = field(default_factory=dict)
     trouble: Trouble = field(default_factory=list)
     introspects: bool = False
+    values: int = 0
+    """What the plan says of how many there are."""
 
 
 def sight_of(context: Context) -> Sight:
@@ -53,7 +55,7 @@ class Engine:
         self.catalog = catalog
         self._perform = perform
         self._documents: Recent[tuple[str, str | None], Document] = Recent(KEPT)
-        self._plans: Recent[tuple[Any, ...], Plan] = Recent(KEPT)
+        self._plans: Recent[tuple[Any, ...], Plan] = Recent(MOST_PLANS)
 
     def document(self, text: str, name: str | None) -> Document:
         """A document. Raises `Refused` when it cannot be run."""
@@ -71,7 +73,7 @@ class Engine:
         """Run a query or a mutation. Raises `Refused`, `ValidationFailed`, and what the database raises while it is away."""
         values, seconds = document.coerced(given), settings().graphql_limits.seconds
         plan = self._plan(document, values, context)
-        answer = Answer(introspects=plan.introspects)
+        answer = Answer(introspects=plan.introspects, values=plan.values)
         for ask in plan.asks:  # what its answer selects must be sound before anything is done
             ask.answer.check(values)
         async with within(seconds):
@@ -85,8 +87,11 @@ class Engine:
 
     def _plan(self, document: Document, values: dict[str, Any], context: Context) -> Plan:
         plan = document.plan(values, sight_of(context))
-        if plan.cost > (most := settings().graphql_limits.cost):
-            raise beyond("cost", most)
+        limits = settings().graphql_limits
+        if plan.cost > limits.cost:
+            raise beyond("cost", limits.cost)
+        if plan.values > limits.values:
+            raise beyond("values", limits.values)
         return plan
 
     async def _ask(

@@ -94,9 +94,9 @@ def parted(rows: list[Any], parents: int, size: int, backward: bool) -> list[tup
 
 def page_object(build: Build, asked: Asked, rows: Rows, total: Callable[[], str]) -> str:
     """The expression of a page over `more`, its `rows`, and `total` when it is asked for."""
-    named = asked.item.named
+    named, pages = asked.item.named, rows.most // max(asked.window.size, 1)
     parts = []
-    for item in build.scope.select(named, asked.item.sets):
+    for item in build.select(named, asked.item.sets, pages):
         place = Place(rows, "t", asked.target)
         match item.name:
             case "nodes":
@@ -104,9 +104,9 @@ def page_object(build: Build, asked: Asked, rows: Rows, total: Callable[[], str]
             case "edges":
                 shown = f"[{_edge(build, asked, item, place)} for r in rows]"
             case "pageInfo":
-                shown = _fields(build, item, _page_info(build, asked, rows))
+                shown = _fields(build, item, _page_info(build, asked, rows), pages)
             case "pagination":
-                shown = _fields(build, item, _pagination(build, asked, rows) | _totals(asked, "total", total))
+                shown = _fields(build, item, _pagination(build, asked, rows) | _totals(asked, "total", total), pages)
             case _:
                 own: Parts = {"__typename": lambda each: repr(named.name)}
                 shown = (own | _totals(asked, "totalCount", total))[item.name](item)
@@ -118,11 +118,11 @@ Parts = dict[str, Callable[[Selected], str]]
 """What makes the expressions of an object's fields, by name."""
 
 
-def _fields(build: Build, item: Selected, parts: Parts) -> str:
+def _fields(build: Build, item: Selected, parts: Parts, times: int) -> str:
     named = item.named
     found = [
         (each.key, repr(named.name) if each.name == "__typename" else parts[each.name](each))
-        for each in build.scope.select(named, item.sets)
+        for each in build.select(named, item.sets, times)
     ]
     return "{" + ", ".join(f"{key!r}: {shown}" for key, shown in found) + "}"
 
@@ -132,7 +132,7 @@ def _edge(build: Build, asked: Asked, item: Selected, place: Place) -> str:
         "node": lambda each: object_of(build, each.type, each.sets, place),
         "cursor": lambda each: cursor(build, place.rows, asked.order, "", "r"),
     }
-    return _fields(build, item, parts)
+    return _fields(build, item, parts, place.rows.most)
 
 
 def _totals(asked: Asked, count: str, total: Callable[[], str]) -> Parts:

@@ -20,7 +20,7 @@ def object_of(build: Build, type_: Any, sets: list[Any], place: Place) -> str:
     """The expression of an object of a row: a dict display."""
     named = get_named_type(type_)
     parts = []
-    for item in build.scope.select(named, sets):
+    for item in build.select(named, sets, place.rows.most):
         if item.name == "__typename":
             shown = repr(named.name)
         elif item.key == "_links" and build.links:
@@ -56,7 +56,7 @@ def stored(build: Build, place: Place, item: Selected, declared: Declared) -> st
     column = place.rows.column(f"{place.alias}.{declared.python_name}")
     decode = decoder(column_kind(place.entity, declared.python_name))
     if decode is not None:
-        column = f"{computing(build, item.type, item.sets, '', [decode])}(trouble, {column})"
+        column = f"{computing(build, item.type, item.sets, '', [decode], place.rows.most)}(trouble, {column})"
     return checked(build, place, needs, column)
 
 
@@ -69,10 +69,10 @@ def computed(build: Build, place: Place, item: Selected, declared: Declared) -> 
     decoders = [reader(column_kind(place.entity, name)) for name in source.columns]
     function = build.code.constant(source.function)
     if not source.batch:
-        function = computing(build, item.type, item.sets, function, decoders)
+        function = computing(build, item.type, item.sets, function, decoders, place.rows.most)
         return checked(build, place, source.needs, f"{function}({', '.join(['trouble', *columns])})")
     build.charge(place.rows.most)
-    found, project = build.code.name("b"), projection(build, item.type, item.sets)
+    found, project = build.code.name("b"), projection(build, item.type, item.sets, place.rows.most)
 
     def island(rows: str) -> None:
         read = [f"{build.code.constant(decode)}({column})" if decode else column for column, decode in zip(columns, decoders, strict=True)]

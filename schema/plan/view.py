@@ -7,6 +7,7 @@ from typing import Any
 from graphql import SelectionSetNode
 
 from schema.context import Context
+from schema.documents.outline import Selection
 from schema.links import Link
 from schema.names import api_name
 from schema.operation import Operation
@@ -16,7 +17,6 @@ from schema.plan.catalog import Catalog, answer_field, answer_type
 from schema.plan.compile import Function, answered
 from schema.plan.document import Document
 from schema.plan.execute import called, sight_of
-from schema.plan.outline import Selection
 from schema.plan.select import Scope
 from schema.plan.values import Trouble
 

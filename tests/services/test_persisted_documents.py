@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
+from gateway import persisted
 from gateway.embedded.stack import Stack
 from gateway.embedded.up import CLI, free_port, gateway_argv
 from gateway.graphql import Asking
-from gateway.persisted import KEPT, BadList, Persisted, hashed, listed
+from gateway.persisted import KEPT, TEXTS, BadList, Persisted, hashed, listed
 from models import valkey
 from models.document_limits import DocumentLimits
 from schema import tokens
@@ -97,10 +98,10 @@ async def test_only_what_is_valid_and_whoever_is_logged_in_is_remembered(api: Ap
     for person, query in ((api.anonymous, "{__typename} # 5"), (api.owner, "{nothing} # 5"), (api.owner, "{")):
         await person.post("/graphql", by_hash(hashed(query), query))
         assert await code(api.owner, by_hash(hashed(query))) == "PERSISTED_QUERY_NOT_FOUND"
-    assert await valkey.client().keys("dokploy:document:*") == []
+    assert await valkey.client().hkeys(TEXTS) == []
     query = "{__typename} # 6"
     await api.owner.post("/graphql", by_hash(hashed(query), query))
-    assert await valkey.client().keys("dokploy:document:*") == [f"dokploy:document:{hashed(query)}".encode()]
+    assert await valkey.client().hkeys(TEXTS) == [hashed(query).encode()]
     assert (await api.anonymous.post("/graphql", by_hash(hashed(query)))).json() == {"data": {"__typename": "Query"}}
 
 
@@ -112,12 +113,24 @@ async def test_a_mutation_by_its_hash_is_not_run_by_a_get(api: Api) -> None:
 
 
 async def test_what_a_process_remembers_has_an_end(api: Api) -> None:
-    persisted, context = Persisted(None), Context()
+    known, context = Persisted(None), Context()
     context.user, context.session_id = await tokens.caller_of(api.owner.token)
     for number in range(60):
         query = fresh(number) + "x" * 20_000
-        await persisted.keep(Asking(query, extensions=by_hash(hashed(query))["extensions"]), context)
-    assert KEPT - 30_000 < persisted._known.weight <= KEPT
+        await known.keep(Asking(query, extensions=by_hash(hashed(query))["extensions"]), context)
+    assert KEPT - 30_000 < known._known.weight <= KEPT
+
+
+async def test_what_all_gateways_remember_has_an_end(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(persisted, "STORED", 100_000)
+    context, queries = Context(), [fresh(number) + "é" * 10_000 for number in range(10)]
+    context.user, context.session_id = await tokens.caller_of(api.owner.token)
+    for query in queries:
+        await Persisted(None).keep(Asking(query, extensions=by_hash(hashed(query))["extensions"]), context)
+        await Persisted(None).resolved(Asking(extensions=by_hash(hashed(queries[0]))["extensions"]))
+    kept = {each.decode() for each in await valkey.client().hkeys(TEXTS)}
+    assert kept == {hashed(queries[0]), *(hashed(each) for each in queries[-3:])}, "20 kB each, and the first is asked for all the while"
+    assert int(await valkey.client().get(persisted.WEIGHT)) == sum([await valkey.client().hstrlen(TEXTS, each) for each in kept])
 
 
 HELLO = "query Hello {me {username}}"

@@ -12,6 +12,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 import models
 from gateway import websocket
+from models.database import fetch
 from tests.services.conftest import Api
 from tests.services.test_deployments import GIT, played
 
@@ -176,6 +177,54 @@ async def test_an_id_in_use_closes_with_4409(api: Api, server: str) -> None:
         for _ in range(2):
             await socket.subscribe("1", EVENTS, id=id)
         assert await socket.closed() == 4409
+
+
+async def test_one_operation_too_many_is_refused_and_the_others_go_on(api: Api, server: str) -> None:
+    id = await started(api)
+    async with opened(server, api.owner.token) as socket:
+        for number in range(websocket.MOST_OPERATIONS):
+            await socket.subscribe(str(number), EVENTS, id=id)
+        for _ in range(2 * websocket.MOST_OPERATIONS):
+            assert (await socket.receive())["type"] == "next"
+        await socket.subscribe("more", "{ me { username } }")
+        frame = await socket.receive()
+        assert (frame["type"], frame["id"], frame["payload"][0]["extensions"]["code"]) == ("error", "more", "CONFLICT")
+        await socket.send(type="complete", id="0")
+        await socket.send(type="ping")
+        assert (await socket.receive())["type"] == "pong"
+        await socket.subscribe("more", "{ me { username } }")
+        assert len(await socket.until_complete("more")) == 1
+
+
+async def test_a_ping_is_answered_before_the_greeting_too(api: Api, server: str) -> None:
+    async with opened(server) as socket:
+        await socket.send(type="ping")
+        assert (await socket.receive())["type"] == "pong"
+        await socket.send(type="connection_init", payload={"Authorization": f"Bearer {api.owner.token}"})
+        assert (await socket.receive())["type"] == "connection_ack"
+
+
+async def test_operations_that_are_ended_at_once_cost_no_connection_and_are_counted(limited: Any, api: Api, server: str) -> None:
+    async with opened(server, api.owner.token) as socket:
+        before = await connections()
+        for number in range(40):
+            await socket.subscribe(str(number), "{ me { username } }")
+            await socket.send(type="complete", id=str(number))
+        await socket.subscribe("last", "{ me { username } }")
+        assert await socket.until_complete("last")
+        assert before <= await connections()
+        await limited('{"authenticated": {"limit": 3}}')
+        for number in range(3):
+            await socket.subscribe(str(number), "{ me { username } }")
+            await socket.send(type="complete", id=str(number))
+        await socket.subscribe("beyond", "{ me { username } }")
+        frame = await socket.receive()
+        assert frame["payload"][0]["extensions"]["code"] == "RATE_LIMIT_EXCEEDED"
+
+
+async def connections() -> set[int]:
+    """The processes of the database that serve somebody."""
+    return {row[0] for row in await fetch("select pid from pg_stat_activity where datname = current_database()")}
 
 
 async def test_who_never_greets_is_closed(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
