@@ -24,13 +24,6 @@ from models.settings import settings
 from schema.surface import surface
 
 
-@asynccontextmanager
-async def lifespan(app: object) -> AsyncIterator[None]:
-    """Hold what the application needs while it serves."""
-    async with connected(impatient=True), events.bell, limiter:
-        yield
-
-
 def _outside(app: ASGIApp) -> ASGIApp:
     """What every request passes, from the inside out."""
     return Headers(HttpsOnly(Cors(Errors(Admission(app)))))
@@ -43,14 +36,25 @@ async def _nowhere(scope: Scope, receive: Receive, send: Send) -> None:
     await WebSocketClose()(scope, receive, send)
 
 
-def application() -> ASGIApp:
-    """Return the application; it connects to the database when it starts."""
-    found = surface()
-    runner = Runner(found)
-    documents = listed(settings().graphql_documents, found.catalog, settings().graphql_limits)
-    reader = Reader(runner, Persisted(documents))
-    streams = Streams(runner)
-    graphql = [*graphql_http.routes(runner, reader, streams), *graphql_stream.routes(streams)]
-    paths = Paths([*rest.routes(found), *graphql, *openapi.routes(found), *pages.routes()])
-    routes = [paths, *websocket.routes(runner, reader), pages.assets()]
-    return _outside(Router(routes, default=_nowhere, lifespan=lifespan))
+class Application:
+    """The application, which holds what it needs while it serves."""
+
+    def __init__(self) -> None:
+        found = surface()
+        runner = Runner(found)
+        reader = Reader(runner, Persisted(listed(settings().graphql_documents, found.catalog, settings().graphql_limits)))
+        self._streams = Streams(runner)
+        graphql = [*graphql_http.routes(runner, reader, self._streams), *graphql_stream.routes(self._streams)]
+        paths = Paths([*rest.routes(found), *graphql, *openapi.routes(found), *pages.routes()])
+        routes = [paths, *websocket.routes(runner, reader), pages.assets()]
+        self._app = _outside(Router(routes, default=_nowhere, lifespan=self.lifespan))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer."""
+        await self._app(scope, receive, send)
+
+    @asynccontextmanager
+    async def lifespan(self, app: object = None) -> AsyncIterator[None]:
+        """Connect to the database and to Valkey."""
+        async with connected(impatient=True), events.bell, limiter, self._streams:
+            yield

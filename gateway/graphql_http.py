@@ -89,6 +89,8 @@ class Endpoint:
         if request.method != "POST" and document.kind == "mutation":
             raise SentByGet
         if stream is not None:
+            if "idempotency-key" in request.headers:
+                raise InvalidInput("What comes over a stream is not kept: there can be no Idempotency-Key.")
             await self._streams.ask(stream, asked, context)
             return Response(status_code=202)
         if document.kind == "subscription":

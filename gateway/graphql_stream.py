@@ -1,14 +1,14 @@
 """graphql-sse in its single connection mode: one stream of events with the results of whatever its client asks for.
 
-One gateway holds the stream. An operation may come to any of them; Valkey takes it to the one that runs it, and knows which streams and
-operations there are.
+One gateway holds the stream. An operation may come to any of them; Valkey takes it to the one that holds the stream, and knows which
+streams and operations there are.
 """
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack
-from secrets import token_urlsafe
-from typing import Any
+from secrets import token_hex, token_urlsafe
+from types import TracebackType
+from typing import Any, Self
 from uuid import UUID
 
 import msgspec
@@ -17,26 +17,35 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway.errors import GRAPHQL, problem
+from gateway.errors import GRAPHQL
 from gateway.event_stream import EventStream
-from gateway.graphql import Asking, Runner, refused
+from gateway.graphql import Asking, Runner
+from gateway.held_stream import RESERVED, Held, Message, key_of, operations_of
+from gateway.operations import MOST
 from models import valkey
-from models.database import AWAY
 from schema import tokens
 from schema.context import Context
-from schema.documents.refused import Refused
 from schema.errors import ApiError, Conflict, InvalidInput, NotFound, ServiceUnavailable
 
 log = structlog.get_logger()
 
 HEADER = "X-GraphQL-Event-Stream-Token"
-RESERVED = 60
-"""Seconds within which a stream must be opened, and for which it is remembered when its gateway says nothing any more."""
-CHECK = 4.0
-"""Seconds between looks whether the session still lives (DECISIONS 16)."""
-MOST_OPERATIONS = 50
-WAITING = 100
-"""Frames that wait for a slow client before its operations do."""
+MOST_STREAMS = 10
+"""That a gateway holds for one session."""
+OPEN = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then
+    return 0
+end
+redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3])
+return 1
+"""
+TAKE = """
+if redis.call('SADD', KEYS[1], ARGV[1]) == 0 then
+    return -1
+end
+redis.call('EXPIRE', KEYS[1], ARGV[2])
+return redis.call('SCARD', KEYS[1])
+"""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -45,28 +54,9 @@ class StreamNotFound(NotFound):
     """There is no such stream of events."""
 
 
-class Message(msgspec.Struct):
-    """What a stream's gateway is told: to run an operation, or to end it."""
-
-    id: str
-    asked: Asking | None = None
-
-
 def token_of(request: Request) -> str | None:
     """Which stream a request speaks of."""
     return request.headers.get(HEADER) or request.query_params.get("token")
-
-
-def _key(token: str) -> str:
-    return f"dokploy:stream:{token}"
-
-
-def _operations(token: str) -> str:
-    return f"dokploy:stream:{token}:operations"
-
-
-def _frame(kind: str, id: str, **content: Any) -> bytes:
-    return f"event: {kind}\ndata: ".encode() + _encode({"id": id, **content}) + b"\n\n"
 
 
 class Streams:
@@ -74,24 +64,46 @@ class Streams:
 
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
+        self._channel = f"dokploy:streams:{token_hex(8)}"
+        self._held: dict[str, Held] = {}
+        self._ending: set[asyncio.Task[None]] = set()
+        self._listening = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        """Listen for what others are asked."""
+        self._task = asyncio.create_task(self._listen())
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Listen no longer, and let what is done for streams that have ended come to its end."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, *self._ending, return_exceptions=True)
 
     async def reserve(self, context: Context) -> str:
         """The token of a new stream. Raises `Unauthorized`."""
         _ = context.caller
         token = token_urlsafe(24)
-        await _told("set", _key(token), f"reserved {context.session_id}", ex=RESERVED)
+        await _told("set", key_of(token), f"reserved {context.session_id}", ex=RESERVED)
         return token
 
     async def opened(self, token: str, context: Context) -> Response:
         """The stream. Its token lets in whoever has it, since a browser's `EventSource` cannot say who it is.
 
-        Raises `StreamNotFound`, also for somebody else, and `Conflict` when it is open already.
+        Raises `StreamNotFound`, also for somebody else, and `Conflict` when it is open already or there are too many.
         """
-        state, _, session = (await _told("get", _key(token)) or b"").decode().partition(" ")
-        if not state or context.session_id not in (None, UUID(session)):
+        _, session, _ = await self._state(token)
+        if context.session_id not in (None, session):
             raise StreamNotFound
-        owner = Context(session_id=UUID(session), request_id=context.request_id, address=context.address)
-        frames = self._frames(token, await tokens.present(owner))
+        if not self._listening.is_set():
+            raise ServiceUnavailable
+        if sum(held.session == session for held in self._held.values()) >= MOST_STREAMS:
+            raise Conflict(f"A session has {MOST_STREAMS} streams at most.")
+        owner = await tokens.present(Context(session_id=session, request_id=context.request_id, address=context.address))
+        if not await _told("eval", OPEN, 1, key_of(token), f"reserved {session}", f"open {session} {self._channel}", RESERVED):
+            raise Conflict("The stream is open already.")
+        frames = self._frames(self._held.setdefault(token, Held(self._runner, token, session, owner)))
         await anext(frames)
         return EventStream(frames)
 
@@ -103,100 +115,75 @@ class Streams:
         id = (asked.extensions or {}).get("operationId")
         if not isinstance(id, str) or not id:
             raise InvalidInput("extensions.operationId is missing.")
-        await self._own(token, context)
-        if not await _told("sadd", _operations(token), id):
+        channel = await self._own(token, context)
+        number = await _told("eval", TAKE, 1, operations_of(token), id, RESERVED)
+        if number < 0:
             raise Conflict(f"An operation {id[:64]} is there already.")
-        if await _told("scard", _operations(token)) > MOST_OPERATIONS:
-            await _told("srem", _operations(token), id)
-            raise Conflict(f"A stream has {MOST_OPERATIONS} operations at most.")
-        await self._tell(token, Message(id, asked))
+        try:
+            if number > MOST:
+                raise Conflict(f"There are {MOST} operations at most at a time.")
+            await self._tell(channel, Message(token, id, context.request_id, context.address, asked))
+        except ApiError:
+            await _told("srem", operations_of(token), id)
+            raise
 
     async def end(self, token: str, id: str, context: Context) -> None:
         """End an operation, if it is there. Raises `StreamNotFound`."""
-        await self._own(token, context)
-        await self._tell(token, Message(id))
+        await self._tell(await self._own(token, context), Message(token, id))
 
-    async def _own(self, token: str, context: Context) -> None:
-        if await _told("get", _key(token)) != f"open {context.session_id}".encode():
+    async def _state(self, token: str) -> tuple[str, UUID, str]:
+        """What is known of a stream: `reserved` or `open`, its session, and the channel of the gateway that holds it."""
+        state, _, rest = (await _told("get", key_of(token)) or b"").decode().partition(" ")
+        session, _, channel = rest.partition(" ")
+        if not state:
+            raise StreamNotFound
+        return state, UUID(session), channel
+
+    async def _own(self, token: str, context: Context) -> str:
+        """The channel of the gateway that holds a stream of this session. Raises `StreamNotFound`."""
+        state, session, channel = await self._state(token)
+        if state != "open" or session != context.session_id:
+            raise StreamNotFound
+        return channel
+
+    async def _tell(self, channel: str, message: Message) -> None:
+        if not await _told("publish", channel, _encode(message)):
             raise StreamNotFound
 
-    async def _tell(self, token: str, message: Message) -> None:
-        if not await _told("publish", _key(token), _encode(message)):
-            raise StreamNotFound
-
-    async def _frames(self, token: str, context: Context) -> AsyncGenerator[bytes]:
-        """First nothing, once the stream is open; then frames, until the session ends or Valkey goes away."""
-        frames: asyncio.Queue[bytes | None] = asyncio.Queue(WAITING)
-        async with AsyncExitStack() as resources:
-            listener = await resources.enter_async_context(valkey.listener())
-            pubsub = await resources.enter_async_context(listener.pubsub())
-            await _opened(token, context, pubsub)
-            resources.push_async_callback(_forgotten, token)
-            held = _Held(self._runner, token, context, frames)
-            tasks = [asyncio.create_task(work) for work in (held.listen(pubsub), held.watch())]
-            resources.push_async_callback(_ended, tasks, held.running)
-            yield b""
-            while (frame := await frames.get()) is not None:
-                yield frame
-
-
-class _Held:
-    """A stream that this gateway holds."""
-
-    def __init__(self, runner: Runner, token: str, context: Context, frames: "asyncio.Queue[bytes | None]") -> None:
-        self._runner, self._token, self._context, self._frames = runner, token, context, frames
-        self.running: dict[str, asyncio.Task[None]] = {}
-
-    async def listen(self, pubsub: Any) -> None:
-        """Begin and end operations as other requests want it."""
-        try:
-            async for each in pubsub.listen():
-                if each["type"] == "message":
-                    self._heard(msgspec.json.decode(each["data"], type=Message))
-        except valkey.AWAY as error:
-            log.warning("stream.redis_away", error=str(error))
-        await self._frames.put(None)
+    async def _listen(self) -> None:
+        """Hear what is asked of streams of this gateway; without Valkey there are none."""
+        while True:
+            try:
+                async with valkey.listener() as client, client.pubsub() as pubsub:
+                    await pubsub.subscribe(self._channel)
+                    async for each in pubsub.listen():
+                        if each["type"] == "subscribe":
+                            self._listening.set()
+                        elif each["type"] == "message":
+                            self._heard(msgspec.json.decode(each["data"], type=Message))
+            except valkey.AWAY as error:
+                log.warning("stream.redis_away", error=str(error))
+            self._listening.clear()
+            for held in list(self._held.values()):
+                await held.outbox.close()
+            await asyncio.sleep(valkey.PATIENCE)
 
     def _heard(self, message: Message) -> None:
-        if message.asked is not None:
-            self.running[message.id] = asyncio.create_task(self._run(message.id, message.asked))
-        elif task := self.running.get(message.id):
-            task.cancel()
+        if held := self._held.get(message.token):
+            held.heard(message)
 
-    async def watch(self) -> None:
-        """Keep the stream known, and end it with its session."""
-        while True:
-            await asyncio.sleep(CHECK)
-            try:
-                await tokens.present(self._context)
-                for key in (_key(self._token), _operations(self._token)):
-                    await valkey.client().expire(key, RESERVED)
-            except ApiError:
-                await self._frames.put(None)
-            except (*AWAY, *valkey.AWAY) as error:
-                log.warning("stream.unchecked", error=str(error))
-
-    async def _run(self, id: str, asked: Asking) -> None:
-        context = self._context
+    async def _frames(self, held: Held) -> AsyncGenerator[bytes]:
+        """First nothing, once the stream is open; then frames, until the session ends or Valkey goes away."""
+        watching = asyncio.create_task(held.watch())
         try:
-            context = await tokens.present(context)
-            document = self._runner.prepared(asked, context)
-            async for result in self._runner.results(document, asked, context):
-                await self._frames.put(_frame("next", id, payload=result))
-        except Refused as error:
-            await self._frames.put(_frame("next", id, payload={"errors": refused(error.errors, context.request_id)}))
-        except Exception as error:
-            await self._frames.put(_frame("next", id, payload={"errors": [problem(error, context.request_id)]}))
+            yield b""
+            while (frame := await held.outbox.get()) is not None:
+                yield frame
         finally:
-            self.running.pop(id, None)
-            await asyncio.shield(self._over(id))
-
-    async def _over(self, id: str) -> None:
-        try:
-            await valkey.client().srem(_operations(self._token), id)
-        except valkey.AWAY as error:
-            log.warning("stream.redis_away", error=str(error))
-        await self._frames.put(_frame("complete", id))
+            self._held.pop(held.token, None)
+            watching.cancel()
+            self._ending.add(ending := asyncio.create_task(held.end()))  # whoever is here may be cancelled again and again
+            ending.add_done_callback(self._ending.discard)
 
 
 async def _told(command: str, *arguments: Any, **options: Any) -> Any:
@@ -206,34 +193,6 @@ async def _told(command: str, *arguments: Any, **options: Any) -> Any:
     except valkey.AWAY as error:
         log.warning("stream.redis_away", error=str(error))
         raise ServiceUnavailable from error
-
-
-async def _opened(token: str, context: Context, pubsub: Any) -> None:
-    """Listen, and take note that a stream is open. Raises `Conflict`, `ServiceUnavailable`."""
-    try:
-        await pubsub.subscribe(_key(token))
-        await pubsub.get_message(timeout=valkey.PATIENCE)
-    except valkey.AWAY as error:
-        raise ServiceUnavailable from error
-    before = await _told("set", _key(token), f"open {context.session_id}", xx=True, get=True, ex=RESERVED)
-    if before != f"reserved {context.session_id}".encode():
-        raise Conflict("The stream is open already.")
-
-
-async def _forgotten(token: str) -> None:
-    """Take note that a stream has ended."""
-    try:
-        await valkey.client().delete(_key(token), _operations(token))
-    except valkey.AWAY as error:
-        log.warning("stream.redis_away", error=str(error))
-
-
-async def _ended(tasks: list[asyncio.Task[None]], running: dict[str, asyncio.Task[None]]) -> None:
-    """End whatever belongs to a stream."""
-    tasks = [*tasks, *running.values()]
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def routes(streams: Streams) -> list[Route]:

@@ -11,7 +11,7 @@ from types import FrameType
 
 import uvicorn
 
-from gateway.app import application
+from gateway.app import Application
 from gateway.drain import drain
 from models import garbage
 from models.logs import configure
@@ -91,7 +91,7 @@ def serve(host: str, port: int) -> None:
     """Serve until SIGINT or SIGTERM."""
     configure()
     config = uvicorn.Config(
-        application(),
+        Application(),
         host=host,
         port=port,
         loop="uvloop",

@@ -1,7 +1,6 @@
 """GraphQL over WebSocket, to the protocol `graphql-transport-ws`."""
 
 import asyncio
-from functools import partial
 from typing import Any
 
 import msgspec
@@ -13,14 +12,15 @@ from gateway.admission import count, counted
 from gateway.auth import bearer, context_of, nobody
 from gateway.drain import StreamEnded, drain
 from gateway.errors import GRAPHQL, fact, problem
-from gateway.graphql import Asking, Runner, refused
+from gateway.graphql import Asking, Runner
+from gateway.operations import Operations
 from gateway.origins import socket_is_welcome
 from gateway.reader import Reader
 from models.database import AWAY
 from schema import tokens
 from schema.context import Context
-from schema.documents.refused import Refused
-from schema.errors import ApiError, Conflict, RateLimitExceeded, ServiceUnavailable
+from schema.errors import ApiError, RateLimitExceeded, ServiceUnavailable
+from schema.plan.document import Document
 
 log = structlog.get_logger()
 
@@ -29,7 +29,6 @@ PATIENCE = 10.0
 """Seconds to wait for connection_init."""
 SESSION_CHECK = 4.0
 """Seconds between looks whether the session still lives (DECISIONS 16)."""
-MOST_OPERATIONS = 50
 _CODES: dict[type[ApiError], int] = {RateLimitExceeded: 4429, ServiceUnavailable: 1013}
 """What a socket is closed with whose opening is refused for other reasons than who it is."""
 
@@ -54,13 +53,9 @@ class Conversation:
     """One socket."""
 
     def __init__(self, socket: WebSocket, runner: Runner, reader: Reader) -> None:
-        self.socket, self.runner, self.reader = socket, runner, reader
+        self.socket, self.reader = socket, reader
         self.context: Context | None = None
-        self.running: dict[str, asyncio.Task[None]] = {}
-        """By their ids, as their client knows them."""
-        self.tasks: set[asyncio.Task[None]] = set()
-        """All, also those that their client has ended and that are ending."""
-        self.subscriptions: set[asyncio.Task[Any]] = set()
+        self.operations = Operations(runner, self._tell)
 
     async def hold(self) -> None:
         """Talk until either side ends it."""
@@ -74,29 +69,28 @@ class Conversation:
         except Closed as closed:
             await self._close(closed.code, closed.reason)
         except StreamEnded:
-            await self._finish()
+            await self.operations.finish()
             await self._close(1012, "Service restart")
         except WebSocketDisconnect:
             pass
         finally:
-            tasks = [*self.tasks, *([watch] if watch else [])]
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def _finish(self) -> None:
-        """Answer what was asked for. A subscription is not told that it is complete, since its client shall go on elsewhere."""
-        for task in self.tasks:
-            if task in self.subscriptions:
-                task.cancel()
-        await asyncio.gather(*self.tasks, return_exceptions=True)
+            if watch is not None:
+                watch.cancel()
+                await asyncio.gather(watch, return_exceptions=True)
+            await self.operations.cancel()
 
     async def _close(self, code: int, reason: str) -> None:
         if self.socket.application_state is WebSocketState.CONNECTED:
             await self.socket.close(code, reason)
 
     async def _send(self, **message: Any) -> None:
+        if self.socket.application_state is not WebSocketState.CONNECTED:
+            raise WebSocketDisconnect
         await self.socket.send_text(msgspec.json.encode(message).decode())
+
+    async def _tell(self, kind: str, id: str, payload: Any) -> None:
+        content = {} if payload is None else {"payload": payload}
+        await self._send(id=id, type=kind, **content)
 
     async def _next(self) -> Frame:
         try:
@@ -154,66 +148,31 @@ class Conversation:
             case Frame(type="subscribe", id=str(id), payload=dict(payload)):
                 await self._subscribe(id, payload)
             case Frame(type="complete", id=str(id)):
-                self._complete(id)
+                self.operations.end(id)
             case _:
                 raise Closed(4400, "Invalid message")
 
     async def _subscribe(self, id: str, payload: dict[str, Any]) -> None:
-        if id in self.running:
+        if id in self.operations:
             raise Closed(4409, f"Subscriber for {id} already exists")
         try:
             request = msgspec.convert(payload, Asking)
         except msgspec.MsgspecError as error:
             raise Closed(4400, "Invalid message") from error
+        request_id: str = self.socket.scope["request_id"]
         try:
-            if len(self.tasks) >= MOST_OPERATIONS:
-                raise Conflict(f"A socket has {MOST_OPERATIONS} operations at most.")
+            self.operations.check()
             await count(self.socket.scope, self.context or nobody(self.socket.scope))
         except ApiError as error:
-            await self._send(id=id, type="error", payload=[problem(error, self.socket.scope["request_id"])])
+            await self._tell("error", id, [problem(error, request_id)])
             return
-        self.running[id] = task = asyncio.create_task(self._serve(id, request))
-        self.tasks.add(task)
-        task.add_done_callback(partial(self._over, id))
 
-    def _complete(self, id: str) -> None:
-        """End a subscription for its client. What ends by itself is not cut short, which would cost it its connection: it falls silent."""
-        task = self.running.pop(id, None)
-        if task is not None and task in self.subscriptions:
-            task.cancel()
-
-    def _over(self, id: str, task: asyncio.Task[None]) -> None:
-        """Forget an operation. When its client has ended it, its id may be another's by now."""
-        self.tasks.discard(task)
-        self.subscriptions.discard(task)
-        if self.running.get(id) is task:
-            del self.running[id]
-        if not task.cancelled():
-            task.exception()  # the socket is gone: there is nobody to tell
-
-    async def _serve(self, id: str, given: Asking) -> None:
-        context, task = nobody(self.socket.scope), asyncio.current_task()
-
-        async def tell(**message: Any) -> None:
-            if self.running.get(id) is task:
-                await self._send(id=id, **message)
-
-        try:
+        async def prepare() -> tuple[Context, Document, Asking]:
             context = await self._present()
-            document, request = await self.reader.read(self.socket.scope, given, context)
-            if document.kind == "subscription":
-                if task is None or self.running.get(id) is not task:
-                    return
-                self.subscriptions.add(task)
-            async for payload in self.runner.results(document, request, context):
-                await tell(type="next", payload=payload)
-            await tell(type="complete")
-        except Refused as error:
-            await tell(type="error", payload=refused(error.errors, context.request_id))
-        except WebSocketDisconnect:
-            pass
-        except Exception as error:
-            await tell(type="error", payload=[problem(error, context.request_id)])
+            document, asked = await self.reader.read(self.socket.scope, request, context)
+            return context, document, asked
+
+        self.operations.begin(id, request_id, prepare)
 
 
 def routes(runner: Runner, reader: Reader) -> list[WebSocketRoute]:

@@ -87,10 +87,10 @@ async def stack() -> AsyncIterator[Stack]:
 @pytest.fixture(scope="session")
 async def gateway(stack: Stack) -> AsyncIterator[httpx2.AsyncClient]:
     """A running gateway in this process."""
-    from gateway.app import application, lifespan
+    from gateway.app import Application
 
-    app = application()
-    async with lifespan(app):
+    app = Application()
+    async with app.lifespan():
         transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
         async with httpx2.AsyncClient(transport=transport, base_url="http://test") as client:
             yield client

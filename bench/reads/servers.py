@@ -83,7 +83,7 @@ def servers() -> dict[str, Server]:
     modules = [name for name in ("fastapi", "sqlalchemy", "greenlet") if importlib.util.find_spec(name) is None]
     programs = [name for name in ("node", "npm") if shutil.which(name) is None]
     found = (
-        Server("product", _uvicorn("gateway.app:application", "--factory")),
+        Server("product", _uvicorn("gateway.app:Application", "--factory")),
         Server("handwritten", _uvicorn("bench.reads.handwritten:application", "--factory")),
         Server("stock", _uvicorn("bench.reads.stock:application", "--factory")),
         Server("fastapi", _uvicorn("bench.reads.fastapi_sqlalchemy:app"), missing=", ".join(modules)),

@@ -13,7 +13,7 @@ import openapi_spec_validator
 import pytest
 import uvicorn
 
-from gateway.app import application
+from gateway.app import Application
 from gateway.embedded.stack import Stack
 from models.database import database
 from tests.clients.programs import ran, ready
@@ -45,7 +45,7 @@ async def printed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 async def url(stack: Stack) -> AsyncIterator[str]:
     """A gateway behind a real port, of an installation that has an owner and nothing else."""
-    server = uvicorn.Server(uvicorn.Config(application(), port=0, log_level="error"))
+    server = uvicorn.Server(uvicorn.Config(Application(), port=0, log_level="error"))
     task = asyncio.create_task(server.serve())
     while not server.started:
         assert not task.done()

@@ -5,7 +5,7 @@ import sys
 
 SCRIPT = """
 import gc, time, weakref
-from gateway.app import application
+from gateway.app import Application
 from models.garbage import set_aside
 
 class Connection:
@@ -16,7 +16,7 @@ def collected():
     gc.collect()
     return time.perf_counter() - began
 
-app = application()
+app = Application()
 gc.collect()
 before = collected()
 set_aside()

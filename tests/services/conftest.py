@@ -12,7 +12,7 @@ import uvicorn
 from argon2 import PasswordHasher
 
 from gateway import ratelimit
-from gateway.app import application
+from gateway.app import Application
 from models import passwords
 from models.database import database
 from models.settings import settings
@@ -128,7 +128,7 @@ async def limited(api: Api, monkeypatch: pytest.MonkeyPatch) -> Any:
 @pytest.fixture(scope="module")
 async def server(stack: object) -> AsyncIterator[str]:
     """The gateway behind a real uvicorn."""
-    server = uvicorn.Server(uvicorn.Config(application(), port=0, ws="websockets-sansio", log_level="error", lifespan="off"))
+    server = uvicorn.Server(uvicorn.Config(Application(), port=0, ws="websockets-sansio", log_level="error", lifespan="off"))
     task = asyncio.create_task(server.serve())
     while not server.started:
         await asyncio.sleep(0.01)

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +11,8 @@ import httpx2
 import pytest
 
 from gateway.embedded.stack import Stack
-from gateway.graphql_stream import HEADER, MOST_OPERATIONS
+from gateway.graphql_stream import HEADER, MOST_STREAMS
+from gateway.operations import MOST
 from models import valkey
 from tests.services.conftest import Api, Person
 from tests.services.gateways import browser, gateways
@@ -29,10 +30,14 @@ class Stream:
     person: Person
     token: str
     frames: "asyncio.Queue[tuple[str, Any]]" = field(default_factory=asyncio.Queue)
+    paused: asyncio.Event = field(default_factory=asyncio.Event)
+    """Whether it is no longer read."""
 
     async def read(self, answer: httpx2.Response) -> None:
         kind = ""
         async for line in answer.aiter_lines():
+            if self.paused.is_set():
+                await asyncio.sleep(60)
             if line.startswith("event: "):
                 kind = line.removeprefix("event: ")
             elif line.startswith("data: "):
@@ -180,8 +185,8 @@ async def test_a_stream_that_is_not_there_is_404(people: tuple[Person, Person]) 
 async def test_a_stream_has_so_many_operations_and_no_more(api: Api, people: tuple[Person, Person]) -> None:
     id = await started(api)
     async with streaming(people[0]) as stream:
-        answers = [await stream.ask(f"s{number}", EVENTS, id=id) for number in range(MOST_OPERATIONS + 1)]
-        assert [answer.status_code for answer in answers] == [202] * MOST_OPERATIONS + [409]
+        answers = [await stream.ask(f"s{number}", EVENTS, id=id) for number in range(MOST + 1)]
+        assert [answer.status_code for answer in answers] == [202] * MOST + [409]
 
 
 async def test_a_stream_ends_with_its_session(people: tuple[Person, Person], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,3 +194,64 @@ async def test_a_stream_ends_with_its_session(people: tuple[Person, Person], mon
     async with streaming(one) as stream:
         assert (await other.post("/auth/logout")).status_code == 204
         assert await stream.next() == ("end", None)
+
+
+async def test_a_stream_that_is_not_read_ends_with_its_session_all_the_same(api: Api, people: tuple[Person, Person]) -> None:
+    one, other = people
+    ids = " ".join(f"a{number}: id" for number in range(100))
+    await api.project()
+    async with streaming(one) as stream:
+        stream.paused.set()
+        for number in range(MOST):
+            large = f"{{{' '.join(f'p{n}: projects {{nodes {{...F}}}}' for n in range(20))}}} fragment F on Project {{{ids}}} # {number}"
+            assert (await stream.ask(str(number), large)).status_code in (202, 400)
+        assert (await other.post("/auth/logout")).status_code == 204
+        await gone(stream)
+
+
+async def gone(stream: Stream) -> None:
+    """Wait until nothing is known of it."""
+    async with asyncio.timeout(15):
+        while await valkey.client().keys(f"dokploy:stream:{stream.token}*"):
+            await asyncio.sleep(0.1)
+
+
+async def test_a_session_has_so_many_streams_and_no_more(people: tuple[Person, Person]) -> None:
+    one, _ = people
+    async with AsyncExitStack() as opened:
+        for _ in range(MOST_STREAMS):
+            await opened.enter_async_context(streaming(one))
+        token = await reserved(one)
+        answer = await one.get("/graphql", headers={"Accept": "text/event-stream", HEADER: token})
+        assert (answer.status_code, answer.json()["errors"][0]["extensions"]["code"]) == (409, "CONFLICT")
+
+
+async def test_what_is_done_over_a_stream_is_whose_who_asked_for_it(api: Api, people: tuple[Person, Person]) -> None:
+    one, _ = people
+    async with streaming(one) as stream:
+        body = {"query": 'mutation {createProject(input: {name: "Audited"}) {id}}', "extensions": {"operationId": "m"}}
+        asked = await one.post("/graphql", body, headers={HEADER: stream.token, "X-Request-ID": "by-stream"})
+        assert (asked.status_code, (await stream.next())[0]) == (202, "next")
+        kept = await one.post("/graphql", body, headers={HEADER: stream.token, "Idempotency-Key": "once"})
+        assert kept.status_code == 400
+    (entry,) = (await api.owner.get("/audit?action=projects.create&limit=1")).json()["data"]
+    assert entry["requestId"] == "by-stream"
+
+
+async def test_a_mutation_that_has_begun_is_done_although_its_stream_ends(api: Api, people: tuple[Person, Person]) -> None:
+    one, other = people
+    async with streaming(one) as stream:
+        mutation = "mutation {" + " ".join(f'a{n}: createProject(input: {{name: "Ends{n}"}}) {{id}}' for n in range(20)) + "}"
+        assert (await stream.ask("m", mutation)).status_code == 202
+    await gone(stream)
+    assert (await other.get("/projects?search=Ends")).json()["pagination"]["total"] == 20
+
+
+async def test_an_operation_that_is_ended_at_once_frees_its_id(people: tuple[Person, Person]) -> None:
+    one, _ = people
+    async with streaming(one) as stream:
+        for _ in range(5):
+            assert (await stream.ask("again", ME)).status_code == 202
+            assert (await stream.end("again")).status_code == 200
+            while (await stream.next())[0] != "complete":
+                pass

@@ -12,6 +12,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 import models
 from gateway import websocket
+from gateway.operations import MOST
 from models.database import fetch
 from tests.services.conftest import Api
 from tests.services.test_deployments import GIT, played
@@ -182,9 +183,9 @@ async def test_an_id_in_use_closes_with_4409(api: Api, server: str) -> None:
 async def test_one_operation_too_many_is_refused_and_the_others_go_on(api: Api, server: str) -> None:
     id = await started(api)
     async with opened(server, api.owner.token) as socket:
-        for number in range(websocket.MOST_OPERATIONS):
+        for number in range(MOST):
             await socket.subscribe(str(number), EVENTS, id=id)
-        for _ in range(2 * websocket.MOST_OPERATIONS):
+        for _ in range(2 * MOST):
             assert (await socket.receive())["type"] == "next"
         await socket.subscribe("more", "{ me { username } }")
         frame = await socket.receive()

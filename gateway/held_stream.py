@@ -1,0 +1,113 @@
+"""A stream of graphql-sse's single connection mode that this gateway holds: what runs for it, and what waits to be sent."""
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import structlog
+
+from gateway.graphql import Asking, Runner
+from gateway.operations import Operations
+from gateway.outbox import Outbox
+from models import background, valkey
+from models.database import AWAY
+from schema import tokens
+from schema.context import Context
+from schema.errors import ApiError
+from schema.plan.document import Document
+
+log = structlog.get_logger()
+
+RESERVED = 60
+"""Seconds within which a stream must be opened, and for which it is remembered when its gateway says nothing any more."""
+CHECK = 4.0
+"""Seconds between looks whether the session still lives (DECISIONS 16)."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Message(msgspec.Struct):
+    """What the gateway that holds a stream is told: to run an operation for somebody, or to end it."""
+
+    token: str
+    id: str
+    request_id: str = ""
+    address: str = ""
+    asked: Asking | None = None
+
+
+def key_of(token: str) -> str:
+    """Where Valkey says what is known of a stream."""
+    return f"dokploy:stream:{token}"
+
+
+def operations_of(token: str) -> str:
+    """Where it says which operations there are."""
+    return f"dokploy:stream:{token}:operations"
+
+
+def _frame(kind: str, id: str, **content: Any) -> bytes:
+    return f"event: {kind}\ndata: ".encode() + _encode({"id": id, **content}) + b"\n\n"
+
+
+class Held:
+    """One stream."""
+
+    def __init__(self, runner: Runner, token: str, session: UUID, context: Context) -> None:
+        self.token, self.session, self.outbox = token, session, Outbox()
+        self._runner, self._context = runner, context
+        self._operations = Operations(runner, self._tell)
+
+    def heard(self, message: Message) -> None:
+        """Begin or end an operation."""
+        asked = message.asked
+        if asked is None:
+            if self._operations.end(message.id):
+                background.start(self._complete(message.id))
+            return
+
+        async def prepare() -> tuple[Context, Document, Asking]:
+            by = replace(self._context.again(), request_id=message.request_id, address=message.address)
+            context = await tokens.present(by)
+            return context, self._runner.prepared(asked, context), asked
+
+        self._operations.begin(message.id, message.request_id, prepare)
+
+    async def watch(self) -> None:
+        """Keep the stream known, and end it with its session."""
+        while True:
+            await asyncio.sleep(CHECK)
+            try:
+                await tokens.present(self._context)
+                for key in (key_of(self.token), operations_of(self.token)):
+                    await valkey.client().expire(key, RESERVED)
+            except ApiError:
+                await self.outbox.close()
+            except (*AWAY, *valkey.AWAY) as error:
+                log.warning("stream.unchecked", error=str(error))
+
+    async def end(self) -> None:
+        """Let what ends by itself do so, and forget the stream."""
+        await self.outbox.close()
+        await self._operations.finish()
+        try:
+            await valkey.client().delete(key_of(self.token), operations_of(self.token))
+        except valkey.AWAY as error:
+            log.warning("stream.redis_away", error=str(error))
+
+    async def _tell(self, kind: str, id: str, payload: Any) -> None:
+        if kind == "error":
+            payload = {"errors": payload}
+        if payload is not None:
+            await self.outbox.put(_frame("next", id, payload=payload))
+        if kind != "next":
+            await self._complete(id)
+
+    async def _complete(self, id: str) -> None:
+        try:
+            await valkey.client().srem(operations_of(self.token), id)
+        except valkey.AWAY as error:
+            log.warning("stream.redis_away", error=str(error))
+        await self.outbox.put(_frame("complete", id))

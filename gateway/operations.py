@@ -1,0 +1,102 @@
+"""Operations that run beside each other for one client, each under an id of the client's choice."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+
+from starlette.websockets import WebSocketDisconnect
+
+from gateway.errors import problem
+from gateway.graphql import Asking, Runner, refused
+from schema.context import Context
+from schema.documents.refused import Refused
+from schema.errors import Conflict
+from schema.plan.document import Document
+
+MOST = 50
+
+Prepare = Callable[[], Awaitable[tuple[Context, Document, Asking]]]
+"""Finds out who asks, as they are now, and for what."""
+Tell = Callable[[str, str, Any], Awaitable[None]]
+"""Tells the client of an id: `next` with a result, `error` with what kept it from running or ended it, or `complete`."""
+
+
+class Operations:
+    """Those of one client."""
+
+    def __init__(self, runner: Runner, tell: Tell) -> None:
+        self._runner, self._tell = runner, tell
+        self._named: dict[str, asyncio.Task[None]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        """All, also those that are no longer listened to and that are ending."""
+        self._subscriptions: set[asyncio.Task[None]] = set()
+
+    def __contains__(self, id: str) -> bool:
+        """Whether an id is in use."""
+        return id in self._named
+
+    def check(self) -> None:
+        """Raise `Conflict` when there is no room for one more."""
+        if len(self._tasks) >= MOST:
+            raise Conflict(f"There are {MOST} operations at most at a time.")
+
+    def begin(self, id: str, request_id: str, prepare: Prepare) -> None:
+        """Begin an operation."""
+        self._named[id] = task = asyncio.create_task(self._run(id, request_id, prepare))
+        self._tasks.add(task)
+        task.add_done_callback(partial(self._over, id))
+
+    def end(self, id: str) -> bool:
+        """End a subscription for its client. What ends by itself is not cut short, which would cost a connection: it falls silent.
+
+        Whether there was one.
+        """
+        task = self._named.pop(id, None)
+        if task is not None and task in self._subscriptions:
+            task.cancel()
+        return task is not None
+
+    async def finish(self) -> None:
+        """Wait for what ends by itself. A subscription is not told that it is complete, since its client shall go on elsewhere."""
+        for task in self._subscriptions:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def cancel(self) -> None:
+        """End everything."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _over(self, id: str, task: asyncio.Task[None]) -> None:
+        """Forget an operation. When its client has ended it, its id may be another's by now."""
+        self._tasks.discard(task)
+        self._subscriptions.discard(task)
+        if self._named.get(id) is task:
+            del self._named[id]
+        if not task.cancelled():
+            task.exception()  # its client is gone: there is nobody to tell
+
+    async def _run(self, id: str, request_id: str, prepare: Prepare) -> None:
+        task = asyncio.current_task()
+
+        async def tell(kind: str, payload: Any = None) -> None:
+            if self._named.get(id) is task:
+                await self._tell(kind, id, payload)
+
+        try:
+            context, document, asked = await prepare()
+            if document.kind == "subscription" and task is not None:
+                if self._named.get(id) is not task:
+                    return
+                self._subscriptions.add(task)
+            async for payload in self._runner.results(document, asked, context):
+                await tell("next", payload)
+            await tell("complete")
+        except Refused as error:
+            await tell("error", refused(error.errors, request_id))
+        except WebSocketDisconnect:
+            pass
+        except Exception as error:
+            await tell("error", [problem(error, request_id)])
