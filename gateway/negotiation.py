@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 from starlette.datastructures import Headers
 
+LONGEST = 2_000
+"""Characters of a header that are looked at: nobody has so much to say, and it is read for whoever is refused, too."""
+
 
 @dataclass(frozen=True)
 class Range:
@@ -29,7 +32,7 @@ class Range:
 def ranges(accept: str) -> list[Range]:
     """The media ranges of a header; parameters other than `q` say nothing. Without a header everything is welcome."""
     found = []
-    for place, part in enumerate(accept.split(",") if accept.strip() else ["*/*"]):
+    for place, part in enumerate(accept[:LONGEST].split(",") if accept.strip() else ["*/*"]):
         type_, *parameters = (each.strip().lower() for each in part.split(";"))
         given = [value for name, _, value in (each.partition("=") for each in parameters) if name.strip() == "q"]
         found.append(Range(type_, _quality(given[-1]) if given else 1.0, place))

@@ -172,6 +172,12 @@ def _introspection() -> Iterator[Hostile]:
         yield Hostile(
             f"{count} schemas at once", "{" + times(count, "s#: __schema {types {name fields {name type {name} args {name}}}}") + "}"
         )
+    for outer, inner in ((2, 4), (30, 40)):
+        fields = times(outer, "a#: fields {type {ofType {...F} ...F}}")
+        below = times(inner, "b#: fields {name}")
+        yield Hostile(
+            f"{outer} times {inner} fields of types of fields", f"{{__schema {{types {{{fields}}}}}}} fragment F on __Type {{{below}}}"
+        )
     yield Hostile(
         "every type by its name", "{" + times(100, 't#: __type(name: "Application") {fields {name type {name fields {name}}}}') + "}"
     )
@@ -184,6 +190,9 @@ def _dear() -> Iterator[Hostile]:
             f"pages of {size} in pages of {size} in pages of {size}",
             f"{{projects({page}) {{nodes {{applications({page}) {{nodes {{deployments({page}) {{nodes {{id}}}}}}}}}}}}}}",
         )
+    leaves = times(90, "a#: name")
+    shown = f"applications(first: 100) {{nodes {{{leaves}}}}}"
+    yield Hostile("very many values of few rows", f"{{projects(first: 100) {{nodes {{{shown}}}}} project(id: 5) {{id}}}}")
     for count in (10, 100):
         yield Hostile(f"{count} pages side by side", "{" + times(count, "p#: applications(first: 100) {nodes {id name}}") + "}")
         yield Hostile(f"{count} searches side by side", "{" + times(count, "p#: deployments(first: 100) {totalCount}") + "}")

@@ -124,6 +124,18 @@ async def test_a_mutation_that_takes_too_long_ends_what_it_has_begun_and_begins_
     assert [each["name"] for each in (await api.owner.get("/projects")).json()["data"]] == ["Early"]
 
 
+async def test_only_numbers_that_are_sizes_of_pages_are_part_of_a_plan(api: Api) -> None:
+    runner, context, long = Runner(surface()), Context(), "x" * 10_000
+    for type_, value in (("ID!", long), ("[ID!]!", [long])):
+        field = "node(id: $n)" if type_ == "ID!" else "nodes(ids: $n)"
+        text = f"query A($n: Int) {{projects(first: $n) {{totalCount}}}} query B($n: {type_}) {{{field} {{id}}}}"
+        document = runner._engine.document(text, "B")
+        plans = {id(document.plan({"n": each}, execute.sight_of(context))) for each in (value, value * 2)}
+        assert len(plans) == 1
+    first = runner._engine.document("query ($n: Int) {projects(first: $n) {totalCount}}", None)
+    assert len({id(first.plan({"n": size}, execute.sight_of(context))) for size in (1, 2)}) == 2
+
+
 async def test_what_is_kept_of_documents_has_an_end(api: Api) -> None:
     runner, context = Runner(surface()), Context()
     engine = runner._engine
