@@ -94,6 +94,11 @@ class Settings(BaseSettings):
     def _off_or_json(cls, value: object) -> object:
         return allowances(value) if isinstance(value, str) else value
 
+    @field_validator("graphql_documents", mode="before")
+    @classmethod
+    def _none_or_path(cls, value: object) -> object:
+        return None if value == "" else value
+
     @field_validator("graphql_limits", mode="before")
     @classmethod
     def _standard_or_json(cls, value: object) -> object:

@@ -135,7 +135,10 @@ def test_every_variable_of_ours_is_a_setting() -> None:
     assert named <= known
 
 
-MAY_BE_EMPTY = {f"DOKPLOY_{name}" for name in ("GIT_ALLOWED_HOSTS", "PUBLIC_URL", "TRUSTED_PROXIES", "RATE_LIMITS", "GRAPHQL_LIMITS")}
+MAY_BE_EMPTY = {
+    f"DOKPLOY_{name}"
+    for name in ("GIT_ALLOWED_HOSTS", "PUBLIC_URL", "TRUSTED_PROXIES", "RATE_LIMITS", "GRAPHQL_LIMITS", "GRAPHQL_DOCUMENTS")
+}
 
 
 def test_variables_are_explained_and_those_without_default_required() -> None:
@@ -157,7 +160,7 @@ def test_environment_is_accepted(name: str, monkeypatch: pytest.MonkeyPatch) -> 
     assert found.redis_url == "redis://valkey:6379/0"
     assert [key.get_secret_value() for key in found.secret_keys] == [GIVEN["DOKPLOY_SECRET_KEYS"]]
     assert found.token_key is not None and found.token_key.get_secret_value() == GIVEN["DOKPLOY_TOKEN_KEY"]
-    same = ("public_url", "trusted_proxies", "cors_origins", "rate_limits", "graphql_limits")
+    same = ("public_url", "trusted_proxies", "cors_origins", "rate_limits", "graphql_limits", "graphql_documents")
     for field in (*same, "registration", "git_allowed_hosts", "port_range", "worker_threads"):
         assert getattr(found, field) == getattr(defaults, field)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.negotiation import preferred
+from gateway.negotiation import preferred, ranges
 
 OFFERED = ("application/json", "application/graphql-response+json", "text/event-stream")
 JSON, RESULT, EVENTS = OFFERED
@@ -36,3 +36,8 @@ JSON, RESULT, EVENTS = OFFERED
 )
 def test_the_type_that_is_accepted_best_is_chosen(accept: str, expected: str | None) -> None:
     assert preferred(accept, OFFERED) == expected
+
+
+def test_no_more_is_read_of_a_header_than_anybody_has_to_say() -> None:
+    assert len(ranges("a/b," * 100_000)) < 1000
+    assert preferred("a/b," * 100_000 + JSON, (JSON,)) is None
