@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
 
 DEPLOYMENT_LABEL: Final = "dokploy.deployment"
+APPLICATION_LABEL: Final = "dokploy.application"
 PENDING_PATIENCE: Final = timedelta(seconds=10)
 """How long a task may wait for a port that somebody else holds, before that is a failure: Swarm itself would wait for ever."""
 
@@ -40,6 +41,8 @@ class Task:
     slot: int | None
     force: int = 0
     """The counter of forced updates that it was started for: what tells a restarted task from the one before."""
+    application: str | None = None
+    """Its container's label."""
 
     @property
     def wanted(self) -> bool:
@@ -77,6 +80,7 @@ def read_task(entry: Mapping[str, Any]) -> Task:
     status = entry["Status"]
     container = status.get("ContainerStatus") or {}
     spec = entry["Spec"]["ContainerSpec"]
+    labels = spec.get("Labels") or {}
     return Task(
         id=entry["ID"],
         image=spec["Image"],
@@ -85,10 +89,11 @@ def read_task(entry: Mapping[str, Any]) -> Task:
         error=status.get("Err") or "",
         container_id=container.get("ContainerID") or None,
         exit_code=container.get("ExitCode"),
-        deployment=(spec.get("Labels") or {}).get(DEPLOYMENT_LABEL),
+        deployment=labels.get(DEPLOYMENT_LABEL),
         timestamp=read_time(status["Timestamp"]),
         slot=entry.get("Slot"),
         force=entry["Spec"].get("ForceUpdate") or 0,
+        application=labels.get(APPLICATION_LABEL),
     )
 
 
