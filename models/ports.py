@@ -36,7 +36,7 @@ async def claim(application: Application, wanted: list[dict[str, Any]]) -> list[
     return claimed
 
 
-def _free_here(port: int) -> bool:
+def is_free(port: int) -> bool:
     """Whether no other program of this machine, as far as it is the one with the containers, listens on a port."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -51,6 +51,6 @@ def _free(taken: set[Any], wanted: list[dict[str, Any]]) -> int:
     asked = {each["published_port"] for each in wanted}
     first, last = settings().port_range
     for port in range(first, last + 1):
-        if port not in taken and port not in asked and _free_here(port):
+        if port not in taken and port not in asked and is_free(port):
             return port
     raise PortTaken(f"No port from {first} to {last} is free.")

@@ -1,0 +1,89 @@
+"""Caddy serves what the database says, whichever of them was restarted."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+import models
+from gateway.embedded.up import free_port
+from tests.services.conftest import Api
+from tests.workers.edge.load import loaded
+from tests.workers.edge.test_agent import Told
+from tests.workers.edge.test_serving import HOST, Place, caddy_running
+from workers.edge.agent import Agent
+from workers.edge.caddy_config import Node
+from workers.edge.dns import serving
+from workers.edge.keeper import Keeper, wanted
+
+
+@pytest.fixture
+async def place(short_tmp: Path, api: Api) -> AsyncIterator[Place]:
+    """An edge that serves nothing yet."""
+    async with AsyncExitStack() as resources:
+        found: dict[str, tuple[str, ...]] = {}
+        resolver = await resources.enter_async_context(serving(lambda application: found.get(application, ()), HOST, 0))
+        caddy = await resources.enter_async_context(caddy_running(short_tmp))
+        yield Place(free_port(HOST, 0), free_port("127.0.0.2", 0), caddy, Node(str(short_tmp / "admin.sock"), f"{HOST}:{resolver}"), found)
+
+
+@pytest.fixture
+def keeper(place: Place) -> Keeper:
+    return Keeper(place.node, place.caddy, Agent(Told()))
+
+
+async def published(api: Api, place: Place) -> models.Application:
+    made = await api.application(ports=[{"containerPort": place.container_port, "publishedPort": place.port}])
+    return await models.Application.get(id=made["id"])
+
+
+async def test_a_port_is_served_as_long_as_its_application_is_there(api: Api, place: Place, keeper: Keeper) -> None:
+    application = await published(api, place)
+    container = await place.container("127.0.0.2", "one")
+    place.addresses[str(application.id)] = (container.address,)
+    assert await keeper.keep()
+    async with loaded(place.port, users=2) as tally:
+        await asyncio.sleep(0.5)
+    assert tally.answers["one"] > 10
+    assert not tally.failures
+    assert not await keeper.keep(), "nothing has changed"
+    await application.delete()
+    assert await keeper.keep()
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection(HOST, place.port)
+    await container.stop()
+
+
+async def test_another_keeper_finds_nothing_to_do(api: Api, place: Place, keeper: Keeper) -> None:
+    await published(api, place)
+    assert await keeper.keep()
+    other = Agent(Told())
+    await other.look()
+    assert not await Keeper(place.node, place.caddy, other).keep(), "that it knows other addresses is no reason"
+
+
+async def test_a_caddy_that_has_forgotten_everything_is_told_again(api: Api, place: Place, keeper: Keeper, short_tmp: Path) -> None:
+    await published(api, place)
+    assert await keeper.keep()
+    await place.caddy.load({"admin": {"listen": f"unix/{place.node.admin}|0600"}})
+    assert await keeper.keep()
+    assert not await keeper.keep()
+
+
+async def test_a_port_that_another_program_has_is_left_out_until_it_is_free(api: Api, place: Place, keeper: Keeper) -> None:
+    await published(api, place)
+    other = await asyncio.start_server(lambda reader, writer: None, "", place.port)
+    await keeper.keep()
+    assert keeper.left_out == (place.port,)
+    other.close()
+    await other.wait_closed()
+    assert await keeper.keep()
+    assert keeper.left_out == ()
+
+
+async def test_what_does_not_speak_http_is_no_matter_of_the_edge(api: Api) -> None:
+    made = await api.application(ports=[{"containerPort": 5432, "protocol": "tcp-raw"}, {"containerPort": 53, "protocol": "udp"}])
+    assert made["id"]
+    assert await wanted() == ()
