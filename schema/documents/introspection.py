@@ -21,6 +21,9 @@ from schema.plan.select import Scope, Selected
 
 ROOTS: Final = {"__schema": "__Schema", "__type": "__Type"}
 
+TIMES: Final = 5
+"""As much as so many fields of rows each of them takes: graphql-core completes it, where a plan shows a row's."""
+
 
 class Length(NamedTuple):
     """Of a list: how long it is in the mean of all types, and at most."""
@@ -52,7 +55,7 @@ def _possible(schema: GraphQLSchema, type_: GraphQLNamedType) -> int:
 
 
 def introspected(schema: GraphQLSchema, scope: Scope, item: Selected) -> int:
-    """How many fields are answered at most by one of the `ROOTS`, lists inside of lists multiplied."""
+    """How many fields, as much as those of rows, are answered at most by one of the `ROOTS`; lists inside of lists are multiplied."""
     lengths = _lengths(schema)
 
     def answered(name: str, selected: Selected, times: float, *, among_all: bool) -> float:
@@ -71,4 +74,4 @@ def introspected(schema: GraphQLSchema, scope: Scope, item: Selected) -> int:
             found += answered(get_named_type(field.type).name, each, times * (length.mean if whole else length.most), among_all=whole)
         return found
 
-    return round(answered(ROOTS[item.name], item, 1, among_all=item.name == "__schema"))
+    return TIMES * round(answered(ROOTS[item.name], item, 1, among_all=item.name == "__schema"))
