@@ -1,6 +1,5 @@
 """The OpenAPI document before judges from outside: linters that must find nothing, and clients generated from it that must work."""
 
-import asyncio
 import json
 import shutil
 import sys
@@ -11,12 +10,11 @@ from typing import Any
 import httpx2
 import openapi_spec_validator
 import pytest
-import uvicorn
 
-from gateway.app import Application
 from gateway.embedded.stack import Stack
 from models.database import database
 from tests.clients.programs import ran, ready
+from tests.services.gateways import browser, gateways
 
 JUDGES = Path(__file__).parent / "openapi"
 BIN = JUDGES / "node_modules" / ".bin"
@@ -43,21 +41,13 @@ async def printed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-async def url(stack: Stack) -> AsyncIterator[str]:
-    """A gateway behind a real port, of an installation that has an owner and nothing else."""
-    server = uvicorn.Server(uvicorn.Config(Application(), port=0, log_level="error"))
-    task = asyncio.create_task(server.serve())
-    while not server.started:
-        assert not task.done()
-        await asyncio.sleep(0.01)
-    await database().execute_script("truncate account, team, project cascade")
-    address = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    async with httpx2.AsyncClient(base_url=address) as client:
+async def url(stack: Stack, gateway: object) -> AsyncIterator[str]:
+    """A gateway in a process of its own, of an installation that has an owner and nothing else."""
+    async with gateways(stack, 1) as (found,), browser(found) as client:
+        await database().execute_script("truncate account, team, project cascade")
         answer = await client.post("/api/auth/register", json={**ACCOUNT, "email": "owner@example.com"})
         assert answer.status_code == 201, answer.text
-    yield address
-    server.should_exit = True
-    await task
+        yield found.url
 
 
 def story(project: str) -> dict[str, Any]:

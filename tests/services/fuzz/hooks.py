@@ -98,9 +98,9 @@ async def _path_ids(path: str, given: dict[str, Any]) -> dict[str, str]:
 
 
 async def _named_ids(given: dict[str, Any]) -> dict[str, str]:
-    """Living ids in place of those made up, for what is called `projectId` and the like."""
+    """Living ids in place of those made up, for what is called `projectId` and the like; all that is made goes into one project."""
     names = [name for name, value in given.items() if isinstance(value, str) and _kind(name) in KINDS and _made_up(value)]
-    return {name: await _world.some(_kind(name)) for name in names}
+    return {name: await (_world.oldest if _kind(name) == "projects" else _world.some)(_kind(name)) for name in names}
 
 
 def _account(path: str, body: dict[str, Any]) -> dict[str, str]:
