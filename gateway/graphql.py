@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import msgspec
@@ -12,7 +13,7 @@ from gateway.errors import extensions, fact
 from models.settings import settings
 from schema.context import Context
 from schema.documents.extent import parsed
-from schema.documents.public import is_public, words
+from schema.documents.public import is_public, words_of
 from schema.documents.refused import Refused, refusal
 from schema.errors import InvalidInput, Unauthorized
 from schema.inputs import checked, validated
@@ -26,6 +27,9 @@ from schema.surface import Surface
 
 MANY = 2_000
 """So many values graphql-core completes in some milliseconds; where there are more, others are served meanwhile."""
+
+_thread = ThreadPoolExecutor(1, "graphql")
+"""One, so that many such answers leave the rest of the processor's time to others."""
 
 
 class Asking(msgspec.Struct, forbid_unknown_fields=False):
@@ -94,7 +98,7 @@ class Runner:
     """Runs documents against the surface."""
 
     def __init__(self, surface: Surface) -> None:
-        self._public = words(bound.operation for bound in surface.operations)
+        self._public = words_of(bound.operation for bound in surface.operations)
         self._bound = {bound.operation.id: bound for bound in surface.operations}
         self._slow = {bound.operation.graphql_name for bound in surface.operations if not bound.operation.atomic}
         self._engine = Engine(surface.catalog, self._perform)
@@ -142,7 +146,8 @@ class Runner:
             return {"data": answer.data}
         metrics.completed.labels("error" if answer.trouble else "introspection").inc()
         given = self._engine.catalog.schema, document, request.variables or {}, answer
-        found = completed(*given) if answer.values < MANY else await asyncio.to_thread(completed, *given)
+        beside = asyncio.get_running_loop().run_in_executor
+        found = completed(*given) if answer.values < MANY else await beside(_thread, completed, *given)
         return printed(found, context.request_id)
 
     async def _perform(self, operation: Operation[Any], context: Context, given: dict[str, Any]) -> Any:

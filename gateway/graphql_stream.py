@@ -22,10 +22,10 @@ from gateway.event_stream import EventStream
 from gateway.graphql import Asking, Runner
 from gateway.held_stream import RESERVED, Held, Message, key_of, operations_of
 from gateway.operations import MOST
-from models import valkey
+from models import background, valkey
 from schema import tokens
 from schema.context import Context
-from schema.errors import ApiError, Conflict, InvalidInput, NotFound, ServiceUnavailable
+from schema.errors import Conflict, InvalidInput, NotFound, ServiceUnavailable
 
 log = structlog.get_logger()
 
@@ -98,12 +98,19 @@ class Streams:
             raise StreamNotFound
         if not self._listening.is_set():
             raise ServiceUnavailable
+        owner = await tokens.present(Context(session_id=session, request_id=context.request_id, address=context.address))
+        if token in self._held:
+            raise Conflict("The stream is open already.")
         if sum(held.session == session for held in self._held.values()) >= MOST_STREAMS:
             raise Conflict(f"A session has {MOST_STREAMS} streams at most.")
-        owner = await tokens.present(Context(session_id=session, request_id=context.request_id, address=context.address))
-        if not await _told("eval", OPEN, 1, key_of(token), f"reserved {session}", f"open {session} {self._channel}", RESERVED):
-            raise Conflict("The stream is open already.")
-        frames = self._frames(self._held.setdefault(token, Held(self._runner, token, session, owner)))
+        held = self._held[token] = Held(self._runner, token, session, owner)
+        try:
+            if not await _told("eval", OPEN, 1, key_of(token), f"reserved {session}", f"open {session} {self._channel}", RESERVED):
+                raise Conflict("The stream is open already.")
+        except BaseException:
+            del self._held[token]
+            raise
+        frames = self._frames(held)
         await anext(frames)
         return EventStream(frames)
 
@@ -123,8 +130,8 @@ class Streams:
             if number > MOST:
                 raise Conflict(f"There are {MOST} operations at most at a time.")
             await self._tell(channel, Message(token, id, context.request_id, context.address, asked))
-        except ApiError:
-            await _told("srem", operations_of(token), id)
+        except BaseException:
+            background.start(_told("srem", operations_of(token), id))
             raise
 
     async def end(self, token: str, id: str, context: Context) -> None:

@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 import structlog
 
+from gateway.errors import problem
 from gateway.graphql import Asking, Runner
 from gateway.operations import Operations
 from gateway.outbox import Outbox
@@ -15,7 +16,7 @@ from models import background, valkey
 from models.database import AWAY
 from schema import tokens
 from schema.context import Context
-from schema.errors import ApiError
+from schema.errors import ApiError, Conflict
 from schema.plan.document import Document
 
 log = structlog.get_logger()
@@ -73,7 +74,12 @@ class Held:
             context = await tokens.present(by)
             return context, self._runner.prepared(asked, context), asked
 
-        self._operations.begin(message.id, message.request_id, prepare)
+        try:
+            self._operations.check()
+        except Conflict as error:
+            background.start(self._tell("error", message.id, [problem(error, message.request_id)]))
+        else:
+            self._operations.begin(message.id, message.request_id, prepare)
 
     async def watch(self) -> None:
         """Keep the stream known, and end it with its session."""
@@ -81,21 +87,22 @@ class Held:
             await asyncio.sleep(CHECK)
             try:
                 await tokens.present(self._context)
-                for key in (key_of(self.token), operations_of(self.token)):
-                    await valkey.client().expire(key, RESERVED)
+                await valkey.client().expire(operations_of(self.token), RESERVED)
+                if not await valkey.client().expire(key_of(self.token), RESERVED):
+                    await self.outbox.close()  # nobody can reach it any more
             except ApiError:
                 await self.outbox.close()
             except (*AWAY, *valkey.AWAY) as error:
                 log.warning("stream.unchecked", error=str(error))
 
     async def end(self) -> None:
-        """Let what ends by itself do so, and forget the stream."""
+        """Forget the stream, and let what ends by itself do so."""
         await self.outbox.close()
-        await self._operations.finish()
         try:
             await valkey.client().delete(key_of(self.token), operations_of(self.token))
         except valkey.AWAY as error:
             log.warning("stream.redis_away", error=str(error))
+        await self._operations.finish()
 
     async def _tell(self, kind: str, id: str, payload: Any) -> None:
         if kind == "error":

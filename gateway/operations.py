@@ -31,6 +31,9 @@ class Operations:
         self._tasks: set[asyncio.Task[None]] = set()
         """All, also those that are no longer listened to and that are ending."""
         self._subscriptions: set[asyncio.Task[None]] = set()
+        self._telling: set[asyncio.Task[None]] = set()
+        """Those that wait for their client."""
+        self._finishing = False
 
     def __contains__(self, id: str) -> bool:
         """Whether an id is in use."""
@@ -48,17 +51,18 @@ class Operations:
         task.add_done_callback(partial(self._over, id))
 
     def end(self, id: str) -> bool:
-        """End a subscription for its client. What ends by itself is not cut short, which would cost a connection: it falls silent.
+        """End a subscription for its client, or what waits for it. What still runs is not cut short, which would cost a connection.
 
         Whether there was one.
         """
         task = self._named.pop(id, None)
-        if task is not None and task in self._subscriptions:
+        if task is not None and task in self._subscriptions | self._telling:
             task.cancel()
         return task is not None
 
     async def finish(self) -> None:
         """Wait for what ends by itself. A subscription is not told that it is complete, since its client shall go on elsewhere."""
+        self._finishing = True
         for task in self._subscriptions:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -82,13 +86,20 @@ class Operations:
         task = asyncio.current_task()
 
         async def tell(kind: str, payload: Any = None) -> None:
-            if self._named.get(id) is task:
+            if task is None or self._named.get(id) is not task:
+                return
+            if kind != "next":
+                del self._named[id]
+            self._telling.add(task)
+            try:
                 await self._tell(kind, id, payload)
+            finally:
+                self._telling.discard(task)
 
         try:
             context, document, asked = await prepare()
             if document.kind == "subscription" and task is not None:
-                if self._named.get(id) is not task:
+                if self._finishing or self._named.get(id) is not task:
                     return
                 self._subscriptions.add(task)
             async for payload in self._runner.results(document, asked, context):

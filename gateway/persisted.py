@@ -30,16 +30,22 @@ KEPT = 1_000_000
 """Characters of the documents that a process remembers."""
 STORED = 8_000_000
 """Bytes of the documents that all gateways remember; those that were used longest ago go first."""
+EVERY_ENTRY = 500
+"""Bytes that each takes beside its text."""
 TEXTS, USED, WEIGHT = (f"dokploy:documents:{name}" for name in ("texts", "used", "weight"))
 KEEP = """
 if redis.call('HSETNX', KEYS[1], ARGV[1], ARGV[2]) == 1 then
-    redis.call('INCRBY', KEYS[3], #ARGV[2])
+    redis.call('INCRBY', KEYS[3], #ARGV[2] + ARGV[4])
 end
 local time = redis.call('TIME')
 redis.call('ZADD', KEYS[2], time[1] .. string.format('%06d', time[2]), ARGV[1])
 while tonumber(redis.call('GET', KEYS[3])) > tonumber(ARGV[3]) do
     local oldest = redis.call('ZPOPMIN', KEYS[2])[1]
-    redis.call('DECRBY', KEYS[3], redis.call('HSTRLEN', KEYS[1], oldest))
+    if not oldest then
+        redis.call('DEL', KEYS[1], KEYS[2], KEYS[3])
+        return
+    end
+    redis.call('DECRBY', KEYS[3], redis.call('HSTRLEN', KEYS[1], oldest) + ARGV[4])
     redis.call('HDEL', KEYS[1], oldest)
 end
 """
@@ -130,11 +136,11 @@ class Persisted:
     async def keep(self, asked: Asking, context: Context) -> None:
         """Remember a valid document that somebody who is logged in has sent with its hash; while Redis is away, in this process."""
         name = _name_of(asked)
-        if self._documents is not None or not asked.query or name is None or context.user is None or name in self._known:
+        if self._documents is not None or not asked.query or name is None or context.user is None:
             return
-        self._known.put(name, asked.query, len(asked.query))
+        self._known.put(name, asked.query, len(asked.query) + EVERY_ENTRY)
         try:
-            await valkey.client().eval(KEEP, 3, TEXTS, USED, WEIGHT, name, asked.query, STORED)
+            await valkey.client().eval(KEEP, 3, TEXTS, USED, WEIGHT, name, asked.query, STORED, EVERY_ENTRY)
         except valkey.AWAY as error:
             log.warning("persisted.redis_away", error=str(error))
 
@@ -142,7 +148,7 @@ class Persisted:
         text = self._known.get(name)
         if text is None:
             text = await _found(name)
-            self._known.put(name, text, len(text))
+            self._known.put(name, text, len(text) + EVERY_ENTRY)
         return text
 
 

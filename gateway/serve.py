@@ -13,9 +13,12 @@ import uvicorn
 
 from gateway.app import Application
 from gateway.drain import drain
+from gateway.event_stream import SILENCE
 from models import garbage
 from models.logs import configure
 
+KEEP_ALIVE = 75
+"""Seconds that a connection may be idle: longer than clients and proxies keep one, so that they end it and no request meets its end."""
 GRACE = 5.0
 """Seconds that open requests get when the gateway stops."""
 LINGER = 1.0
@@ -102,6 +105,8 @@ def serve(host: str, port: int) -> None:
         server_header=False,
         proxy_headers=False,
         ws_max_size=1024 * 1024,
+        ws_ping_interval=SILENCE,
+        timeout_keep_alive=KEEP_ALIVE,
     )
     server = Server(config)
     garbage.set_aside()

@@ -29,6 +29,6 @@ class DocumentLimits(BaseModel):
     cost: int = Field(default=20_000, ge=1, le=1_000_000)
     """Rows and sub-selects: the sizes of pages inside of pages, multiplied."""
     values: int = Field(default=200_000, ge=100, le=10_000_000)
-    """Fields of all that is answered, a list of plain values taken for 25 of them."""
+    """Fields of all that is answered, a list of plain values taken for as many of them as are asked for, or 10."""
     seconds: float = Field(default=10.0, gt=0, le=300)
     """From the beginning of a query until its result, and of a mutation until its last field is begun."""

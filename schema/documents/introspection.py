@@ -24,6 +24,9 @@ ROOTS: Final = {"__schema": "__Schema", "__type": "__Type"}
 TIMES: Final = 5
 """As much as so many fields of rows each of them takes: graphql-core completes it, where a plan shows a row's."""
 
+SOME_TYPES: Final = ("interfaces", "possibleTypes")
+"""Lists of types that are not the mean of all."""
+
 
 class Length(NamedTuple):
     """Of a list: how long it is in the mean of all types, and at most."""
@@ -70,8 +73,9 @@ def introspected(schema: GraphQLSchema, scope: Scope, item: Selected) -> int:
             if field is None or is_leaf_type(get_named_type(field.type)):
                 continue
             length = lengths.get(each.name, Length(1, 1))
-            whole = among_all and (each.name in lengths or name == "__Schema")
-            found += answered(get_named_type(field.type).name, each, times * (length.mean if whole else length.most), among_all=whole)
+            whole = among_all and each.name in lengths
+            times_below, among = times * (length.mean if whole else length.most), whole and each.name not in SOME_TYPES
+            found += answered(get_named_type(field.type).name, each, times_below, among_all=among)
         return found
 
     return TIMES * round(answered(ROOTS[item.name], item, 1, among_all=item.name == "__schema"))

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from graphql import DirectiveNode, DocumentNode, FieldNode, Node, OperationDefinitionNode, Visitor, parse, visit
+from graphql import DirectiveNode, DocumentNode, FieldNode, FragmentDefinitionNode, Node, OperationDefinitionNode, Visitor, parse, visit
 
 from schema.access import Role
 from schema.operation import Operation
@@ -14,49 +14,47 @@ Words = Mapping[tuple[str, str], frozenset[str]]
 """By kind and name of a root field, the names of the fields that may be asked for below it."""
 
 
-def words(operations: Iterable[Operation[Any]]) -> Words:
+def words_of(operations: Iterable[Operation[Any]]) -> Words:
     """Those of the operations that take no login: what their REST answers show."""
     public = (each for each in operations if each.needs is Role.anonymous)
     return {(each.kind, each.graphql_name): frozenset(_names(each.view)) | {ANYBODYS} for each in public}
 
 
-def is_public(tree: DocumentNode, words: Words) -> bool:
-    """Whether a document is one operation of public fields, without anything around them."""
-    operation = tree.definitions[0]
-    if len(tree.definitions) != 1 or not isinstance(operation, OperationDefinitionNode):
+def is_public(tree: DocumentNode, public: Words) -> bool:
+    """Whether a document is one operation of public fields, with no more than their words below them, and without directives."""
+    operations = [each for each in tree.definitions if isinstance(each, OperationDefinitionNode)]
+    fragments = [each for each in tree.definitions if isinstance(each, FragmentDefinitionNode)]
+    if len(operations) != 1 or len(operations) + len(fragments) != len(tree.definitions) or _has_directives(tree):
         return False
+    (operation,) = operations
+    allowed, below = {ANYBODYS}, [each.selection_set for each in fragments]
+    for root in operation.selection_set.selections:
+        if not isinstance(root, FieldNode):
+            return False
+        known = public.get((operation.operation.value, root.name.value))
+        if known is None and root.name.value != ANYBODYS:
+            return False
+        allowed |= known or set()
+        below += [root.selection_set] if root.selection_set else []
+    return all(set(_fields(each)) <= allowed for each in below)
+
+
+def _has_directives(tree: DocumentNode) -> bool:
     looking = _Looking()
     visit(tree, looking)
-    if looking.more:
-        return False
-    roots = [each for each in operation.selection_set.selections if isinstance(each, FieldNode)]
-    return all(_is_among(root, words.get((operation.operation.value, root.name.value))) for root in roots)
-
-
-def _is_among(root: FieldNode, below: frozenset[str] | None) -> bool:
-    if below is None:
-        return root.name.value == ANYBODYS
-    return root.selection_set is None or set(_fields(root.selection_set)) <= below
+    return looking.found
 
 
 class _Looking(Visitor):
-    """Looks for fragments and directives."""
+    """Looks for directives."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.more = False
+        self.found = False
 
     def enter_directive(self, node: DirectiveNode, *_: object) -> None:
         """Take note of it."""
-        self.more = True
-
-    def enter_inline_fragment(self, *_: object) -> None:
-        """Take note of it."""
-        self.more = True
-
-    def enter_fragment_spread(self, *_: object) -> None:
-        """Take note of it."""
-        self.more = True
+        self.found = True
 
 
 class _Fields(Visitor):

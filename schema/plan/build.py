@@ -91,6 +91,8 @@ class Build:
     statements: list[str] = field(default_factory=list)
     cost: int = 0
     values: int = 0
+    items: int = 10
+    """How long a list of plain values is taken to be: as long as is asked for, or some."""
 
     def charge(self, rows: int) -> None:
         """Count what is going to be fetched."""

@@ -113,9 +113,9 @@ def compiled(
         elif (part := _read(build, item, kind)) is not None:
             parts.append(f"{item.key!r}: {part}")
         elif item.field is not None:
-            answer = answered(catalog, scope, item.type, item.sets, sight, links=links)
-            required = is_non_null_type(item.type)
-            asks.append(Ask(item.key, catalog.operations[kind, item.name], item.nodes[0], required, answer))
+            asked = catalog.operations[kind, item.name]
+            answer = answered(catalog, scope, item.type, item.sets, sight, links=links, items=_items(asked, item))
+            asks.append(Ask(item.key, asked, item.nodes[0], is_non_null_type(item.type), answer))
     reads = _function(build, "{" + ", ".join(parts) + "}") if parts else None
     cost, values = build.cost + sum(ask.answer.cost for ask in asks), build.values + sum(ask.answer.values for ask in asks)
     return Plan(tuple(keys), reads, tuple(asks), introspects, cost, values)
@@ -141,9 +141,25 @@ def _read(build: Build, item: Selected, kind: str) -> str | None:
     return get(build, item, target)
 
 
-def answered(catalog: Catalog, scope: Scope, type_: Any, sets: list[Any], sight: Sight, *, links: tuple[Link, ...] = ()) -> Function:
+def _items(operation: Operation[Any], item: Selected) -> int | None:
+    """How many items an operation's function is asked for; None when it has no limit."""
+    given = item.arguments.get("limit")
+    return next((given.constant if given else each.default for each in operation.signature.parameters if each.name == "limit"), None)
+
+
+def answered(
+    catalog: Catalog,
+    scope: Scope,
+    type_: Any,
+    sets: list[Any],
+    sight: Sight,
+    *,
+    links: tuple[Link, ...] = (),
+    items: int | None = None,
+) -> Function:
     """Compile what shows a value that an operation's function returned: a row, which is read again, or a plain object."""
     build = _build(catalog, scope, sight, links, {})
+    build.items = items or build.items
     named = get_named_type(type_)
     if named.name in catalog.entities:
         return _function(build, _row(build, type_, sets, "value"))

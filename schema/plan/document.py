@@ -165,7 +165,7 @@ class _Sizes(Visitor):
 
     def enter_argument(self, node: ArgumentNode, *_: Any) -> None:
         """Look at an argument of a field."""
-        if node.name.value in ("first", "last") and isinstance(node.value, VariableNode):
+        if node.name.value in ("first", "last", "limit") and isinstance(node.value, VariableNode):
             self.found.add(node.value.name.value)
 
 

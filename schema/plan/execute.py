@@ -126,9 +126,10 @@ class Engine:
         Raises `Refused`, and what keeps the stream from beginning or ends it.
         """
         values = document.coerced(given)
-        (ask,) = self._plan(document, values, context).asks
+        plan = self._plan(document, values, context)
+        (ask,) = plan.asks
         async for value in await follow(ask.operation, context, self.arguments(document.kind, ask, values)):
-            answer = Answer()
+            answer = Answer(values=plan.values)
             answer.data[ask.key] = await self.shown(ask, value, values, context, answer.trouble)
             yield answer
 

@@ -8,9 +8,6 @@ from graphql import is_leaf_type, is_list_type, is_non_null_type
 from schema.plan.build import Build
 from schema.plan.values import leaf
 
-ITEMS = 25
-"""How long a list of plain values is taken to be, before anybody knows."""
-
 
 def shown(build: Build, type_: Any, sets: list[Any], value: str, times: int = 1) -> str:
     """The expression that shows a value, so many times at most; `value` is a name or an attribute, and is evaluated more than once."""
@@ -21,9 +18,8 @@ def shown(build: Build, type_: Any, sets: list[Any], value: str, times: int = 1)
     otherwise = f"odd({value}, {required}, trouble)"
     if is_list_type(bare):
         each = build.code.name("e")
-        return (
-            f"([{shown(build, bare.of_type, sets, each, times * ITEMS)} for {each} in {value}] if type({value}) is list else {otherwise})"
-        )
+        item = shown(build, bare.of_type, sets, each, times * build.items)
+        return f"([{item} for {each} in {value}] if type({value}) is list else {otherwise})"
     kind = build.code.constant(bare.extensions["strawberry-definition"].origin, bare.name)
     return f"({_object(build, bare, sets, value, times)} if isinstance({value}, {kind}) else {otherwise})"
 

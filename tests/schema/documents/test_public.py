@@ -3,10 +3,10 @@
 import pytest
 from graphql import parse
 
-from schema.documents.public import is_public, words
+from schema.documents.public import is_public, words_of
 from schema.surface import surface
 
-WORDS = words(bound.operation for bound in surface().operations)
+WORDS = words_of(bound.operation for bound in surface().operations)
 LOGIN = 'login(input: {username: "a", password: "b"})'
 
 
@@ -16,6 +16,7 @@ LOGIN = 'login(input: {username: "a", password: "b"})'
         "{__typename}",
         "{a: __typename health {status __typename}}",
         f"mutation {{{LOGIN} {{token expiresIn user {{id username email roles}}}}}}",
+        f"mutation {{{LOGIN} {{token user {{...U}}}}}} fragment U on User {{id username}}",
         'mutation ($name: String!) {register(input: {username: $name, email: "a@b.c", password: "long enough"}) {id}}',
     ],
 )
@@ -31,6 +32,7 @@ def test_logging_in_is_public(text: str) -> None:
         "{__typename me @skip(if: true) {username}}",
         "{__typename @skip(if: false)}",
         "{... {__typename}}",
+        f"mutation {{{LOGIN} {{token user {{...U}}}}}} fragment U on User {{id teams {{id}}}}",
         "{...F} fragment F on Query {__typename}",
         "{__typename} query Other {me {username}}",
         "query A {__typename} query B {__typename}",
