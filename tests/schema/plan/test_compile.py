@@ -63,6 +63,28 @@ def test_a_page_that_cannot_be_is_refused_before_anything_runs(arguments: str) -
         plan(f"{{applications({arguments}) {{nodes {{id}}}}}}")
 
 
+def test_the_values_count_what_is_shown_of_each_row() -> None:
+    inside = "applications(first: 5) {nodes {id name ports {containerPort}}}"
+    ports = 50 * 10
+    assert plan(f"{{projects(first: 10) {{nodes {{id {inside}}}}}}}").values == 1 + 10 * 2 + 10 * 1 + 50 * 3 + ports
+    assert plan("{projects(first: 10) {nodes {id} totalCount}}").values == 2 + 10
+
+
+@pytest.mark.parametrize(
+    ("arguments", "values", "lines"),
+    [("", {}, 1000), (", limit: 10000", {}, 10_000), (", limit: $n", {"n": 50}, 50), (", limit: $n", {}, 1000)],
+)
+def test_a_list_that_is_asked_for_is_as_long_as_is_asked_for(arguments: str, values: dict[str, int], lines: int) -> None:
+    declared = "($n: Int! = 1000)" if "$n" in arguments else ""
+    text = f'query{declared} {{deploymentLogs(id: "5"{arguments}) {{logs {{seq message}} lastSeq}}}}'
+    assert plan(text, **values).values == 2 + 2 * lines
+
+
+@pytest.mark.parametrize("root", ["queryType", "mutationType"])
+def test_the_fields_of_a_root_are_counted_as_many_as_there_may_be(root: str) -> None:
+    assert plan(f"{{__schema {{{root} {{fields {{name}}}}}}}}").values >= 5 * len(surface().catalog.root("mutation").fields)
+
+
 def test_the_cost_counts_rows_and_sub_selects() -> None:
     assert plan("{projects(first: 10) {nodes {applications(first: 5) {nodes {lastDeployment {id}}}}}}").cost == 10 + 50 + 50
 
