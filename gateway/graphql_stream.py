@@ -21,7 +21,7 @@ from gateway.errors import GRAPHQL
 from gateway.event_stream import EventStream
 from gateway.graphql import Asking, Runner
 from gateway.held_stream import RESERVED, Held, Message, key_of, operations_of
-from gateway.operations import MOST
+from gateway.operations import MOST, TooMany
 from models import background, valkey
 from schema import tokens
 from schema.context import Context
@@ -128,7 +128,7 @@ class Streams:
             raise Conflict(f"An operation {id[:64]} is there already.")
         try:
             if number > MOST:
-                raise Conflict(f"There are {MOST} operations at most at a time.")
+                raise TooMany
             await self._tell(channel, Message(token, id, context.request_id, context.address, asked))
         except BaseException:
             background.start(_told("srem", operations_of(token), id))

@@ -10,13 +10,13 @@ import structlog
 
 from gateway.errors import problem
 from gateway.graphql import Asking, Runner
-from gateway.operations import Operations
+from gateway.operations import Operations, TooMany
 from gateway.outbox import Outbox
 from models import background, valkey
 from models.database import AWAY
 from schema import tokens
 from schema.context import Context
-from schema.errors import ApiError, Conflict
+from schema.errors import ApiError
 from schema.plan.document import Document
 
 log = structlog.get_logger()
@@ -76,7 +76,7 @@ class Held:
 
         try:
             self._operations.check()
-        except Conflict as error:
+        except TooMany as error:
             background.start(self._tell("error", message.id, [problem(error, message.request_id)]))
         else:
             self._operations.begin(message.id, message.request_id, prepare)

@@ -22,6 +22,10 @@ Tell = Callable[[str, str, Any], Awaitable[None]]
 """Tells the client of an id: `next` with a result, `error` with what kept it from running or ended it, or `complete`."""
 
 
+class TooMany(Conflict):
+    """There are 50 operations at most at a time."""
+
+
 class Operations:
     """Those of one client."""
 
@@ -40,9 +44,9 @@ class Operations:
         return id in self._named
 
     def check(self) -> None:
-        """Raise `Conflict` when there is no room for one more."""
+        """Raise `TooMany` when there is no room for one more."""
         if len(self._tasks) >= MOST:
-            raise Conflict(f"There are {MOST} operations at most at a time.")
+            raise TooMany
 
     def begin(self, id: str, request_id: str, prepare: Prepare) -> None:
         """Begin an operation."""
