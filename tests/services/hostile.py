@@ -68,11 +68,17 @@ def _broad() -> Iterator[Hostile]:
     yield Hostile("as many fields as there may be", "{me {" + times(24, "a#: username b#: id c#: email d#: role") + "}}")
 
 
+def fragments_that_differ(count: int) -> Hostile:
+    """So many of them at one place: each is compared with each."""
+    spread = times(count, "...F#")
+    return Hostile(f"{count} fragments that differ", f"{{{spread}}} " + times(count, f"fragment F# on Query {{a#: {NAME}}}"))
+
+
 def _fragments() -> Iterator[Hostile]:
     for count in (2, 20, 99, 400):
         spread = times(count, "...F#")
         yield Hostile(f"{count} fragments", f"{{{spread}}} " + times(count, f"fragment F# on Query {{{NAME} me {{id username}}}}"))
-        yield Hostile(f"{count} fragments that differ", f"{{{spread}}} " + times(count, f"fragment F# on Query {{a#: {NAME}}}"))
+        yield fragments_that_differ(count)
         circle = " ".join(f"fragment F{number} on Query {{...F{(number + 1) % count}}}" for number in range(count))
         yield Hostile(f"{count} fragments in a circle", f"{{...F0}} {circle}")
         chain = " ".join(f"fragment F{number} on Query {{...F{number + 1}}}" for number in range(count))

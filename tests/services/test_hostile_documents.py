@@ -19,7 +19,7 @@ from websockets.exceptions import ConnectionClosed
 from gateway.embedded.stack import Stack
 from tests.services.conftest import Api, Person
 from tests.services.gateways import Gateway, browser, gateways
-from tests.services.hostile import Hostile, corpus
+from tests.services.hostile import Hostile, corpus, fragments_that_differ
 
 PLAIN = '{"query": "{applications(first: 20) {nodes {id name status}}} # %s"}'
 """What somebody asks who means well; each time another text, so that it is read anew."""
@@ -169,6 +169,6 @@ async def test_without_limits_one_of_them_would_do_harm(api: Api, stack: Stack) 
     async with gateways(stack, 1, DOKPLOY_GRAPHQL_LIMITS=WITHOUT) as (gateway,), browser(gateway) as client:
         target = Target(gateway, Person(client, "owner", token=api.owner.token))
         plain = await target.plain()
-        (harmful,) = (each for each in corpus() if each.name == "400 fragments that differ")
+        harmful = fragments_that_differ(500)
         assert await posted(target, harmful) == "200"
         assert target.taken[harmful.name] > MOST_TIMES * plain
