@@ -16,7 +16,7 @@ app = App(name="dokploy", help="From a git repository to running containers.", v
 
 @app.command
 def up(*, host: str = "127.0.0.1", port: int = 8000, data: Path = Path(".dokploy")) -> int:
-    """Run everything in the foreground: embedded Postgres and Valkey, gateway, worker.
+    """Run everything in the foreground: embedded Postgres and Valkey, gateway, worker, edge.
 
     Parameters
     ----------
@@ -56,6 +56,12 @@ def gateway(*, host: str = "127.0.0.1", port: int = 8000) -> None:
 def worker() -> None:
     """Carry out deployments. Reads DOKPLOY_DATABASE_URL and DOKPLOY_REDIS_URL."""
     runpy.run_module("workers", run_name="__main__")
+
+
+@app.command
+def edge() -> None:
+    """Keep Caddy serving the applications of this node. Reads DOKPLOY_DATABASE_URL, DOKPLOY_EDGE_ADMIN and DOKPLOY_EDGE_RESOLVER."""
+    runpy.run_module("workers.edge", run_name="__main__")
 
 
 @app.command

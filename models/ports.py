@@ -8,6 +8,8 @@ from tortoise.connection import get_connection
 from models.rows import Application, PublishedPort
 from models.settings import settings
 
+HTTP = "tcp"
+"""The protocol of the ports that speak HTTP, which therefore can be reached through the edge; `tcp-raw` and `udp` cannot (DECISIONS 23)."""
 _LOCK = 0x706F7274
 
 

@@ -222,6 +222,8 @@ class Deployment(Row):
     progress = fields.IntField(default=0)
     last_seq = fields.IntField(default=0)
     rung_at = fields.DatetimeField(null=True)
+    ports: list[dict[str, Any]] | None = fields.JSONField(null=True)
+    """Of a success: the ports that its containers listen on."""
     error_code = fields.CharField(max_length=32, null=True)
     error_message = fields.TextField(null=True)
     error_output = fields.TextField(null=True)
@@ -236,6 +238,24 @@ class Deployment(Row):
         """Named as what it is."""
 
         table = "deployment"
+
+
+class EdgeNode(Row):
+    """What the edge of one node has said of itself last."""
+
+    name = fields.CharField(max_length=255, unique=True)
+    seen_at = fields.DatetimeField()
+    served: list[int] = fields.JSONField(default=list)
+    """The published ports that it listens on."""
+    left_out: list[int] = fields.JSONField(default=list)
+    """Those that another program of the node has."""
+    trouble = fields.TextField(null=True)
+    """What keeps it from keeping up."""
+
+    class Meta:
+        """Named as what it is."""
+
+        table = "edge_node"
 
 
 class Stage(Row):

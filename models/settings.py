@@ -81,6 +81,15 @@ class Settings(BaseSettings):
     queue_limit: int = Field(default=5000, ge=1)
     """Deployments that may wait; whoever asks for one more is told to come back later."""
 
+    edge: Literal["off", "embedded"] = "off"
+    """How published ports are reached: through Caddy, which runs beside `up`, or `off`: through Docker alone."""
+
+    edge_admin: Path = Path("/run/dokploy/caddy.sock")
+    """Unix socket of Caddy's admin API."""
+
+    edge_resolver: Annotated[tuple[str, Annotated[int, Field(gt=0, lt=65536)]], NoDecode] = ("127.0.0.1", 5391)
+    """Where the edge's name server listens for Caddy, as `address:port`."""
+
     swarm_advertise_address: str = "127.0.0.1"
     """The address other nodes would reach this Swarm manager by; used when Swarm is initialised."""
 
@@ -103,6 +112,11 @@ class Settings(BaseSettings):
     @classmethod
     def _standard_or_json(cls, value: object) -> object:
         return DocumentLimits.model_validate_json(value.strip() or "{}") if isinstance(value, str) else value
+
+    @field_validator("edge_resolver", mode="before")
+    @classmethod
+    def _address_and_port(cls, value: object) -> object:
+        return value.rsplit(":", 1) if isinstance(value, str) else value
 
     @field_validator("port_range", mode="before")
     @classmethod

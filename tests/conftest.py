@@ -4,8 +4,9 @@ import asyncio
 import os
 import shutil
 import socket
+import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import httpx2
@@ -64,6 +65,17 @@ def short_tmp() -> Iterator[Path]:
     path = Path(tempfile.mkdtemp(prefix="dk-"))
     yield path
     shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture
+def tell(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[[str], None]]:
+    """Say what was measured, so that it shows among the results."""
+
+    def say(sentence: str) -> None:
+        with capsys.disabled():
+            sys.stderr.write(f"\n  {sentence}")
+
+    yield say
 
 
 @pytest.fixture(scope="session")

@@ -21,8 +21,9 @@ from models.settings import settings
 from workers import broker, reconcile, rings
 from workers.docker import choose
 from workers.docker_errors import DockerError
-from workers.engine import Engine, has_ipvs
+from workers.engine import Engine
 from workers.pipeline import perform
+from workers.publishing import publishing
 from workers.runtime import Runtime
 from workers.settle import settle
 from workers.stages import STAGES
@@ -82,7 +83,7 @@ class Process(AsyncIO):
             await resources.enter_async_context(connected())
             engine = await resources.enter_async_context(Engine())
             installation = await Installation.get()
-            runtime = Runtime(await choose(), engine, has_ipvs(), str(installation.id))
+            runtime = Runtime(await choose(), engine, publishing(), str(installation.id))
             runtime.work.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._resources = resources.pop_all()
         self.runtime = runtime

@@ -1,6 +1,7 @@
 """The stage `deploying`: the image as a Swarm service that is running and well, or the version before as it was."""
 
 import asyncio
+import json
 from typing import Any
 
 import models
@@ -12,6 +13,8 @@ from workers.desired import image_of, spec_of
 from workers.engine import EngineUnavailable
 from workers.outage import outlasting
 from workers.patience import patiently
+from workers.publishing import Publishing
+from workers.reached import reached
 from workers.restore import restore
 from workers.run import Run, StageFailed, Stored, stage
 from workers.service_spec import ServiceSpec, UnsafeValue
@@ -97,11 +100,12 @@ def _carries(current: dict[str, Any], run: Run) -> bool:
 def _explain_order(run: Run, spec: ServiceSpec) -> None:
     if spec.order == "start-first":
         return
-    if spec.ports and not run.runtime.routing_mesh:
-        run.journal.say(
-            "The kernel has no IPVS, so Swarm's routing mesh is not available: ports are published on the host, "
-            "and the old container stops before the new one starts"
-        )
+    if any(port.mode == "host" for port in spec.ports):
+        reason = {
+            Publishing.edge: "A port that does not speak HTTP cannot pass the edge: it is published on the host, ",
+            Publishing.host: "The kernel has no IPVS, so Swarm's routing mesh is not available: ports are published on the host, ",
+        }
+        run.journal.say(f"{reason[run.runtime.publishing]}and the old container stops before the new one starts")
     else:
         run.journal.say("A volume is written by one container at a time: the old one stops before the new one starts")
 
@@ -126,10 +130,11 @@ async def _deploy(run: Run) -> Stored:
     recorded = await _recorded(run)
     application = await patiently(lambda: models.Application.get(id=run.deployment.application_id), LEASE)
     try:
+        await reached(run, application)
         image, image_id = await _image(run, recorded)
         run.journal.advance(82)
         runtime = run.runtime
-        spec = spec_of(run.config, image, application.replicas, labels=run.labels, mesh=runtime.routing_mesh)
+        spec = spec_of(run.config, image, application.replicas, labels=run.labels, publishing=runtime.publishing)
         await surroundings.ensure(runtime, application, spec)
         _explain_order(run, spec)
         await run.still_held()
@@ -145,4 +150,4 @@ async def _deploy(run: Run) -> Stored:
     except surroundings.ForeignVolume as error:
         raise StageFailed("VOLUME_NOT_OURS", str(error)) from error
     run.journal.say(f"{spec.replicas} of {spec.replicas} replicas run {image}")
-    return {**recorded, "image": image, "image_id": image_id}
+    return {**recorded, "image": image, "image_id": image_id, "ports": json.dumps(run.config["ports"])}

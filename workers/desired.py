@@ -6,6 +6,8 @@ from typing import Any, Literal
 from uuid import UUID
 
 from models import Deployment
+from models.ports import HTTP
+from workers.publishing import Publishing
 from workers.service_spec import EnvVar, HealthCheck, Mount, Port, ServiceSpec
 
 _TAG = re.compile(r"(?P<deployment>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})-(?P<epoch>\d{1,9})")
@@ -21,12 +23,14 @@ def volume_of(service_name: str, source: str) -> str:
     return f"{service_name}-{source}"
 
 
-def spec_of(config: Mapping[str, Any], image: str, replicas: int, *, labels: Mapping[str, str], mesh: bool) -> ServiceSpec:
-    """The service that a deployment's frozen configuration describes; `mesh` is whether the routing mesh works."""
+def spec_of(config: Mapping[str, Any], image: str, replicas: int, *, labels: Mapping[str, str], publishing: Publishing) -> ServiceSpec:
+    """The service that a deployment's frozen configuration describes, with the ports that Docker itself publishes."""
+    mesh = publishing is Publishing.mesh
     mode: Literal["ingress", "host"] = "ingress" if mesh else "host"
     ports = tuple(
         Port(each["container_port"], each["published_port"], "udp" if each["protocol"] == "udp" else "tcp", mode)
         for each in config["ports"]
+        if publishing is not Publishing.edge or each["protocol"] != HTTP
     )
     mounts = tuple(
         Mount(volume_of(config["service_name"], each["source"]), each["target"], each["read_only"]) for each in config["volumes"]

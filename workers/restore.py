@@ -27,7 +27,7 @@ async def restore(runtime: Runtime, application: Application, still_held: Callab
     if deployment_of(current) == str(live.id):
         return True
     labels = labels_of(live, runtime.installation)
-    spec = spec_of(live.snapshot, str(live.image), application.replicas, labels=labels, mesh=runtime.routing_mesh)
+    spec = spec_of(live.snapshot, str(live.image), application.replicas, labels=labels, publishing=runtime.publishing)
     if current is None:
         await surroundings.ensure(runtime, application, spec)
         await still_held()

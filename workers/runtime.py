@@ -9,6 +9,7 @@ from secrets import token_hex
 from models.settings import settings
 from workers.docker import Client
 from workers.engine import Engine
+from workers.publishing import Publishing
 
 
 def _name() -> str:
@@ -21,8 +22,8 @@ class Runtime:
 
     docker: Client
     engine: Engine
-    routing_mesh: bool
-    """Whether the kernel has IPVS, so that Swarm's routing mesh works."""
+    publishing: Publishing
+    """How ports are published."""
     installation: str = ""
     """The id of this installation, which is on everything that it makes."""
     name: str = field(default_factory=_name)

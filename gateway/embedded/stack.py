@@ -1,14 +1,16 @@
 """The servers we bring along, and whatever runs beside them, as one thing that is entered and left."""
 
 import contextlib
+import functools
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from gateway.embedded import binaries, postgres, valkey
+from gateway.embedded import binaries, caddy, postgres, valkey
 from gateway.embedded.accounts import server_account
+from gateway.embedded.caddy import Caddy
 from gateway.embedded.children import Command
 from gateway.embedded.directory import MARK, DataDirectory, held
 from gateway.embedded.postgres import Postgres
@@ -38,15 +40,19 @@ class Stack:
             self.directory = exit_stack.enter_context(held(self._data))
             exit_stack.push_async_callback(self.supervisor.stop)
             database_url, redis_url = self._given
-            runtime = self.directory.runtime() if not (database_url and redis_url) else self.directory.path
-            self.redis_url = redis_url or await self._start_valkey(runtime)
-            self.database_url = database_url or await self._start_postgres(runtime)
+            self.redis_url = redis_url or await self._start_valkey(self.runtime)
+            self.database_url = database_url or await self._start_postgres(self.runtime)
             self._exit = exit_stack.pop_all()
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Stop everything, the last started first, and remove the runtime directory."""
         await self._exit.__aexit__(kind, error, trace)
+
+    @functools.cached_property
+    def runtime(self) -> Path:
+        """The runtime directory, made when it is first asked for. Raises `NoRuntimeDirectory`."""
+        return self.directory.runtime()
 
     @property
     def environment(self) -> dict[str, str]:
@@ -65,6 +71,14 @@ class Stack:
     def command(self, name: str, argv: Sequence[str], env: Mapping[str, str] | None = None, *, grace: float = 10.0) -> Command:
         """A command of ours, not started."""
         return Command(name, argv, env={**os.environ, **(env or {}), **self.environment}, grace=grace)
+
+    async def start_caddy(self) -> Path:
+        """Have Caddy running, too, with nothing to serve yet. The unix socket of its admin API. Raises `EmbeddedError` and `OSError`."""
+        server = Caddy(binaries.caddy_binary(), self.runtime, self.directory.path / "caddy", self.directory.logs / "caddy.log")
+        server.initialise()
+        supervised = await self.supervisor.start(server.command(), server.clear)
+        await supervised.ready(server.answers, seconds=caddy.READY_SECONDS)
+        return server.socket
 
     async def _start_valkey(self, runtime: Path) -> str:
         account = server_account(self.directory.path / "postgres")

@@ -18,6 +18,7 @@ from gateway.embedded.signals import cancelled_by_signals
 from gateway.embedded.stack import Stack
 from gateway.embedded.supervisor import Report, say
 
+EDGE: Final = "DOKPLOY_EDGE"
 CLI: Final = (sys.executable, "-m", "gateway.cli")
 READY_SECONDS: Final = 60.0
 GATEWAY_GRACE: Final = 10.0
@@ -36,7 +37,7 @@ async def up(data: Path, host: str, port: int, *, cli: Sequence[str] = CLI, repo
     """Run everything on the directory `data` until SIGINT, SIGTERM or SIGHUP, then stop it all. The exit status.
 
     Port 0 picks a free one. DOKPLOY_DATABASE_URL and DOKPLOY_REDIS_URL replace the embedded servers. `cli` is the command whose
-    subcommands `migrate`, `gateway` and `worker` are run.
+    subcommands `migrate`, `gateway`, `worker` and `edge` are run.
     """
     running = asyncio.create_task(_run(data, host, port, cli, report))
     with cancelled_by_signals(running, report):
@@ -60,13 +61,22 @@ async def _run(data: Path, host: str, port: int, cli: Sequence[str], report: Rep
             stack.supervisor.add(engine)
         if await run(stack.command("migrate", migrate_argv(cli))):
             raise MigrationFailed
-        gateway = await stack.start("gateway", gateway_argv(cli, host, port), grace=GATEWAY_GRACE)
-        await stack.start("worker", worker_argv(cli), grace=WORKER_GRACE)
+        edge = {EDGE: "off"} if os.environ.get(EDGE) == "off" else await edge_environment(stack)
+        gateway = await stack.start("gateway", gateway_argv(cli, host, port), edge, grace=GATEWAY_GRACE)
+        await stack.start("worker", worker_argv(cli), edge, grace=WORKER_GRACE)
+        if edge[EDGE] != "off":
+            await stack.start("edge", edge_argv(cli), edge)
         await gateway.ready(lambda: probes.http_answers(reachable(host, port), "/api/health"), seconds=READY_SECONDS)
         with contextlib.suppress(OSError):
             sys.stdout.write(f"dokploy is up: http://{url_host(host)}:{port} (docs at /api/docs, GraphiQL at /api/graphql)\n")
             sys.stdout.flush()
         await asyncio.Event().wait()
+
+
+async def edge_environment(stack: Stack) -> dict[str, str]:
+    """Start Caddy. The variables by which the others find it and the edge."""
+    resolver = os.environ.get("DOKPLOY_EDGE_RESOLVER") or f"127.0.0.1:{free_port('127.0.0.1', 0)}"
+    return {EDGE: "embedded", "DOKPLOY_EDGE_ADMIN": str(await stack.start_caddy()), "DOKPLOY_EDGE_RESOLVER": resolver}
 
 
 def migrate_argv(cli: Sequence[str]) -> list[str]:
@@ -82,6 +92,11 @@ def gateway_argv(cli: Sequence[str], host: str, port: int) -> list[str]:
 def worker_argv(cli: Sequence[str]) -> list[str]:
     """The process that runs deployments."""
     return [*cli, "worker"]
+
+
+def edge_argv(cli: Sequence[str]) -> list[str]:
+    """The process that keeps Caddy serving."""
+    return [*cli, "edge"]
 
 
 def free_port(host: str, port: int) -> int:

@@ -61,16 +61,9 @@ class App:
         return newest
 
     async def page(self, path: str = "/") -> str:
-        """What the published port answers: tried for a moment, since a container may just have been replaced."""
-        async with httpx2.AsyncClient() as browser:
-
-            async def look() -> str:
-                try:
-                    return (await browser.get(f"http://127.0.0.1:{self.ports[0]}{path}")).text
-                except httpx2.TransportError:
-                    return ""
-
-            return (await eventually(look, within=15)).strip()
+        """What the published port answers."""
+        async with httpx2.AsyncClient(timeout=15) as browser:
+            return (await browser.get(f"http://127.0.0.1:{self.ports[0]}{path}")).text.strip()
 
     async def service(self) -> dict[str, Any] | None:
         """Its service, as the Engine describes it."""

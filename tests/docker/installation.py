@@ -19,6 +19,7 @@ from gateway.embedded.children import Child, last_lines, spawn
 from gateway.embedded.engine import address, ensure_swarm
 from gateway.embedded.engine_remains import Home
 from gateway.embedded.stack import Stack
+from gateway.embedded.up import edge_environment
 from models.database import own_connection
 from tests.services.conftest import PASSWORD, Person
 from workers import docker, processes
@@ -51,6 +52,7 @@ class Installation:
     watcher: EventsClient
     database: asyncpg.Connection
     workers: list[Child] = field(default_factory=list)
+    edges: list[Child] = field(default_factory=list)
 
     @property
     def work(self) -> Path:
@@ -72,6 +74,14 @@ class Installation:
         command = self.stack.command(name, [sys.executable, "-m", "workers"], self.environment, grace=30)
         child = await spawn(replace(command, output=self.log(name)))
         self.workers.append(child)
+        return child
+
+    async def start_edge(self) -> Child:
+        """The edge's process, beside the Caddy that runs."""
+        name = f"edge-{len(self.edges)}"
+        command = self.stack.command(name, [sys.executable, "-m", "workers.edge"], self.environment)
+        child = await spawn(replace(command, output=self.log(name)))
+        self.edges.append(child)
         return child
 
     async def command(self, *argv: str) -> list[str]:
@@ -125,7 +135,8 @@ async def installed(stack: Stack) -> AsyncIterator[Installation]:
     }
     async with AsyncExitStack() as exit_stack:
         database = await exit_stack.enter_async_context(own_connection())
-        await database.execute("truncate account, team, project cascade")
+        await database.execute("truncate account, team, project, edge_node cascade")
+        environment |= await edge_environment(stack)
         await ensure_swarm(address(os.environ.get("DOCKER_HOST", ""), Home()))
         url = f"http://127.0.0.1:{free_port()}"
         gateway = await _gateway(stack, environment, url)
@@ -141,11 +152,12 @@ async def installed(stack: Stack) -> AsyncIterator[Installation]:
         base_image = await ensure_base_image(client.path)
         installation = Installation(stack, environment, url, engine, client, base_image, owner, watcher, database)
         await installation.start_worker()
+        await installation.start_edge()
         try:
             yield installation
         finally:
-            for worker in installation.workers:
-                await worker.stop()
+            for child in (*installation.workers, *installation.edges):
+                await child.stop()
         unexpected = installation.unexpected()
         assert not unexpected, "\n".join(unexpected[:9])
 

@@ -11,7 +11,6 @@ from tests.docker.house import House
 from tests.docker.installation import Installation, eventually, free_port
 from tests.docker.sample import Sample, dockerfile
 from workers import docker
-from workers.engine import has_ipvs
 
 pytestmark = pytest.mark.docker
 
@@ -79,10 +78,7 @@ async def test_a_published_port_that_a_process_holds_is_named(house: House, samp
 
 
 async def test_several_replicas_cannot_publish_one_port_without_the_routing_mesh(house: House, image: str) -> None:
-    app = await house.app(image=image, replicas=2)
-    if has_ipvs():
-        await app.deployed()
-        return
+    app = await house.app(image=image, replicas=2, ports=[{"containerPort": 8080, "protocol": "tcp-raw"}])
     failed = await app.failed()
     assert failed["error"]["code"] == "PORT_IN_USE"
     assert "Without the routing mesh" in failed["error"]["message"]

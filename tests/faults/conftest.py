@@ -1,7 +1,6 @@
 """Faults on purpose: an installation of real processes, and everything around it made slow, silent, dead or full."""
 
-import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -37,17 +36,6 @@ async def installation(shared: Installation) -> AsyncIterator[Installation]:
     await shared.rest()
     assert await violations(shared) == []
     assert shared.stand_in.unknown == []
-
-
-@pytest.fixture
-def tell(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[[str], None]]:
-    """Say what was measured, so that it shows among the results."""
-
-    def say(sentence: str) -> None:
-        with capsys.disabled():
-            sys.stderr.write(f"\n  {sentence}")
-
-    yield say
 
 
 @pytest.fixture

@@ -15,6 +15,15 @@ def test_lists_are_comma_separated_and_ranges_have_a_dash(monkeypatch: pytest.Mo
     assert settings.port_range == (20000, 20010)
 
 
+def test_the_edges_name_server_has_an_address_and_a_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Settings().edge_resolver == ("127.0.0.1", 5391)
+    monkeypatch.setenv("DOKPLOY_EDGE_RESOLVER", "127.0.0.2:54")
+    assert Settings().edge_resolver == ("127.0.0.2", 54)
+    monkeypatch.setenv("DOKPLOY_EDGE_RESOLVER", "127.0.0.2")
+    with pytest.raises(ValueError, match="edge_resolver"):
+        Settings()
+
+
 @pytest.mark.parametrize("value", ["x", "1", "1-x"])
 def test_a_range_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("DOKPLOY_PORT_RANGE", value)

@@ -111,7 +111,7 @@ def cheap_passwords() -> Iterator[None]:
 @pytest.fixture
 async def api(gateway: httpx2.AsyncClient) -> Api:
     """An empty installation with its owner."""
-    await database().execute_script("truncate account, team, project cascade")
+    await database().execute_script("truncate account, team, project, edge_node cascade")
     return Api(gateway, await _registered(gateway, "owner"))
 
 

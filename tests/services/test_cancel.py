@@ -19,6 +19,7 @@ from tests.services.conftest import Api
 from workers import pipeline, processes, reconcile, rescue, wishes
 from workers.facts import Contradiction
 from workers.pipeline import perform
+from workers.publishing import Publishing
 from workers.run import Run, Stage, Stored
 from workers.runtime import Runtime
 from workers.states import Change, Event
@@ -40,7 +41,7 @@ async def runtime(api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     """A worker that has no Docker and looks often."""
     monkeypatch.setattr(settings(), "data", tmp_path)
     monkeypatch.setattr(pipeline, "LOOK", 0.05)
-    return Runtime(cast("Any", None), cast("Any", None), routing_mesh=False, name="tester")
+    return Runtime(cast("Any", None), cast("Any", None), publishing=Publishing.host, name="tester")
 
 
 async def asked(api: Api) -> models.Deployment:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,11 @@ from tests.workers.edge.load import loaded
 from tests.workers.edge.test_agent import Told
 from tests.workers.edge.test_serving import HOST, Place, caddy_running
 from workers.edge.agent import Agent
+from workers.edge.caddy import Caddy
 from workers.edge.caddy_config import Node
 from workers.edge.dns import serving
-from workers.edge.keeper import Keeper, wanted
+from workers.edge.keeper import Keeper, kept, wanted
+from workers.edge.standing import FRESH, Standing, heard, record
 
 
 @pytest.fixture
@@ -76,14 +79,48 @@ async def test_a_port_that_another_program_has_is_left_out_until_it_is_free(api:
     await published(api, place)
     other = await asyncio.start_server(lambda reader, writer: None, "", place.port)
     await keeper.keep()
-    assert keeper.left_out == (place.port,)
+    assert keeper.standing.left_out == (place.port,)
     other.close()
     await other.wait_closed()
     assert await keeper.keep()
-    assert keeper.left_out == ()
+    assert keeper.standing.left_out == ()
 
 
 async def test_what_does_not_speak_http_is_no_matter_of_the_edge(api: Api) -> None:
     made = await api.application(ports=[{"containerPort": 5432, "protocol": "tcp-raw"}, {"containerPort": 53, "protocol": "udp"}])
     assert made["id"]
     assert await wanted() == ()
+
+
+async def test_a_changed_container_port_leads_to_what_runs_until_the_change_has_been_deployed(api: Api, place: Place) -> None:
+    application = await published(api, place)
+    live = (await api.owner.made(f"/applications/{application.id}/deploy", {}))["deploymentId"]
+    application.ports = [{**application.ports[0], "container_port": 9999}]
+    await application.save()
+    assert [route.container for route in await wanted()] == [9999]
+    before = [{"container_port": place.container_port, "published_port": place.port, "protocol": "tcp"}]
+    await models.Deployment.filter(id=live).update(status="success", ports=before, finished_at=datetime.now(UTC))
+    assert [route.container for route in await wanted()] == [place.container_port]
+
+
+async def test_what_an_edge_says_is_heard_until_it_is_old(api: Api) -> None:
+    await record("one", Standing((30000, 30001), (30002,), "Something."))
+    await record("one", Standing((30000,)))
+    await record("two", Standing(trouble="Something."))
+    heard_now = await heard()
+    assert [(each.node, each.standing) for each in heard_now] == [("one", Standing((30000,))), ("two", Standing(trouble="Something."))]
+    assert all(each.is_fresh for each in heard_now)
+    await models.EdgeNode.filter(name="two").update(seen_at=datetime.now(UTC) - timedelta(seconds=60))
+    assert [each.is_fresh for each in await heard()] == [True, False]
+    assert [each.node for each in await heard(FRESH)] == ["one"]
+
+
+async def test_a_caddy_that_is_away_is_trouble_that_everybody_can_see(api: Api, place: Place) -> None:
+    async with Caddy("/nowhere/caddy.sock") as nobody:
+        running = asyncio.create_task(kept(Keeper(place.node, nobody, Agent(Told())), "here"))
+        async with asyncio.timeout(10):
+            while not (found := await heard()):
+                await asyncio.sleep(0.05)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    assert [(each.node, each.standing.trouble) for each in found] == [("here", "Caddy cannot be reached.")]

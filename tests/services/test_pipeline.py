@@ -17,6 +17,7 @@ from models.settings import settings
 from tests.services.conftest import Api
 from workers import broker, journal, pipeline, reconcile, wishes
 from workers.pipeline import perform
+from workers.publishing import Publishing
 from workers.run import Run, Stage, StageFailed, Stored
 from workers.runtime import Runtime
 from workers.states import Change, Event
@@ -30,7 +31,7 @@ async def runtime(api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     """A worker that has no Docker; the queue is empty."""
     monkeypatch.setattr(settings(), "data", tmp_path)
     queue().flushdb()
-    return Runtime(cast("Any", None), cast("Any", None), routing_mesh=False, name="tester")
+    return Runtime(cast("Any", None), cast("Any", None), publishing=Publishing.host, name="tester")
 
 
 def queue() -> "Redis":

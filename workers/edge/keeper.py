@@ -1,33 +1,47 @@
 """The keeper: has Caddy serve what the database says, and nothing else."""
 
 import asyncio
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import structlog
 
-from models import Application
-from models.database import AWAY
-from models.ports import is_free
+from models.database import AWAY, database
+from models.ports import HTTP, is_free
 from workers.edge.agent import Agent
 from workers.edge.caddy import Caddy, ConfigurationRefused, EdgeAway
 from workers.edge.caddy_config import Node, PortRoute, Routes, configuration, server_name
+from workers.edge.standing import RENEWAL, Standing, record
 
 log = structlog.get_logger()
 
 INTERVAL: Final = 1.0
 """Seconds between two looks: what changes within one is one change."""
+ENGINE_PATIENCE: Final = 5.0
+"""Seconds without an answer of the Engine that are no trouble yet."""
+
+_WANTED = """
+    select a.id, a.ports, live.ports as live from application a left join lateral (
+        select ports from deployment s where s.application_id = a.id and s.status = 'success' order by finished_at desc, id desc limit 1
+    ) live on true where a.deleted_at is null and a.ports <> '[]'
+"""
 
 
 async def wanted() -> tuple[PortRoute, ...]:
-    """The ports of all applications that speak HTTP (DECISIONS 23)."""
-    rows = await Application.filter(deleted_at=None).values_list("id", "ports")
-    return tuple(
-        PortRoute(str(id), port["published_port"], port["container_port"])
-        for id, ports in rows
-        for port in ports
-        if port["protocol"] == "tcp" and port["published_port"] is not None
-    )
+    """The ports of all applications that speak HTTP (DECISIONS 23).
+
+    Which of them are published is the application's configuration; where they lead to is what the version listens on that is live.
+    """
+    found = []
+    for row in await database().execute_query_dict(_WANTED):
+        live = {each["published_port"]: each["container_port"] for each in json.loads(row["live"] or "[]")}
+        found += [
+            PortRoute(str(row["id"]), published, live.get(published, each["container_port"]))
+            for each in json.loads(row["ports"])
+            if each["protocol"] == HTTP and (published := each["published_port"]) is not None
+        ]
+    return tuple(found)
 
 
 def _lasting(given: Mapping[str, Any]) -> Any:
@@ -44,29 +58,54 @@ class Keeper:
 
     def __init__(self, node: Node, caddy: Caddy, agent: Agent) -> None:
         self._node, self._caddy, self._agent = node, caddy, agent
-        self.left_out: tuple[int, ...] = ()
-        """Ports that another program of this machine has."""
+        self.standing = Standing()
+        """What was found and done last."""
 
     async def keep(self) -> bool:
         """Have Caddy serve what is wanted now. Whether there was anything to change. Raises `EdgeAway` and `ConfigurationRefused`."""
         loaded = await self._caddy.loaded() or {}
         ports = await wanted()
-        served = loaded.get("apps", {}).get("http", {}).get("servers", {})
-        left_out = [port for port in ports if server_name(port) not in served and not is_free(port.published)]
-        self.left_out = tuple(port.published for port in left_out)
-        routes = Routes(tuple(port for port in ports if port not in left_out), self._agent.known)
-        new = configuration(self._node, routes)
-        if _lasting(new) == _lasting(loaded):
-            return False
-        await self._caddy.load(new)
-        log.info("edge.configured", ports=len(routes.ports), left_out=self.left_out)
-        return True
+        listening = loaded.get("apps", {}).get("http", {}).get("servers", {})
+        left_out = [port for port in ports if server_name(port) not in listening and not is_free(port.published)]
+        served = tuple(port for port in ports if port not in left_out)
+        new = configuration(self._node, Routes(served, self._agent.known))
+        changes: bool = _lasting(new) != _lasting(loaded)
+        if changes:
+            await self._caddy.load(new)
+            log.info("edge.configured", ports=len(served), left_out=[port.published for port in left_out])
+        self.standing = Standing(_numbers(served), _numbers(left_out), self._trouble())
+        return changes
 
-    async def run(self) -> None:
-        """Keep at it until cancelled."""
+    async def run(self, name: str) -> None:
+        """Keep at it and say how it stands with the node of this name, until cancelled. Raises what the database's being away raises."""
+        loop = asyncio.get_running_loop()
+        said, at = None, 0.0
         while True:
             try:
                 await self.keep()
-            except (EdgeAway, ConfigurationRefused, *AWAY) as error:
-                log.warning("edge.not_configured", error=str(error))
+            except (EdgeAway, ConfigurationRefused) as error:
+                self.standing = Standing(trouble=str(error))
+            if self.standing != said or loop.time() - at >= RENEWAL:
+                if self.standing.trouble and (said is None or said.trouble != self.standing.trouble):
+                    log.warning("edge.trouble", trouble=self.standing.trouble)
+                await record(name, self.standing)
+                said, at = self.standing, loop.time()
+            await asyncio.sleep(INTERVAL)
+
+    def _trouble(self) -> str | None:
+        age = self._agent.age
+        return "The Docker Engine does not answer; the addresses are those from before." if age is None or age > ENGINE_PATIENCE else None
+
+
+def _numbers(ports: Iterable[PortRoute]) -> tuple[int, ...]:
+    return tuple(sorted(port.published for port in ports))
+
+
+async def kept(keeper: Keeper, name: str) -> None:
+    """Run a keeper, again after the database was away; meanwhile Caddy goes on with what it has."""
+    while True:
+        try:
+            await keeper.run(name)
+        except AWAY as error:
+            log.warning("edge.database_away", error=str(error))
             await asyncio.sleep(INTERVAL)

@@ -29,9 +29,9 @@ class Tally:
         return f"{self.requests} requests, {self.failures.total()} failed{failed}, slowest {self.slowest:.2f} s"
 
 
-async def exchanged(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, post: bool) -> tuple[int, str, bool]:
+async def exchanged(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path: str, *, post: bool) -> tuple[int, str, bool]:
     """Status and body of an answer, and whether the connection stays open."""
-    line = b"POST / HTTP/1.1\r\n" if post else b"GET / HTTP/1.1\r\n"
+    line = b"%s %s HTTP/1.1\r\n" % (b"POST" if post else b"GET", path.encode())
     length = b"Content-Length: %d\r\n" % len(BODY) if post else b""
     writer.write(line + b"Host: 127.0.0.1\r\n" + length + b"\r\n" + (BODY if post else b""))
     await writer.drain()
@@ -42,7 +42,7 @@ async def exchanged(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, 
     return int(first.split()[1]), body.decode(), headers.get("connection", "").lower() != "close"
 
 
-async def _user(port: int, tally: Tally, over: asyncio.Event, *, post: bool) -> None:
+async def _user(port: int, path: str, tally: Tally, over: asyncio.Event, *, post: bool) -> None:
     loop = asyncio.get_running_loop()
     while not over.is_set():
         writer = None
@@ -52,10 +52,10 @@ async def _user(port: int, tally: Tally, over: asyncio.Event, *, post: bool) -> 
             while stays and not over.is_set():
                 began = loop.time()
                 async with asyncio.timeout(PATIENCE):
-                    status, body, stays = await exchanged(reader, writer, post=post)
+                    status, body, stays = await exchanged(reader, writer, path, post=post)
                 tally.slowest = max(tally.slowest, loop.time() - began)
                 if status == 200:
-                    tally.answers[body] += 1
+                    tally.answers[body.strip()] += 1
                 else:
                     tally.failures[str(status)] += 1
                 await asyncio.sleep(0.002)
@@ -68,10 +68,10 @@ async def _user(port: int, tally: Tally, over: asyncio.Event, *, post: bool) -> 
 
 
 @asynccontextmanager
-async def loaded(port: int, users: int = 24) -> AsyncIterator[Tally]:
+async def loaded(port: int, users: int = 24, path: str = "/") -> AsyncIterator[Tally]:
     """So many people for as long as the block lasts."""
     tally, over = Tally(), asyncio.Event()
-    tasks = [asyncio.create_task(_user(port, tally, over, post=number % 2 == 0)) for number in range(users)]
+    tasks = [asyncio.create_task(_user(port, path, tally, over, post=number % 2 == 0)) for number in range(users)]
     try:
         yield tally
     finally:

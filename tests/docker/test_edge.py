@@ -1,0 +1,174 @@
+"""The edge in front of real containers: no request is lost, whatever becomes of those (EDGE.md's table, in its short form)."""
+
+import asyncio
+import shutil
+import sys
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from gateway.demo.base_image import BASE_IMAGE
+from tests.docker.house import App, House, succeeded
+from tests.docker.installation import Installation, eventually
+from tests.docker.sample import HEALTHCHECK, Sample
+from tests.workers.edge.load import Tally, loaded
+
+SERVING = "dokploy-tests-serving:1"
+"""The base image with a server that keeps connections and takes POST: Caddy, which here is an application like any other."""
+pytestmark = pytest.mark.docker
+Tell = Callable[[str], None]
+
+
+@pytest.fixture(scope="module", autouse=True)
+async def serving(installation: Installation, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+    context = tmp_path_factory.mktemp("serving")
+    shutil.copy2(Path(sys.executable).parent / "caddy", context / "caddy")
+    (context / "Dockerfile").write_text(f"FROM {BASE_IMAGE}\nCOPY caddy /bin/caddy\n")
+    await installation.command("build", "--quiet", "--tag", SERVING, str(context))
+    yield SERVING
+    await installation.command("image", "rm", "--force", SERVING)
+
+
+def version(number: int, healthcheck: str = HEALTHCHECK) -> str:
+    """The Dockerfile of a version, which says its number to everybody."""
+    command = f'CMD ["caddy", "respond", "--listen", ":8080", "version {number}"]'
+    return f"FROM {SERVING}\n{healthcheck}\n{command}\n"
+
+
+@dataclass
+class Served:
+    """An application of which version 1 serves, and its repository."""
+
+    app: App
+    sample: Sample
+
+    @property
+    def port(self) -> int:
+        return self.app.ports[0]
+
+    async def containers(self) -> list[str]:
+        return [task.container_id for task in await self.app.running() if task.container_id]
+
+    async def deploy(self, dockerfile: str) -> str:
+        self.sample.commit(Dockerfile=dockerfile)
+        return await self.app.deploy()
+
+
+@pytest.fixture
+async def served(house: House, sample: Sample) -> Served:
+    sample.commit(Dockerfile=version(1))
+    app = await house.app(gitSource=sample.source, replicas=2)
+    await app.deployed()
+    assert await app.page() == "version 1"
+    return Served(app, sample)
+
+
+def whole(tally: Tally, *answers: str) -> None:
+    """Nothing failed, and every one of these has answered."""
+    assert not tally.failures, str(tally)
+    assert set(tally.answers) == set(answers), str(tally)
+    assert tally.requests > 500, str(tally)
+
+
+async def test_no_request_is_lost_while_a_version_takes_the_place_of_another(
+    served: Served, installation: Installation, tell: Tell
+) -> None:
+    async with loaded(served.port) as tally:
+        succeeded(await installation.ended(await served.deploy(version(2))))
+        await asyncio.sleep(1)
+    tell(f"rolling update of 2 replicas: {tally}")
+    whole(tally, "version 1", "version 2")
+
+
+async def test_no_request_is_lost_when_a_version_is_bad_and_goes_away_again(served: Served, installation: Installation, tell: Tell) -> None:
+    async with loaded(served.port) as tally:
+        sick = version(2, HEALTHCHECK.rpartition(" CMD ")[0] + " CMD false")
+        failed = await installation.ended(await served.deploy(sick))
+        assert failed["error"]["code"] == "HEALTH_CHECK_FAILED"
+        await asyncio.sleep(1)
+    tell(f"a bad version and its rollback: {tally}")
+    whole(tally, "version 1")
+
+
+async def test_no_request_is_lost_while_it_is_scaled(served: Served, tell: Tell) -> None:
+    async with loaded(served.port) as tally:
+        for replicas in (4, 1, 2):
+            await served.app.post("scale", {"replicas": replicas})
+
+            async def scaled(replicas: int = replicas) -> bool:
+                return len(await served.app.running()) == replicas
+
+            await eventually(scaled)
+            await asyncio.sleep(1)
+        await asyncio.sleep(3)
+    tell(f"scaled 2, 4, 1, 2: {tally}")
+    whole(tally, "version 1")
+
+
+async def test_no_request_is_lost_while_it_is_restarted(served: Served, tell: Tell) -> None:
+    before = set(await served.containers())
+    async with loaded(served.port) as tally:
+        await served.app.post("restart")
+
+        async def replaced() -> bool:
+            return len(now := set(await served.containers())) == 2 and not now & before
+
+        await eventually(replaced, within=60)
+        await asyncio.sleep(4)
+    tell(f"restarted: {tally}")
+    whole(tally, "version 1")
+
+
+async def test_no_request_is_lost_when_a_replica_freezes(served: Served, installation: Installation, tell: Tell) -> None:
+    frozen = (await served.containers())[0]
+    async with loaded(served.port) as tally:
+        await asyncio.sleep(1)
+        await installation.command("pause", frozen)
+        await asyncio.sleep(6)
+        await installation.command("unpause", frozen)
+        await asyncio.sleep(1)
+    tell(f"a replica frozen for 6 s: {tally}")
+    whole(tally, "version 1")
+    assert tally.slowest > 1, "some requests have met the frozen one"
+
+
+async def test_a_replica_that_is_killed_takes_no_more_than_what_it_was_answering(
+    served: Served, installation: Installation, tell: Tell
+) -> None:
+    killed = (await served.containers())[0]
+    async with loaded(served.port) as tally:
+        await asyncio.sleep(1)
+        await installation.command("kill", killed)
+        await asyncio.sleep(4)
+    tell(f"a replica killed: {tally}")
+    assert set(tally.answers) == {"version 1"}
+    assert tally.failures.total() <= 24, str(tally)
+    assert set(tally.failures) <= {"502"}, str(tally)
+
+
+async def test_no_request_is_lost_while_the_edges_process_is_away(served: Served, installation: Installation, tell: Tell) -> None:
+    async with loaded(served.port) as tally:
+        await asyncio.sleep(0.5)
+        await installation.edges[-1].stop()
+        await asyncio.sleep(5)
+        await installation.start_edge()
+        await asyncio.sleep(1)
+    tell(f"the edge's process away for 5 s: {tally}")
+    whole(tally, "version 1")
+
+
+async def test_what_cannot_pass_the_edge_stops_first_and_loses_requests(house: House, sample: Sample, tell: Tell) -> None:
+    sample.commit(Dockerfile=version(1))
+    app = await house.app(gitSource=sample.source, ports=[{"containerPort": 8080, "protocol": "tcp-raw"}])
+    await app.deployed()
+    sample.commit(Dockerfile=version(2))
+    async with loaded(app.ports[0]) as tally:
+        deployed = await app.deployed()
+        await asyncio.sleep(0.5)
+    tell(f"control, a port on the host: {tally}")
+    assert tally.failures
+    assert set(tally.answers) == {"version 1", "version 2"}
+    said = " ".join(line["message"] for line in await house.installation.logs(deployed["id"]))
+    assert "cannot pass the edge" in said

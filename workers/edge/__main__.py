@@ -1,0 +1,60 @@
+"""The edge of a node, beside Caddy: finds the containers, answers Caddy's name server and has it serve what the database says."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+import sys
+
+import structlog
+
+from models.database import connected
+from models.logs import configure
+from models.settings import settings
+from workers.edge.agent import Agent
+from workers.edge.caddy import Caddy
+from workers.edge.caddy_config import Node
+from workers.edge.dns import serving
+from workers.edge.keeper import Keeper, kept
+from workers.engine import Engine
+
+log = structlog.get_logger()
+
+CONNECTIONS = 2
+
+
+async def edge() -> None:
+    """Run until cancelled. Raises `OSError` when the name server's port is taken."""
+    host, port = settings().edge_resolver
+    admin = str(settings().edge_admin)
+    async with connected(CONNECTIONS, impatient=True), Engine() as engine, Caddy(admin) as caddy:
+        agent = Agent(engine)
+        with contextlib.suppress(Exception):
+            await agent.look()  # the first answers are true ones, when the Engine gives any
+        async with serving(agent.lookup, host, port), asyncio.TaskGroup() as group:
+            log.info("edge.ready", resolver=f"{host}:{port}", admin=admin)
+            group.create_task(agent.run())
+            group.create_task(kept(Keeper(Node(admin, f"{host}:{port}"), caddy, agent), socket.gethostname()))
+
+
+async def _until_told() -> None:
+    running = asyncio.current_task()
+    if running is None:
+        return
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, running.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        await edge()
+
+
+def main() -> None:
+    """Work until SIGINT or SIGTERM."""
+    configure()
+    try:
+        asyncio.run(_until_told())
+    except OSError as error:
+        sys.exit(f"dokploy: the edge's name server cannot listen (DOKPLOY_EDGE_RESOLVER): {error.strerror}")
+
+
+if __name__ == "__main__":
+    main()
