@@ -20,6 +20,7 @@ from gateway.demo.client import Client, Refused, Unreachable
 from gateway.demo.directory import STACK, NotTheDemos, demo_directory, remove
 from gateway.demo.git import GitError
 from gateway.demo.installation import NotUp, installation
+from gateway.demo.load import Tally, loaded
 from gateway.demo.repository import Repository
 from gateway.embedded.directory import AlreadyRunning
 from gateway.embedded.engine import ensure_engine
@@ -30,6 +31,9 @@ from gateway.embedded.signals import cancelled_by_signals
 SAMPLE = Path(__file__).parents[2] / "examples" / "hello"
 USERNAME = "demo"
 OPEN_SECONDS = 10.0
+PEOPLE = 8
+AFTERWARDS = 1.0
+"""Seconds for which the page is used after the deployment."""
 
 console = Console(file=sys.stdout, highlight=False)
 
@@ -124,16 +128,20 @@ async def _play(exit_stack: AsyncExitStack, url: str, git_url: str, repository: 
     )
     exit_stack.push_async_callback(_forget, client, application["id"], project["id"])
     ports = (await client.get(f"/applications/{application['id']}"))["ports"]
-    page = f"http://127.0.0.1:{ports[0]['publishedPort']}/"
+    port = ports[0]["publishedPort"]
+    page = f"http://127.0.0.1:{port}/"
 
     console.rule("1. Deploy the repository")
     await _deploy(client, application["id"], "success")
     await _show(page, "version 1")
 
-    console.rule("2. Commit a change and deploy again")
+    console.rule("2. Commit a change and deploy again, while people use the page")
     index = (SAMPLE / "www" / "index.html").read_text()
     await asyncio.to_thread(repository.commit, "Say version 2", {"www/index.html": index.replace("version 1", "version 2")})
-    await _deploy(client, application["id"], "success")
+    async with loaded(port, PEOPLE, posting=False) as tally:
+        await _deploy(client, application["id"], "success")
+        await asyncio.sleep(AFTERWARDS)
+    _show_load(tally)
     await _show(page, "version 2")
 
     console.rule("3. Commit something that does not build")
@@ -186,6 +194,15 @@ async def _show(page: str, expected: str) -> None:
     console.print(escape(_readable(text)), style="cyan")
     if expected not in text:
         raise DemoFailed(f"the page does not say '{expected}'")
+
+
+def _show_load(tally: Tally) -> None:
+    """Print what became of the requests during a deployment. Raises `DemoFailed` when the edge has lost one, or never saw the change."""
+    versions = {name: sum(count for body, count in tally.answers.items() if name in body) for name in ("version 1", "version 2")}
+    shown = ", ".join(f"{count} by {name}" for name, count in versions.items())
+    console.print(f"{PEOPLE} people: {tally}; answered {shown}")
+    if os.environ.get("DOKPLOY_EDGE") != "off" and (tally.failures or not all(versions.values())):
+        raise DemoFailed("requests were lost while version 2 took the place of version 1")
 
 
 def _readable(page: str) -> str:

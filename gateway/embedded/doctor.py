@@ -1,6 +1,7 @@
 """`dokploy doctor`: each need of an installation, whether it is met, and the remedy where it is not."""
 
 import asyncio
+import json
 import os
 import shutil
 import sys
@@ -64,16 +65,23 @@ def _disk(path: Path) -> Finding:
     return Finding("disk", free >= LEAST_FREE, f"{free} GiB free", f"free at least {LEAST_FREE} GiB for images and builds")
 
 
-def _ipvs() -> Finding:
-    present = Path("/proc/net/ip_vs").exists()
-    remedy = "ports are published on the host instead; load the module ip_vs for the routing mesh"
-    return Finding("IPVS", present, "present" if present else "not in this kernel", remedy, required=False)
+async def _ports() -> Finding:
+    told = await _output(sys.executable, "-m", "workers.publishing")
+    lossless = told.startswith("through the edge")
+    remedy = "`./dokploy up` runs the edge by itself unless DOKPLOY_EDGE is off"
+    return Finding("published ports", lossless, told or "not known", remedy, required=False)
+
+
+async def _edges() -> list[Finding]:
+    """What the edges say of themselves, when the database of DOKPLOY_DATABASE_URL can be asked."""
+    told = json.loads(await _output(sys.executable, "-m", "workers.edge.standing") or "[]")
+    return [Finding(f"edge of {each['node']}", each["well"], each["fact"], "see its log", required=False) for each in told]
 
 
 async def examine() -> int:
     """Print every finding. The exit status: 0 when each required need is met."""
-    engine, client, git = await asyncio.gather(_engine(), _client(), _git())
-    findings = [*engine, *client, git, _disk(Path.cwd()), _ipvs()]
+    engine, client, git, ports, edges = await asyncio.gather(_engine(), _client(), _git(), _ports(), _edges())
+    findings = [*engine, *client, git, _disk(Path.cwd()), ports, *edges]
     for finding in findings:
         mark = "ok  " if finding.met else "MISS" if finding.required else "note"
         sys.stdout.write(f"{mark}  {finding.need}: {finding.fact}\n")

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from gateway.demo.base_image import BASE_IMAGE
+from gateway.demo.load import Tally, loaded
 from tests.docker.house import App, House, succeeded
 from tests.docker.installation import Installation, eventually
 from tests.docker.sample import HEALTHCHECK, Sample
-from tests.workers.edge.load import Tally, loaded
 
 SERVING = "dokploy-tests-serving:1"
 """The base image with a server that keeps connections and takes POST: Caddy, which here is an application like any other."""

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 import models
+from gateway.demo.load import loaded
 from gateway.embedded.up import free_port
 from tests.services.conftest import Api
-from tests.workers.edge.load import loaded
 from tests.workers.edge.test_agent import Told
 from tests.workers.edge.test_serving import HOST, Place, caddy_running
 from workers.edge.agent import Agent
@@ -47,7 +47,7 @@ async def test_a_port_is_served_as_long_as_its_application_is_there(api: Api, pl
     container = await place.container("127.0.0.2", "one")
     place.addresses[str(application.id)] = (container.address,)
     assert await keeper.keep()
-    async with loaded(place.port, users=2) as tally:
+    async with loaded(place.port, 2) as tally:
         await asyncio.sleep(0.5)
     assert tally.answers["one"] > 10
     assert not tally.failures

@@ -1,11 +1,13 @@
 """What the edge of each node says of itself, for everybody who is no edge: in the database, renewed every few seconds."""
 
+import asyncio
 import json
+import sys
 from dataclasses import dataclass
 from typing import Final
 from uuid import uuid4
 
-from models.database import database
+from models.database import AWAY, connected, database
 
 RENEWAL: Final = 5.0
 """Seconds."""
@@ -50,6 +52,20 @@ class Heard:
         """Whether it is taken for what is so now."""
         return self.age <= FRESH
 
+    @property
+    def fact(self) -> str:
+        """A sentence about it."""
+        if not self.is_fresh:
+            return f"nothing heard for {self.age:.0f} s"
+        taken = ", ".join(map(str, self.standing.left_out))
+        others = f"another program has {taken}" if taken else ""
+        return "; ".join(part for part in (f"{len(self.standing.served)} ports served", others, self.standing.trouble) if part)
+
+    @property
+    def is_well(self) -> bool:
+        """Whether everything that shall be served is."""
+        return self.is_fresh and not self.standing.left_out and self.standing.trouble is None
+
 
 async def record(node: str, standing: Standing) -> None:
     """Say it of a node."""
@@ -64,3 +80,16 @@ async def heard(within: float = FORGOTTEN) -> list[Heard]:
         Heard(row["name"], row["age"], Standing(tuple(json.loads(row["served"])), tuple(json.loads(row["left_out"])), row["trouble"]))
         for row in rows
     ]
+
+
+async def _told() -> str:
+    try:
+        async with connected(1, impatient=True):
+            found = await heard()
+    except (*AWAY, OSError):
+        return "[]"
+    return json.dumps([{"node": each.node, "well": each.is_well, "fact": each.fact} for each in found])
+
+
+if __name__ == "__main__":
+    sys.stdout.write(asyncio.run(_told()))

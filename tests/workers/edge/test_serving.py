@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from gateway.demo.load import Tally, loaded
 from gateway.embedded.up import free_port
-from tests.workers.edge.load import Tally, loaded
 from workers.edge.caddy import Caddy, ConfigurationRefused, EdgeAway
 from workers.edge.caddy_config import Node, PortRoute, Routes, configuration
 from workers.edge.dns import serving
@@ -125,7 +125,7 @@ async def cut_over(place: Place, notice: float) -> Tally:
     """A new version starts, is healthy, and the old one ends so many seconds after its address has."""
     old = await place.container("127.0.0.2", "one")
     place.addresses[APP] = (old.address,)
-    async with loaded(place.port, users=8) as tally:
+    async with loaded(place.port, 8) as tally:
         await asyncio.sleep(1)
         new = await place.container("127.0.0.3", "two")
         place.addresses[APP] = (old.address, new.address)
@@ -149,7 +149,7 @@ async def test_a_container_that_ends_before_its_address_does_is_noticed(place: P
     """The control of the test above: this load finds what fails."""
     old = await place.container("127.0.0.2", "one")
     place.addresses[APP] = (old.address,)
-    async with loaded(place.port, users=8) as tally:
+    async with loaded(place.port, 8) as tally:
         await asyncio.sleep(0.5)
         await old.stop()
         place.addresses[APP] = ()
@@ -158,7 +158,7 @@ async def test_a_container_that_ends_before_its_address_does_is_noticed(place: P
 
 
 async def test_requests_wait_for_the_first_container(place: Place) -> None:
-    async with loaded(place.port, users=2) as tally:
+    async with loaded(place.port, 2) as tally:
         await asyncio.sleep(1)
         container = await place.container("127.0.0.2", "one")
         place.addresses[APP] = (container.address,)
@@ -172,7 +172,7 @@ async def test_the_addresses_that_were_known_last_serve_while_the_name_server_is
     container = await place.container("127.0.0.2", "one")
     away = Node(place.node.admin, f"{HOST}:{free_port(HOST, 0)}")
     await place.caddy.load(configuration(away, Routes((place.route(),), {APP: (container.address,)})))
-    async with loaded(place.port, users=2) as tally:
+    async with loaded(place.port, 2) as tally:
         await asyncio.sleep(1)
     await container.stop()
     assert not tally.failures, str(tally)
@@ -186,7 +186,7 @@ async def test_a_port_that_another_program_has_is_refused_and_the_others_are_ser
     port = taken.sockets[0].getsockname()[1]
     with pytest.raises(ConfigurationRefused, match=str(port)):
         await place.caddy.load(configuration(place.node, Routes((place.route(), place.route(port)))))
-    async with loaded(place.port, users=2) as tally:
+    async with loaded(place.port, 2) as tally:
         await asyncio.sleep(0.5)
     assert tally.answers["one"] > 10
     assert not tally.failures
