@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -65,6 +66,7 @@ async def watch(run: Run, spec: ServiceSpec, image_id: str, *, first: bool) -> N
         if isinstance(state, Converging) and loop.time() > ends:
             state = Failed(state.code or "HEALTH_CHECK_FAILED", state.reason or "The new containers did not become healthy in time.")
         if isinstance(state, Failed):
+            state = await _diagnosed(run, state)
             break
         run.journal.advance(85 + 14 * state.running // max(spec.replicas, 1))
         await asyncio.sleep(POLL)
@@ -86,6 +88,17 @@ async def _look(run: Run, spec: ServiceSpec, health: HealthCheck | None) -> Conv
     return convergence(
         _checked(service, health), tasks, image=spec.image, deployment=deployment, replicas=spec.replicas, now=datetime.now(UTC)
     )
+
+
+async def _diagnosed(run: Run, state: Failed) -> Failed:
+    """The failure, when a container that ended without an error was told to because its health check did not pass."""
+    if state.task is None or state.task.state != "complete" or state.task.container_id is None:
+        return state
+    try:
+        status, _ = await run.runtime.engine.container_health(state.task.container_id)
+    except EngineUnavailable:
+        return state
+    return replace(state, code="HEALTH_CHECK_FAILED", reason="The health check did not pass.") if status == "unhealthy" else state
 
 
 async def _is_image(run: Run, image_id: str) -> bool:

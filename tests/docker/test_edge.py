@@ -1,7 +1,9 @@
 """The edge in front of real containers: no request is lost, whatever becomes of those (EDGE.md's table, in its short form)."""
 
 import asyncio
+import os
 import shutil
+import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -148,15 +150,35 @@ async def test_a_replica_that_is_killed_takes_no_more_than_what_it_was_answering
     assert set(tally.failures) <= {"502"}, str(tally)
 
 
-async def test_no_request_is_lost_while_the_edges_process_is_away(served: Served, installation: Installation, tell: Tell) -> None:
+async def test_no_request_is_lost_when_the_edges_process_dies_and_is_started_again(
+    served: Served, installation: Installation, tell: Tell
+) -> None:
     async with loaded(served.port) as tally:
         await asyncio.sleep(0.5)
-        await installation.edges[-1].stop()
-        await asyncio.sleep(5)
+        os.kill(installation.edges[-1].pid, signal.SIGKILL)
         await installation.start_edge()
-        await asyncio.sleep(1)
-    tell(f"the edge's process away for 5 s: {tally}")
+        await asyncio.sleep(5)
+    tell(f"the edge's process killed: {tally}")
     whole(tally, "version 1")
+
+
+async def test_what_was_built_for_the_host_moves_behind_the_edge(house: House, sample: Sample, installation: Installation) -> None:
+    """A port that the application's own service still publishes is no other program's."""
+    app = await house.app(gitSource=sample.source)
+    await app.deployed()
+    await installation.command("service", "update", "--quiet", *_on_the_host(app.ports[0]), app.service_name)
+    sample.commit(index="version 2")
+    await app.deployed()
+    assert ((await app.service() or {})["Endpoint"]).get("Ports") is None
+
+    async def served_by_the_edge() -> bool:
+        return await app.page() == "version 2"
+
+    await eventually(served_by_the_edge, within=10)
+
+
+def _on_the_host(port: int) -> list[str]:
+    return ["--update-order", "stop-first", "--publish-add", f"mode=host,published={port},target=8080"]
 
 
 async def test_what_cannot_pass_the_edge_stops_first_and_loses_requests(house: House, sample: Sample, tell: Tell) -> None:
