@@ -82,6 +82,29 @@ class DeploymentStatus(StrEnum):
 
 
 @unique
+class CertificateSource(StrEnum):
+    """Where a domain's certificate comes from."""
+
+    acme = "acme"
+    """An authority that everybody trusts, which looks whether the name leads here."""
+    internal = "internal"
+    """This installation's own authority: for names without public DNS."""
+    own = "own"
+    """Uploaded."""
+
+
+@unique
+class CertificateStatus(StrEnum):
+    """How a domain's certificate is."""
+
+    pending = "pending"
+    valid = "valid"
+    expiring = "expiring"
+    """Its end is near, so that renewing it must have failed."""
+    failed = "failed"
+
+
+@unique
 class StageName(StrEnum):
     """A stage of a task graph."""
 

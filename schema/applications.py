@@ -2,7 +2,6 @@
 
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 import strawberry
 
@@ -23,6 +22,8 @@ from schema.application_inputs import (
 )
 from schema.context import Context
 from schema.deployments import Deployment, DeploymentFilters, DeploymentSort
+from schema.domains import VIEW as DOMAIN
+from schema.domains import Domain, of_applications
 from schema.fields import Node, computed, count, entity, one, page
 from schema.page import Page
 from schema.projects import Project, projects
@@ -78,15 +79,6 @@ class Resources:
 
 
 @strawberry.type
-class Domain:
-    """A name under which the edge serves the application."""
-
-    domain: str
-    certificate_status: str
-    expires_at: datetime | None
-
-
-@strawberry.type
 class GitSource:
     """Where the code comes from, and what was built of it last."""
 
@@ -118,11 +110,6 @@ def _resources(value: dict[str, Any] | None) -> Resources:
     return Resources(**(value or {"memory_limit": None, "cpu_limit": None}))
 
 
-def _domains(id: UUID) -> list[Domain]:
-    """None: without the edge an application is reached by its published ports only."""
-    return []
-
-
 def _git_source(value: dict[str, Any] | None, sha: str | None, at: datetime | None) -> GitSource | None:
     return GitSource(**value, last_commit_sha=sha, last_sync=at) if value else None
 
@@ -143,7 +130,7 @@ class Application(Node):
     ports: list[Port] = computed(_ports, "ports")
     volumes: list[Volume] = computed(_volumes, "volumes")
     health_check: HealthCheck | None = computed(_health_check, "health_check")
-    domains: list[Domain] = computed(_domains, "id")
+    domains: list[Domain] = computed(of_applications, "id", batch=True)
     resources: Resources = computed(_resources, "resources")
     git_source: GitSource | None = computed(_git_source, "git_source", "last_commit_sha", "last_sync")
     last_deployment: Deployment | None = one("application_id", "-id")
@@ -185,6 +172,9 @@ of_project = projects.related("applications", needs=Role.viewer, view=SUMMARY, l
 get = applications.get(needs=Role.viewer, view=DETAIL, links=LINKS)
 
 deployments_ = applications.related("deployments", needs=Role.viewer, view=deployments.SUMMARY, links=deployments.SUMMARY_LINKS)
+
+
+domains_ = applications.part("domains", needs=Role.viewer, view=f"data: domains {{ {DOMAIN} }}")
 
 
 @applications.post(needs=Role.member, view="id name projectId serviceName status createdAt", links=("self", "deploy"))

@@ -103,7 +103,7 @@ class Operation(Generic[F]):
     atomic: bool = True
     """Whether its change and the entry of it in the audit trail are one transaction; not where it first hashes a password."""
     relation: str | None = None
-    """For the list of a row's relation: the name of that field. In GraphQL it is that field and nothing else."""
+    """For the list of a row's relation, or a part of a row: the name of that field. In GraphQL it is that field and nothing else."""
     deprecation: Deprecation | None = None
 
     @property
@@ -131,6 +131,11 @@ class Operation(Generic[F]):
                 return api_name(singular)
         words = f"{singular}_{verb}" if self.kind != "mutation" else f"{verb}_{singular}"
         return api_name(words)
+
+    @property
+    def lists_relation(self) -> bool:
+        """Whether it is the list of a row's relation: in GraphQL a page among that row's fields."""
+        return self.relation is not None and self.listing is not None
 
     @property
     def repeatable(self) -> bool:

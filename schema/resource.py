@@ -154,6 +154,16 @@ class Resource:
             signature=Signature({self.singular: model}, None, (), model), summary=f"Get one {self.singular}.",
         )  # fmt: skip
 
+    def part(self, name: str, *, view: str, needs: Role | None = None) -> Operation[Any]:
+        """Declare the reading of a part of one row, under its path; in GraphQL it is fields of that row and nothing else."""
+        if self.type is None:
+            raise WrongDeclaration(f"{self.plural}.{name}: the chapter has no type")
+        model = entity_of(self.type).model
+        return self._add(
+            name, "GET", f"/{{id}}/{name}", needs=needs, status=200, view=view, links=(), relation=name,
+            signature=Signature({self.singular: model}, None, (), model), summary=f"Get a {self.singular}'s {name}.",
+        )  # fmt: skip
+
     def _decorator(self, method: str, path: str, **declared: Any) -> Callable[[F], Operation[F]]:
         def declare(handler: F) -> Operation[F]:
             verb = handler.__name__.strip("_")

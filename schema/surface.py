@@ -8,7 +8,7 @@ from typing import Any
 import strawberry
 from tortoise.models import Model
 
-from schema import applications, audit, auth, deployments, health, members, projects, teams, users
+from schema import applications, audit, auth, deployments, domains, health, members, projects, teams, users
 from schema.documents.outline import outlined
 from schema.fields import Entity, WrongDeclaration, entity_of
 from schema.graph import graph
@@ -28,6 +28,7 @@ CHAPTERS: tuple[Resource, ...] = (
     members.members,
     projects.projects,
     applications.applications,
+    domains.domains,
     deployments.deployments,
     audit.audit,
     health.service,
@@ -39,6 +40,7 @@ ENTITIES: tuple[type, ...] = (
     members.Member,
     projects.Project,
     applications.Application,
+    domains.Domain,
     deployments.Deployment,
     audit.AuditEntry,
 )

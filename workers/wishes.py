@@ -15,6 +15,7 @@ from models import (
     DeploymentKind,
     DeploymentStatus,
     DeploymentTrigger,
+    Domain,
     EventKind,
     PublishedPort,
     Stage,
@@ -236,5 +237,6 @@ async def remove(application: Application, *, delete_volumes: bool) -> None:
         row.deleted_at, row.delete_volumes, row.status = datetime.now(UTC), delete_volumes, ApplicationStatus.stopped
         await _wish(row)
         await PublishedPort.filter(application_id=row.id).delete()
+        await Domain.filter(application_id=row.id).delete()
         await Deployment.filter(application_id=row.id).update(deleted_at=row.deleted_at)
     rings.ring_soon((rings.SETTLE,), row.id)

@@ -1,11 +1,15 @@
-"""What the edges of the nodes say of themselves, and the ports that a success listens on."""
+"""Domains, what the edges of the nodes say of themselves, and the ports that a success listens on."""
 
 import functools
 from json import dumps, loads
 
 from tortoise import fields, migrations
+from tortoise.fields.base import OnDelete
 from tortoise.migrations import operations as ops
 from uuid_utils.compat import uuid7
+
+from models.enums import CertificateSource, CertificateStatus
+from models.secrets import EncryptedJSONField
 
 ENCODER = functools.partial(dumps, separators=(",", ":"))
 
@@ -31,6 +35,65 @@ class Migration(migrations.Migration):
                 "app": "models",
                 "pk_attr": "id",
                 "table_description": "What the edge of one node has said of itself last.",
+            },
+            bases=["Row"],
+        ),
+        ops.CreateModel(
+            name="Domain",
+            fields=[
+                ("id", fields.UUIDField(primary_key=True, default=uuid7, unique=True, db_index=True)),
+                ("created_at", fields.DatetimeField(auto_now=False, auto_now_add=True)),
+                (
+                    "application",
+                    fields.ForeignKeyField(
+                        "models.Application",
+                        source_field="application_id",
+                        db_constraint=True,
+                        to_field="id",
+                        related_name=False,
+                        on_delete=OnDelete.CASCADE,
+                    ),
+                ),
+                (
+                    "project",
+                    fields.ForeignKeyField(
+                        "models.Project",
+                        source_field="project_id",
+                        db_constraint=True,
+                        to_field="id",
+                        related_name=False,
+                        on_delete=OnDelete.RESTRICT,
+                    ),
+                ),
+                ("domain", fields.CharField(max_length=253)),
+                ("path", fields.CharField(max_length=255)),
+                ("container_port", fields.IntField(null=True)),
+                ("redirect_to", fields.CharField(null=True, max_length=253)),
+                (
+                    "certificate",
+                    fields.CharEnumField(
+                        description="acme: acme\ninternal: internal\nown: own", enum_type=CertificateSource, max_length=16
+                    ),
+                ),
+                ("own", EncryptedJSONField(generated=False, null=True, unique=False)),
+                (
+                    "certificate_status",
+                    fields.CharEnumField(
+                        default=CertificateStatus.pending,
+                        description="pending: pending\nvalid: valid\nexpiring: expiring\nfailed: failed",
+                        enum_type=CertificateStatus,
+                        max_length=16,
+                    ),
+                ),
+                ("certificate_error", fields.TextField(null=True, unique=False)),
+                ("expires_at", fields.DatetimeField(null=True, auto_now=False, auto_now_add=False)),
+            ],
+            options={
+                "table": "domain",
+                "app": "models",
+                "unique_together": (("domain", "path"),),
+                "pk_attr": "id",
+                "table_description": "A name, or a part of its paths, under which the edge serves an application.",
             },
             bases=["Row"],
         ),

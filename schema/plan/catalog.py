@@ -90,8 +90,10 @@ def answer_type(catalog: Catalog, operation: Operation[Any]) -> GraphQLOutputTyp
 def answer_field(catalog: Catalog, operation: Operation[Any]) -> GraphQLField:
     """The field that an operation is in GraphQL."""
     root = catalog.root(operation.kind)
-    within: Any = root if operation.relation is None else get_named_type(root.fields[operation.chapter.singular].type)
-    found: GraphQLField = within.fields[api_name(operation.relation) if operation.relation else operation.graphql_name]
+    found: GraphQLField = root.fields[operation.graphql_name if operation.relation is None else operation.chapter.singular]
+    if operation.lists_relation and operation.relation:
+        named: Any = get_named_type(found.type)
+        found = named.fields[api_name(operation.relation)]
     return found
 
 

@@ -70,7 +70,7 @@ def view_of(
         document = Document(catalog, _canned(catalog, operation, text), None, links, WORDS)
         for sight in SIGHTS:
             document.plan({"id": "", "first": LARGEST}, sight)
-        return View(shape, document, {}, operation.relation is not None)
+        return View(shape, document, {}, operation.lists_relation)
     scope, type_ = Scope(catalog.schema, {}, {}), answer_type(catalog, operation)
     return View(shape, None, {sight: answered(catalog, scope, type_, [sets], sight, links=links) for sight in SIGHTS})
 
@@ -79,10 +79,11 @@ def _canned(catalog: Catalog, operation: Operation[Any], text: str) -> str:
     """A document that reads what an operation reads, each argument a variable."""
     arguments = {name: str(argument.type) for name, argument in answer_field(catalog, operation).args.items()}
     passed = ", ".join(f"{name}: ${name}" for name in arguments)
-    if operation.relation is not None:
+    if operation.lists_relation and operation.relation:
         arguments["id"] = "ID!"
         answer = f"{operation.chapter.singular}(id: $id) {{ {PART}: {api_name(operation.relation)}({passed}) {{ {text} }} }}"
     else:
-        answer = f"{operation.graphql_name}({passed}) {{ {text} }}"
+        name = operation.graphql_name if operation.relation is None else operation.chapter.singular
+        answer = f"{name}({passed}) {{ {text} }}"
     declared = ", ".join(f"${name}: {type_}" for name, type_ in arguments.items())
     return f"query({declared}) {{ answer: {answer} }}"

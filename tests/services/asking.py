@@ -65,7 +65,7 @@ async def _graphql(person: Person, found: Bound, ids: tuple[str, ...], input: di
     if errors := body.get("errors"):
         return Outcome(errors[0]["extensions"]["code"], errors[0]["extensions"]["details"], None)
     data = body["data"]["answer"]
-    data = data["part"] if found.operation.relation else data
+    data = data["part"] if found.operation.lists_relation else data
     return Outcome(None, {}, data["nodes"] if found.operation.listing else data)
 
 
@@ -74,11 +74,12 @@ def document(found: Bound, given: Mapping[str, Any]) -> str:
     operation, catalog = found.operation, surface().catalog
     types = {name: str(argument.type) for name, argument in answer_field(catalog, operation).args.items()} | {"id": "ID!"}
     declared = ", ".join(f"${name}: {types[name]}" for name in given)
-    own = [name for name in given if not operation.relation or name != "id"]
+    own = [name for name in given if not operation.lists_relation or name != "id"]
     passed = f"({', '.join(f'{name}: ${name}' for name in own)})" if own else ""
     view = f"{{ nodes {{ {operation.view} }} }}" if operation.listing else f"{{ {operation.view} }}" if operation.view else ""
-    if operation.relation:
+    if operation.lists_relation and operation.relation:
         call = f"{operation.chapter.singular}(id: $id) {{ part: {api_name(operation.relation)}{passed} {view} }}"
     else:
-        call = f"{operation.graphql_name}{passed} {view}"
+        name = operation.chapter.singular if operation.relation else operation.graphql_name
+        call = f"{name}{passed} {view}"
     return f"{operation.kind}{f'({declared})' if declared else ''} {{ answer: {call} }}"

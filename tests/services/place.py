@@ -29,6 +29,8 @@ class Place:
     """A deployment that has not begun."""
     member: str
     """Somebody in the team, beside the actors."""
+    domain: str
+    """Of the application."""
     outsider: str
     """Somebody who is in no team."""
 
@@ -65,7 +67,9 @@ class Cast:
         )
         ids = [await _deployed(application) for _ in range(2)]
         waiting = await workers.start_deployment(application)
-        found = (team.id, project.id, application.id, ids[-1], waiting.id, people["member"].id, people["outsider"].id)
+        internal = {"path": "/", "certificate": models.CertificateSource.internal}
+        domain = await models.Domain.create(application=application, project=project, domain=f"app{n}.example.com", **internal)
+        found = (team.id, project.id, application.id, ids[-1], waiting.id, people["member"].id, domain.id, people["outsider"].id)
         return Place(*map(str, found))
 
 

@@ -36,10 +36,10 @@ _UNDER: Final[dict[str, str]] = {
     "anonymous:": "auth.register health.health",
     "login:": "auth.login",
     "whoever": "auth.logout users.me users.update_me teams.list projects.list applications.list deployments.list",
-    "viewer reads;": "projects.get projects.applications applications.get applications.deployments "
+    "viewer reads;": "projects.get projects.applications applications.get applications.deployments applications.domains "
     "deployments.get deployments.logs deployments.events",
     "developer also creates, deploys": "projects.update applications.update applications.deploy applications.scale applications.restart "
-    "deployments.cancel deployments.rollback",
+    "deployments.cancel deployments.rollback domains.add domains.remove",
     "developer also creates:": "applications.create",
     "developer also creates with": "projects.create",
     "team admin also deletes": "projects.delete applications.delete",
