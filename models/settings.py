@@ -90,6 +90,21 @@ class Settings(BaseSettings):
     edge_resolver: Annotated[tuple[str, Annotated[int, Field(gt=0, lt=65536)]], NoDecode] = ("127.0.0.1", 5391)
     """Where the edge's name server listens for Caddy, as `address:port`."""
 
+    edge_ports: Annotated[tuple[int, int], NoDecode] = (80, 443)
+    """Where the edge serves domains, by plain HTTP and by TLS, as `http-https`."""
+
+    edge_log: Path = Path("/run/dokploy/certificates.sock")
+    """Unix socket on which Caddy tells the edge of certificates that it could not get."""
+
+    acme_directory: str = ""
+    """URL of the directory of the authority that domains get certificates from; empty is Caddy's choice, Let's Encrypt and ZeroSSL."""
+
+    acme_email: str = ""
+    """Whom that authority may write to."""
+
+    acme_root: Path | None = None
+    """File with the certificate by which the authority itself is known, for one that not everybody trusts."""
+
     swarm_advertise_address: str = "127.0.0.1"
     """The address other nodes would reach this Swarm manager by; used when Swarm is initialised."""
 
@@ -118,7 +133,12 @@ class Settings(BaseSettings):
     def _address_and_port(cls, value: object) -> object:
         return value.rsplit(":", 1) if isinstance(value, str) else value
 
-    @field_validator("port_range", mode="before")
+    @field_validator("acme_root", mode="before")
+    @classmethod
+    def _none_or_file(cls, value: object) -> object:
+        return None if value == "" else value
+
+    @field_validator("port_range", "edge_ports", mode="before")
     @classmethod
     def _first_to_last(cls, value: object) -> object:
         return value.split("-", 1) if isinstance(value, str) else value

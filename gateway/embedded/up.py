@@ -75,8 +75,14 @@ async def _run(data: Path, host: str, port: int, cli: Sequence[str], report: Rep
 
 async def edge_environment(stack: Stack) -> dict[str, str]:
     """Start Caddy. The variables by which the others find it and the edge."""
+    admin = await stack.start_caddy()
     resolver = os.environ.get("DOKPLOY_EDGE_RESOLVER") or f"127.0.0.1:{free_port('127.0.0.1', 0)}"
-    return {EDGE: "embedded", "DOKPLOY_EDGE_ADMIN": str(await stack.start_caddy()), "DOKPLOY_EDGE_RESOLVER": resolver}
+    return {
+        EDGE: "embedded",
+        "DOKPLOY_EDGE_ADMIN": str(admin),
+        "DOKPLOY_EDGE_LOG": str(admin.with_name("log.sock")),
+        "DOKPLOY_EDGE_RESOLVER": resolver,
+    }
 
 
 def migrate_argv(cli: Sequence[str]) -> list[str]:

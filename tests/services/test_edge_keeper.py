@@ -18,8 +18,9 @@ from workers.edge.agent import Agent
 from workers.edge.caddy import Caddy
 from workers.edge.caddy_config import Node
 from workers.edge.dns import serving
-from workers.edge.keeper import Keeper, kept, wanted
+from workers.edge.keeper import Keeper, kept
 from workers.edge.standing import FRESH, Standing, heard, record
+from workers.edge.wanted import wanted
 
 
 @pytest.fixture
@@ -89,7 +90,7 @@ async def test_a_port_that_another_program_has_is_left_out_until_it_is_free(api:
 async def test_what_does_not_speak_http_is_no_matter_of_the_edge(api: Api) -> None:
     made = await api.application(ports=[{"containerPort": 5432, "protocol": "tcp-raw"}, {"containerPort": 53, "protocol": "udp"}])
     assert made["id"]
-    assert await wanted() == ()
+    assert await wanted() == ((), ())
 
 
 async def test_a_changed_container_port_leads_to_what_runs_until_the_change_has_been_deployed(api: Api, place: Place) -> None:
@@ -97,10 +98,10 @@ async def test_a_changed_container_port_leads_to_what_runs_until_the_change_has_
     live = (await api.owner.made(f"/applications/{application.id}/deploy", {}))["deploymentId"]
     application.ports = [{**application.ports[0], "container_port": 9999}]
     await application.save()
-    assert [route.container for route in await wanted()] == [9999]
+    assert [route.container for route in (await wanted())[0]] == [9999]
     before = [{"container_port": place.container_port, "published_port": place.port, "protocol": "tcp"}]
     await models.Deployment.filter(id=live).update(status="success", ports=before, finished_at=datetime.now(UTC))
-    assert [route.container for route in await wanted()] == [place.container_port]
+    assert [route.container for route in (await wanted())[0]] == [place.container_port]
 
 
 async def test_what_an_edge_says_is_heard_until_it_is_old(api: Api) -> None:

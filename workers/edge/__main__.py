@@ -14,7 +14,9 @@ from models.settings import settings
 from workers.edge.agent import Agent
 from workers.edge.caddy import Caddy
 from workers.edge.caddy_config import Node
+from workers.edge.certificates import Certificates, told
 from workers.edge.dns import serving
+from workers.edge.domain_config import Authority
 from workers.edge.keeper import Keeper, kept
 from workers.engine import Engine
 
@@ -31,10 +33,21 @@ async def edge() -> None:
         agent = Agent(engine)
         with contextlib.suppress(Exception):
             await agent.look()  # the first answers are true ones, when the Engine gives any
-        async with serving(agent.lookup, host, port), asyncio.TaskGroup() as group:
-            log.info("edge.ready", resolver=f"{host}:{port}", admin=admin)
+        node = _node()
+        async with serving(agent.lookup, host, port), told(node.log) as heard, asyncio.TaskGroup() as group:
+            log.info("edge.ready", resolver=node.resolver, admin=admin)
             group.create_task(agent.run())
-            group.create_task(kept(Keeper(Node(admin, f"{host}:{port}"), caddy, agent), socket.gethostname()))
+            group.create_task(kept(Keeper(node, caddy, agent), socket.gethostname()))
+            group.create_task(Certificates(heard.errors, "127.0.0.1", node.https).run())
+
+
+def _node() -> Node:
+    """This node, as the settings say."""
+    given = settings()
+    host, port = given.edge_resolver
+    http, https = given.edge_ports
+    authority = Authority(given.acme_directory, given.acme_email, str(given.acme_root or ""))
+    return Node(str(given.edge_admin), f"{host}:{port}", str(given.edge_log), http, https, authority)
 
 
 async def _until_told() -> None:

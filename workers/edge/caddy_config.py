@@ -1,9 +1,12 @@
 """What Caddy is told to do: its whole configuration, made of what the edge shall serve."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
+from workers.edge import domain_config
+from workers.edge.domain_config import Authority, DomainRoute
 from workers.edge.names import Addresses, name_of
 
 REFRESH: Final = "500ms"
@@ -14,6 +17,8 @@ TRY: Final = "5s"
 TRY_AGAIN: Final = "100ms"
 IDLE: Final = "1s"
 """Connections to a container are kept no longer than this: a POST over one that was just closed would fail."""
+GRACE: Final = "10s"
+"""How long streams go on when the configuration changes, as long as a container is given to stop."""
 FAILED: Final = "2s"
 """How long a container that took no connection is left out."""
 
@@ -25,8 +30,6 @@ class PortRoute:
     application: str
     published: int
     container: int
-    grace: int = 10
-    """Seconds that a container is given to stop, and a stream to end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +37,21 @@ class Routes:
     """All that the edge shall serve, and the addresses that were known last, for when the name server is away."""
 
     ports: tuple[PortRoute, ...] = ()
+    domains: tuple[DomainRoute, ...] = ()
     known: Addresses = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """Where Caddy and the name server meet on a node: the socket of Caddy's admin API, and the server's address."""
+    """Where Caddy is met on a node: the socket of its admin API, the name server's address, the sockets of its log and of the world."""
 
     admin: str
     resolver: str
+    log: str = ""
+    """Unix socket that is told of certificates which could not be had; empty is none."""
+    http: int = 80
+    https: int = 443
+    authority: Authority = field(default_factory=Authority)
 
 
 def server_name(route: PortRoute) -> str:
@@ -53,11 +62,26 @@ def server_name(route: PortRoute) -> str:
 def configuration(node: Node, routes: Routes) -> dict[str, Any]:
     """The configuration, the same for the same routes in any order."""
     servers = {server_name(route): _port(node, route, routes.known) for route in sorted(routes.ports, key=lambda each: each.published)}
+    apps: dict[str, Any] = {"http": {"grace_period": "10s", "servers": servers, "metrics": {"per_host": True}}}
+    if routes.domains:
+        apps["http"] |= {"http_port": node.http, "https_port": node.https}
+        servers[domain_config.SERVER] = domain_config.server(routes.domains, node.https, partial(_leading, node, routes.known))
+        apps["tls"] = domain_config.certificates(routes.domains, node.authority)
+        apps["pki"] = {"certificate_authorities": {"local": {"install_trust": False}}}
     return {
         "admin": {"listen": f"unix/{node.admin}|0600", "config": {"persist": False}},
-        "logging": {"logs": {"default": {"encoder": {"format": "json"}, "level": "INFO"}}},
-        "apps": {"http": {"grace_period": "10s", "servers": servers, "metrics": {"per_host": True}}},
+        "logging": {"logs": _logs(node)},
+        "apps": apps,
     }
+
+
+def _logs(node: Node) -> dict[str, Any]:
+    logs: dict[str, Any] = {"default": {"encoder": {"format": "json"}, "level": "INFO"}}
+    if node.log:
+        writer = {"output": "net", "address": f"unixgram/{node.log}", "soft_start": True}
+        told = ["tls.obtain", "tls.renew"]
+        logs["certificates"] = {"writer": writer, "encoder": {"format": "json"}, "level": "ERROR", "include": told}
+    return logs
 
 
 def _port(node: Node, route: PortRoute, known: Addresses) -> dict[str, Any]:
@@ -65,25 +89,26 @@ def _port(node: Node, route: PortRoute, known: Addresses) -> dict[str, Any]:
         "listen": [f":{route.published}"],
         "automatic_https": {"disable": True},
         "protocols": ["h1", "h2c"],
-        "routes": [{"handle": [_proxy(node, route, known.get(route.application, ()))]}],
+        "routes": [{"handle": [_leading(node, known, route.application, route.container)]}],
     }
 
 
-def _proxy(node: Node, route: PortRoute, known: Iterable[str]) -> Mapping[str, Any]:
+def _leading(node: Node, known: Addresses, application: str, container: int) -> Mapping[str, Any]:
+    """What passes requests on to a port of an application's containers."""
     return {
         "handler": "reverse_proxy",
         "dynamic_upstreams": {
             "source": "a",
-            "name": name_of(route.application),
-            "port": str(route.container),
+            "name": name_of(application),
+            "port": str(container),
             "refresh": REFRESH,
             "dial_timeout": DIAL,
             "resolver": {"addresses": [node.resolver]},
             "versions": {"ipv4": True, "ipv6": False},
         },
-        "upstreams": [{"dial": f"{address}:{route.container}"} for address in known],
+        "upstreams": [{"dial": f"{address}:{container}"} for address in known.get(application, ())],
         "load_balancing": {"selection_policy": {"policy": "least_conn"}, "try_duration": TRY, "try_interval": TRY_AGAIN},
         "health_checks": {"passive": {"fail_duration": FAILED, "max_fails": 1}},
         "transport": {"protocol": "http", "dial_timeout": DIAL, "keep_alive": {"idle_timeout": IDLE}},
-        "stream_close_delay": f"{route.grace}s",
+        "stream_close_delay": GRACE,
     }

@@ -1,18 +1,19 @@
 """The keeper: has Caddy serve what the database says, and nothing else."""
 
 import asyncio
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import structlog
 
-from models.database import AWAY, database
-from models.ports import HTTP, is_free
+from models.database import AWAY
+from models.ports import is_free
 from workers.edge.agent import Agent
 from workers.edge.caddy import Caddy, ConfigurationRefused, EdgeAway
 from workers.edge.caddy_config import Node, PortRoute, Routes, configuration, server_name
+from workers.edge.domain_config import SERVER
 from workers.edge.standing import RENEWAL, Standing, record
+from workers.edge.wanted import wanted
 
 log = structlog.get_logger()
 
@@ -20,28 +21,6 @@ INTERVAL: Final = 1.0
 """Seconds between two looks: what changes within one is one change."""
 ENGINE_PATIENCE: Final = 5.0
 """Seconds without an answer of the Engine that are no trouble yet."""
-
-_WANTED = """
-    select a.id, a.ports, live.ports as live from application a left join lateral (
-        select ports from deployment s where s.application_id = a.id and s.status = 'success' order by finished_at desc, id desc limit 1
-    ) live on true where a.deleted_at is null and a.ports <> '[]'
-"""
-
-
-async def wanted() -> tuple[PortRoute, ...]:
-    """The ports of all applications that speak HTTP (DECISIONS 23).
-
-    Which of them are published is the application's configuration; where they lead to is what the version listens on that is live.
-    """
-    found = []
-    for row in await database().execute_query_dict(_WANTED):
-        live = {each["published_port"]: each["container_port"] for each in json.loads(row["live"] or "[]")}
-        found += [
-            PortRoute(str(row["id"]), published, live.get(published, each["container_port"]))
-            for each in json.loads(row["ports"])
-            if each["protocol"] == HTTP and (published := each["published_port"]) is not None
-        ]
-    return tuple(found)
 
 
 def _lasting(given: Mapping[str, Any]) -> Any:
@@ -64,16 +43,17 @@ class Keeper:
     async def keep(self) -> bool:
         """Have Caddy serve what is wanted now. Whether there was anything to change. Raises `EdgeAway` and `ConfigurationRefused`."""
         loaded = await self._caddy.loaded() or {}
-        ports = await wanted()
+        ports, domains = await wanted()
         listening = loaded.get("apps", {}).get("http", {}).get("servers", {})
         left_out = [port for port in ports if server_name(port) not in listening and not is_free(port.published)]
         served = tuple(port for port in ports if port not in left_out)
-        new = configuration(self._node, Routes(served, self._agent.known))
+        blocked = "" if SERVER in listening else _taken(self._node.http, self._node.https)
+        new = configuration(self._node, Routes(served, () if blocked else domains, self._agent.known))
         changes: bool = _lasting(new) != _lasting(loaded)
         if changes:
             await self._caddy.load(new)
-            log.info("edge.configured", ports=len(served), left_out=[port.published for port in left_out])
-        self.standing = Standing(_numbers(served), _numbers(left_out), self._trouble())
+            log.info("edge.configured", ports=len(served), domains=len(domains), left_out=[port.published for port in left_out])
+        self.standing = Standing(_numbers(served), _numbers(left_out), (blocked if domains else "") or self._trouble())
         return changes
 
     async def run(self, name: str) -> None:
@@ -95,6 +75,12 @@ class Keeper:
     def _trouble(self) -> str | None:
         age = self._agent.age
         return "The Docker Engine does not answer; the addresses are those from before." if age is None or age > ENGINE_PATIENCE else None
+
+
+def _taken(*ports: int) -> str:
+    """What to say of those of the ports for domains that another program has."""
+    taken = [str(port) for port in ports if not is_free(port)]
+    return f"No domain is served: another program has port {' and '.join(taken)}." if taken else ""
 
 
 def _numbers(ports: Iterable[PortRoute]) -> tuple[int, ...]:

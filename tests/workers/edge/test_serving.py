@@ -171,7 +171,7 @@ async def test_requests_wait_for_the_first_container(place: Place) -> None:
 async def test_the_addresses_that_were_known_last_serve_while_the_name_server_is_away(place: Place) -> None:
     container = await place.container("127.0.0.2", "one")
     away = Node(place.node.admin, f"{HOST}:{free_port(HOST, 0)}")
-    await place.caddy.load(configuration(away, Routes((place.route(),), {APP: (container.address,)})))
+    await place.caddy.load(configuration(away, Routes((place.route(),), known={APP: (container.address,)})))
     async with loaded(place.port, 2) as tally:
         await asyncio.sleep(1)
     await container.stop()

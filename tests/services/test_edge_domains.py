@@ -1,0 +1,170 @@
+"""Domains as the edge serves them: by the real Caddy, over TLS, in front of a server that is found as a container is."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from cryptography import x509
+
+import models
+from gateway.embedded.up import free_port
+from tests.services.conftest import Api
+from tests.services.test_domains import pem
+from tests.workers.edge.test_agent import Told as Engine
+from tests.workers.edge.test_serving import HOST, Place, caddy_running
+from workers.edge.agent import Agent
+from workers.edge.caddy_config import Node
+from workers.edge.certificates import Certificates, told
+from workers.edge.dns import serving
+from workers.edge.domain_config import Authority
+from workers.edge.keeper import Keeper
+
+NAME = "app.example.com"
+
+
+class Domains:
+    """An application behind an edge, and what it takes to look at it from outside."""
+
+    def __init__(self, api: Api, place: Place, certificates: Certificates, application: str) -> None:
+        self._api, self._place, self._certificates = api, place, certificates
+        self.application = application
+        self.keeper = Keeper(place.node, place.caddy, Agent(Engine()))
+
+    async def add(self, domain: str = NAME, **body: Any) -> dict[str, Any]:
+        """A domain, and the edge told of it."""
+        added = await self._api.owner.made(
+            f"/applications/{self.application}/domains", {"domain": domain, "certificate": "internal", **body}
+        )
+        await self.keeper.keep()
+        return added
+
+    async def shown(self, status: str, domain: str = NAME) -> dict[str, Any]:
+        """The domain as the API shows it, once its certificate is so."""
+        async with asyncio.timeout(20):
+            while True:
+                await self._certificates.look()
+                listed = (await self._api.owner.get(f"/applications/{self.application}/domains")).json()["data"]
+                found: dict[str, Any] = next(each for each in listed if each["domain"] == domain)
+                if found["certificateStatus"] == status:
+                    return found
+                await asyncio.sleep(0.2)
+
+    async def get(self, domain: str = NAME, path: str = "/", *, tls: bool = True) -> httpx2.Response:
+        """What somebody gets who asks for a URL."""
+        port = self._place.node.https if tls else self._place.node.http
+        async with httpx2.AsyncClient(verify=_anybody(), timeout=10) as browser:
+            url = f"{'https' if tls else 'http'}://{HOST}:{port}{path}"
+            return await browser.get(url, headers={"Host": domain}, extensions={"sni_hostname": domain})
+
+
+def _anybody() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
+
+
+@pytest.fixture
+async def domains(short_tmp: Path, api: Api) -> AsyncIterator[Domains]:
+    async with AsyncExitStack() as resources:
+        found: dict[str, tuple[str, ...]] = {}
+        resolver = await resources.enter_async_context(serving(lambda application: found.get(application, ()), HOST, 0))
+        caddy = await resources.enter_async_context(caddy_running(short_tmp))
+        heard = await resources.enter_async_context(told(str(short_tmp / "log.sock")))
+        nowhere = Authority(f"https://{HOST}:{free_port(HOST, 0)}/directory")
+        ports = free_port(HOST, 0), free_port(HOST, 0)
+        node = Node(str(short_tmp / "admin.sock"), f"{HOST}:{resolver}", str(short_tmp / "log.sock"), *ports, nowhere)
+        place = Place(free_port(HOST, 0), free_port("127.0.0.2", 0), caddy, node, found)
+        container = await place.container("127.0.0.2", "one")
+        resources.push_async_callback(container.stop)
+        made = await api.application(ports=[{"containerPort": place.container_port, "publishedPort": place.port}])
+        found[made["id"]] = (container.address,)
+        yield Domains(api, place, Certificates(heard.errors, HOST, node.https), made["id"])
+
+
+async def test_an_internal_name_is_served_over_tls(domains: Domains) -> None:
+    await domains.add()
+    shown = await domains.shown("valid")
+    assert shown["expiresAt"] is not None
+    assert shown["certificateError"] is None
+    answer = await domains.get()
+    assert (answer.status_code, answer.text) == (200, "one")
+
+
+async def test_plain_http_is_sent_on_to_tls(domains: Domains) -> None:
+    await domains.add()
+    answer = await domains.get(path="/some?thing", tls=False)
+    assert answer.status_code == 308
+    assert answer.headers["location"].startswith(f"https://{NAME}")
+    assert answer.headers["location"].endswith("/some?thing")
+
+
+async def test_a_name_that_redirects_keeps_path_and_query(domains: Domains) -> None:
+    await domains.add("www.example.com", redirectTo=NAME)
+    await domains.shown("valid", "www.example.com")
+    answer = await domains.get("www.example.com", "/a/b?c=d")
+    assert (answer.status_code, answer.headers["location"]) == (308, f"https://{NAME}/a/b?c=d")
+
+
+async def test_a_domain_with_a_path_serves_what_is_below_it_and_nothing_else(domains: Domains) -> None:
+    await domains.add(path="/api")
+    await domains.shown("valid")
+    answers = {path: (await domains.get(path=path)).status_code for path in ("/api", "/api/", "/api/x", "/apix", "/", "/API")}
+    assert answers == {"/api": 200, "/api/": 200, "/api/x": 200, "/apix": 404, "/": 404, "/API": 200}
+
+
+async def test_a_certificate_of_ones_own_is_what_is_served(domains: Domains) -> None:
+    own = pem(NAME)
+    await domains.add(certificate="own", **own)
+    shown = await domains.shown("valid")
+    leaf = x509.load_pem_x509_certificate(own["certificateChain"].encode())
+    assert shown["expiresAt"] == leaf.not_valid_after_utc.isoformat().replace("+00:00", "Z")
+    assert (await domains.get()).text == "one"
+
+
+async def test_an_authority_that_cannot_be_had_is_a_failure_with_its_reason(domains: Domains) -> None:
+    await domains.add(certificate="acme")
+    shown = await domains.shown("failed")
+    assert "connection refused" in shown["certificateError"]
+    assert shown["expiresAt"] is None
+
+
+async def test_a_name_of_nobody_is_not_served(domains: Domains) -> None:
+    await domains.add()
+    await domains.shown("valid")
+    with pytest.raises(httpx2.TransportError):
+        await domains.get("other.example.com")
+
+
+async def test_a_removed_domain_is_served_no_longer(domains: Domains, api: Api) -> None:
+    added = await domains.add()
+    await domains.shown("valid")
+    assert (await api.owner.delete(f"/applications/{domains.application}/domains/{added['id']}")).status_code == 204
+    assert await domains.keeper.keep()
+    with pytest.raises(httpx2.TransportError):
+        await domains.get()
+
+
+async def test_while_another_program_has_the_port_for_tls_the_ports_of_applications_are_served(domains: Domains, api: Api) -> None:
+    other = await asyncio.start_server(lambda reader, writer: None, "", domains.keeper._node.https)
+    await domains.add()
+    assert len(domains.keeper.standing.served) == 1
+    assert "No domain is served: another program has port" in (domains.keeper.standing.trouble or "")
+    other.close()
+    await other.wait_closed()
+    await domains.keeper.keep()
+    assert domains.keeper.standing.trouble != "No domain is served"
+    await domains.shown("valid")
+
+
+async def test_a_key_that_was_uploaded_is_in_no_log(domains: Domains, capsys: pytest.CaptureFixture[str]) -> None:
+    own = pem(NAME)
+    await domains.add(certificate="own", **own)
+    secret = own["privateKey"].splitlines()[1]
+    assert secret in (await models.Domain.all().first()).own["key"]  # type: ignore[union-attr]
+    shown = capsys.readouterr()
+    assert secret not in shown.out + shown.err

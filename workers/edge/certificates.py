@@ -1,0 +1,130 @@
+"""How the certificates of the domains are: what is really served for each name, and what Caddy says of those that it could not get."""
+
+import asyncio
+import json
+import socket
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import structlog
+from cryptography import x509
+
+from models import CertificateStatus
+from models.database import AWAY, database
+
+log = structlog.get_logger()
+
+LOOK: Final = 1.0
+"""Seconds between two looks for what is due."""
+SOON: Final = 2.0
+"""Seconds between two looks at a name that is not well."""
+SELDOM: Final = 60.0
+"""Seconds between two looks at one that is."""
+PATIENCE: Final = 5.0
+"""Seconds for a handshake."""
+LAST_PART: Final = 6
+"""Caddy renews in the last third of a certificate's time; within the last sixth that must have failed."""
+
+_NAMES = "select distinct domain from domain"
+_SAY = """
+    update domain set certificate_status = $2, certificate_error = $3, expires_at = $4
+    where domain = $1 and (certificate_status, certificate_error, expires_at) is distinct from ($2, $3, $4::timestamptz)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """How the certificate of a name is."""
+
+    status: CertificateStatus
+    error: str | None = None
+    expires_at: datetime | None = None
+
+
+def judged(certificate: x509.Certificate | None, error: str | None, now: datetime) -> Finding:
+    """How it is, from what is served for a name, if anything, and what was said of getting another."""
+    if certificate is None:
+        return Finding(CertificateStatus.failed, error) if error else Finding(CertificateStatus.pending)
+    begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    if now >= ends:
+        return Finding(CertificateStatus.failed, error or "The certificate has expired.", ends)
+    if (ends - now) * LAST_PART < ends - begins:
+        return Finding(CertificateStatus.expiring, error, ends)
+    return Finding(CertificateStatus.valid, None, ends)
+
+
+async def served(name: str, host: str, port: int) -> x509.Certificate | None:
+    """The certificate that is served for a name; None for none."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # whatever it is, also one that nobody trusts, is looked at
+    try:
+        async with asyncio.timeout(PATIENCE):
+            _, writer = await asyncio.open_connection(host, port, ssl=context, server_hostname=name)
+    except (OSError, TimeoutError):
+        return None
+    try:
+        found: bytes | None = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+    finally:
+        writer.transport.abort()
+    return x509.load_der_x509_certificate(found) if found else None
+
+
+class Told(asyncio.DatagramProtocol):
+    """What Caddy says of certificates that it could not get: the last reason of each name."""
+
+    def __init__(self) -> None:
+        self.errors: dict[str, str] = {}
+
+    def datagram_received(self, data: bytes, addr: Any) -> None:
+        """A line of Caddy's log."""
+        try:
+            entry = json.loads(data)
+        except ValueError:
+            return
+        name, error = (entry.get("identifier"), entry.get("error")) if isinstance(entry, dict) else (None, None)
+        if isinstance(name, str) and isinstance(error, str):
+            self.errors[name] = error[:1000]
+
+
+@asynccontextmanager
+async def told(path: str) -> AsyncIterator[Told]:
+    """Listen to Caddy on a unix socket for as long as the block lasts."""
+    loop = asyncio.get_running_loop()
+    transport, protocol = await loop.create_datagram_endpoint(Told, local_addr=path, family=socket.AF_UNIX)
+    try:
+        yield protocol
+    finally:
+        transport.close()
+
+
+class Certificates:
+    """Looks at each name, seldom while it is well."""
+
+    def __init__(self, errors: dict[str, str], host: str, port: int) -> None:
+        self._errors, self._host, self._port = errors, host, port
+        self._due: dict[str, float] = {}
+
+    async def look(self) -> None:
+        """Look at what is due, and say how it is. Raises what the database's being away raises."""
+        clock = asyncio.get_running_loop().time
+        names = [row["domain"] for row in await database().execute_query_dict(_NAMES)]
+        self._due = {name: self._due.get(name, 0.0) for name in names}
+        for name in [name for name, at in self._due.items() if at <= clock()]:
+            found = judged(await served(name, self._host, self._port), self._errors.get(name), datetime.now(UTC))
+            if found.status is CertificateStatus.valid:
+                self._errors.pop(name, None)
+            await database().execute_query(_SAY, [name, found.status, found.error, found.expires_at])
+            self._due[name] = clock() + (SELDOM if found.status is CertificateStatus.valid else SOON)
+
+    async def run(self) -> None:
+        """Keep looking, until cancelled."""
+        while True:
+            try:
+                await self.look()
+            except AWAY as error:
+                log.warning("edge.certificates", error=str(error))
+            await asyncio.sleep(LOOK)

@@ -1,0 +1,62 @@
+"""What the edge shall serve, as the database says."""
+
+import json
+from typing import Any
+
+from models import CertificateSource
+from models.database import database
+from models.ports import HTTP
+from models.secrets import decrypt
+from workers.edge.caddy_config import PortRoute
+from workers.edge.domain_config import DomainRoute
+
+_LIVE = """
+    left join lateral (
+        select ports from deployment s where s.application_id = a.id and s.status = 'success' order by finished_at desc, id desc limit 1
+    ) live on true
+"""
+_PORTS = f"select a.id, a.ports, live.ports as live from application a {_LIVE} where a.deleted_at is null and a.ports <> '[]'"  # noqa: S608
+_DOMAINS = f"""
+    select a.id, a.ports, live.ports as live, d.domain, d.path, d.container_port, d.redirect_to, d.certificate, d.own
+    from domain d join application a on a.id = d.application_id {_LIVE} where a.deleted_at is null
+"""  # noqa: S608 (constants of our own)
+
+
+async def wanted() -> tuple[tuple[PortRoute, ...], tuple[DomainRoute, ...]]:
+    """The ports of all applications that speak HTTP, and their domains (DECISIONS 23).
+
+    Which ports are published is the application's configuration; where they lead to is what the version listens on that is live.
+    """
+    ports = [
+        PortRoute(str(row["id"]), published, container)
+        for row in await database().execute_query_dict(_PORTS)
+        for published, container in _leads(row).items()
+    ]
+    domains = [found for row in await database().execute_query_dict(_DOMAINS) if (found := _domain(row))]
+    return tuple(ports), tuple(domains)
+
+
+def _leads(row: dict[str, Any]) -> dict[int, int]:
+    """The published ports of an application that speak HTTP, in its own order, and the container port that each leads to."""
+    live = {each["published_port"]: each["container_port"] for each in json.loads(row["live"] or "[]")}
+    return {
+        published: live.get(published, each["container_port"])
+        for each in json.loads(row["ports"])
+        if each["protocol"] == HTTP and (published := each["published_port"]) is not None
+    }
+
+
+def _domain(row: dict[str, Any]) -> DomainRoute | None:
+    """A domain of an application; None for one that leads nowhere yet."""
+    container = row["container_port"] or next(iter(_leads(row).values()), None)
+    if container is None and row["redirect_to"] is None:
+        return None
+    return DomainRoute(
+        domain=row["domain"],
+        application=str(row["id"]),
+        container=container or 0,
+        path=row["path"],
+        redirect_to=row["redirect_to"],
+        internal=row["certificate"] == CertificateSource.internal,
+        own=decrypt(row["own"]) if row["own"] else None,
+    )
