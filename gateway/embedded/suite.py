@@ -35,7 +35,11 @@ TIERS: Final = (
     Tier("faults", "faults and not clients", 600),
     Tier("outside clients", "clients", 240),
 )
-CLIENTS_NEED: Final = {"NODE.JS": {"node": "nodejs", "npm": "npm"}, "CHROMIUM": {"chromium": "chromium"}}
+CLIENTS_NEED: Final = {
+    "NODE.JS": {"node": "nodejs", "npm": "npm"},
+    "CHROMIUM": {"chromium": "chromium"},
+    "PEBBLE": {"pebble": "pebble"},
+}
 """The programs that the outside clients need, and their packages."""
 
 

@@ -106,19 +106,20 @@ class Certificates:
 
     def __init__(self, errors: dict[str, str], host: str, port: int) -> None:
         self._errors, self._host, self._port = errors, host, port
-        self._due: dict[str, float] = {}
+        self.due: dict[str, float] = {}
+        """When each name is looked at next, by the loop's clock."""
 
     async def look(self) -> None:
         """Look at what is due, and say how it is. Raises what the database's being away raises."""
         clock = asyncio.get_running_loop().time
         names = [row["domain"] for row in await database().execute_query_dict(_NAMES)]
-        self._due = {name: self._due.get(name, 0.0) for name in names}
-        for name in [name for name, at in self._due.items() if at <= clock()]:
+        self.due = {name: self.due.get(name, 0.0) for name in names}
+        for name in [name for name, at in self.due.items() if at <= clock()]:
             found = judged(await served(name, self._host, self._port), self._errors.get(name), datetime.now(UTC))
             if found.status is CertificateStatus.valid:
                 self._errors.pop(name, None)
             await database().execute_query(_SAY, [name, found.status, found.error, found.expires_at])
-            self._due[name] = clock() + (SELDOM if found.status is CertificateStatus.valid else SOON)
+            self.due[name] = clock() + (SELDOM if found.status is CertificateStatus.valid else SOON)
 
     async def run(self) -> None:
         """Keep looking, until cancelled."""

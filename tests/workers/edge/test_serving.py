@@ -91,11 +91,11 @@ async def caddy_running(folder: Path) -> AsyncIterator[Caddy]:
         CADDY, "run", env=environment, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
     )
     try:
-        async with Caddy(str(socket)) as caddy, asyncio.timeout(20):
-            while not await answers(caddy):
-                await asyncio.sleep(0.05)
-            async with asyncio.timeout(None):
-                yield caddy
+        async with Caddy(str(socket)) as caddy:
+            async with asyncio.timeout(20):
+                while not await answers(caddy):
+                    await asyncio.sleep(0.05)
+            yield caddy
     finally:
         process.terminate()
         await process.wait()
