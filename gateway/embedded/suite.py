@@ -39,6 +39,7 @@ CLIENTS_NEED: Final = {
     "NODE.JS": {"node": "nodejs", "npm": "npm"},
     "CHROMIUM": {"chromium": "chromium"},
     "PEBBLE": {"pebble": "pebble"},
+    "CURL": {"curl": "curl"},
 }
 """The programs that the outside clients need, and their packages."""
 

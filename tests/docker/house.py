@@ -132,10 +132,13 @@ class House:
         """A new application with the port 8080, in a project of its own."""
         owner, project = self.installation.owner, body.pop("project", None) or await self.project()
         wanted = {"name": f"app-{next(_numbers)}", "projectId": project, "ports": [{"containerPort": 8080}]} | body
-        made = await owner.made("/applications", wanted)
-        shown = (await owner.get(f"/applications/{made['id']}")).json()
+        return await self.adopted(await owner.made("/applications", wanted))
+
+    async def adopted(self, made: dict[str, Any]) -> App:
+        """An application that was just made, to be deleted with the rest."""
+        shown = (await self.installation.owner.get(f"/applications/{made['id']}")).json()
         ports = [each["publishedPort"] for each in shown["ports"]]
-        self.apps.append(App(self.installation, made["id"], project, made["serviceName"], ports))
+        self.apps.append(App(self.installation, made["id"], made["projectId"], made["serviceName"], ports))
         return self.apps[-1]
 
     async def leave(self) -> None:

@@ -132,6 +132,7 @@ async def installed(stack: Stack) -> AsyncIterator[Installation]:
         "DOKPLOY_GIT_ALLOWED_HOSTS": "127.0.0.1",
         "DOKPLOY_PORT_RANGE": f"{first}-{first + 99}",
         "DOKPLOY_KEEP_IMAGES": str(KEPT_IMAGES),
+        "DOKPLOY_EDGE_PORTS": f"{free_port()}-{free_port()}",
     }
     async with AsyncExitStack() as exit_stack:
         database = await exit_stack.enter_async_context(own_connection())
