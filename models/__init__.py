@@ -1,5 +1,6 @@
 """The ground floor: settings, the closed sets of values, rows, secrets and events. It imports nothing of the floors above."""
 
+from models.edge import Domain, EdgeNode, Traffic
 from models.enums import (
     ApplicationStatus,
     CertificateSource,
@@ -21,8 +22,6 @@ from models.rows import (
     Application,
     AuditEntry,
     Deployment,
-    Domain,
-    EdgeNode,
     Event,
     Installation,
     KeptAnswer,
@@ -67,5 +66,6 @@ __all__ = [
     "StageStatus",
     "Team",
     "TeamRole",
+    "Traffic",
     "User",
 ]

@@ -10,8 +10,6 @@ from uuid_utils.compat import uuid7
 
 from models.enums import (
     ApplicationStatus,
-    CertificateSource,
-    CertificateStatus,
     DeploymentKind,
     DeploymentStatus,
     DeploymentTrigger,
@@ -240,54 +238,6 @@ class Deployment(Row):
         """Named as what it is."""
 
         table = "deployment"
-
-
-class Domain(Row):
-    """A name, or a part of its paths, under which the edge serves an application."""
-
-    application_id: UUID
-    application: fields.ForeignKeyRelation[Application] = fields.ForeignKeyField(
-        "models.Application", related_name=False, on_delete=fields.CASCADE
-    )
-    project_id: UUID
-    project: fields.ForeignKeyRelation[Project] = fields.ForeignKeyField("models.Project", related_name=False, on_delete=fields.RESTRICT)
-    domain = fields.CharField(max_length=253)
-    path = fields.CharField(max_length=255)
-    """Requests below this path; `/` is all."""
-    container_port = fields.IntField(null=True)
-    """None is the application's first port that speaks HTTP."""
-    redirect_to = fields.CharField(max_length=253, null=True)
-    """The domain that requests are sent on to, instead of to the application."""
-    certificate = fields.CharEnumField(CertificateSource, max_length=16)
-    own = EncryptedJSONField(null=True)
-    """The uploaded `chain` and `key`, in PEM."""
-    certificate_status = fields.CharEnumField(CertificateStatus, max_length=16, default=CertificateStatus.pending)
-    certificate_error = fields.TextField(null=True)
-    expires_at = fields.DatetimeField(null=True)
-
-    class Meta:
-        """One application per name and path."""
-
-        table = "domain"
-        unique_together = (("domain", "path"),)
-
-
-class EdgeNode(Row):
-    """What the edge of one node has said of itself last."""
-
-    name = fields.CharField(max_length=255, unique=True)
-    seen_at = fields.DatetimeField()
-    served: list[int] = fields.JSONField(default=list)
-    """The published ports that it listens on."""
-    left_out: list[int] = fields.JSONField(default=list)
-    """Those that another program of the node has."""
-    trouble = fields.TextField(null=True)
-    """What keeps it from keeping up."""
-
-    class Meta:
-        """Named as what it is."""
-
-        table = "edge_node"
 
 
 class Stage(Row):

@@ -39,6 +39,38 @@ class Migration(migrations.Migration):
             bases=["Row"],
         ),
         ops.CreateModel(
+            name="Traffic",
+            fields=[
+                ("id", fields.UUIDField(primary_key=True, default=uuid7, unique=True, db_index=True)),
+                ("created_at", fields.DatetimeField(auto_now=False, auto_now_add=True)),
+                (
+                    "application",
+                    fields.ForeignKeyField(
+                        "models.Application",
+                        source_field="application_id",
+                        db_constraint=True,
+                        to_field="id",
+                        related_name=False,
+                        on_delete=OnDelete.CASCADE,
+                    ),
+                ),
+                ("seconds", fields.FloatField()),
+                ("requests", fields.IntField()),
+                ("errors", fields.IntField()),
+                ("p50", fields.FloatField()),
+                ("p95", fields.FloatField()),
+                ("p99", fields.FloatField()),
+            ],
+            options={
+                "table": "traffic",
+                "app": "models",
+                "indexes": (("application_id", "created_at"),),
+                "pk_attr": "id",
+                "table_description": "What the edge has passed on to an application in the seconds before it was counted.",
+            },
+            bases=["Row"],
+        ),
+        ops.CreateModel(
             name="Domain",
             fields=[
                 ("id", fields.UUIDField(primary_key=True, default=uuid7, unique=True, db_index=True)),

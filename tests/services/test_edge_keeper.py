@@ -17,6 +17,7 @@ from tests.workers.edge.test_serving import HOST, Place, caddy_running
 from workers.edge.agent import Agent
 from workers.edge.caddy import Caddy
 from workers.edge.caddy_config import Node
+from workers.edge.counts import Counter
 from workers.edge.dns import serving
 from workers.edge.keeper import Keeper, kept
 from workers.edge.standing import FRESH, Standing, heard, record
@@ -125,3 +126,25 @@ async def test_a_caddy_that_is_away_is_trouble_that_everybody_can_see(api: Api, 
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
     assert [(each.node, each.standing.trouble) for each in found] == [("here", "Caddy cannot be reached.")]
+
+
+async def test_what_was_passed_on_is_stored_by_application_whatever_was_configured_meanwhile(api: Api, place: Place) -> None:
+    application, counter = await published(api, place), Counter()
+    keeper = Keeper(place.node, place.caddy, Agent(Told()), counter)
+    container = await place.container("127.0.0.2", "one")
+    place.addresses[str(application.id)] = (container.address,)
+    await keeper.keep()
+    async with loaded(place.port, 4) as first:
+        await asyncio.sleep(0.5)
+    await api.application(ports=[{"containerPort": 1}])
+    assert await keeper.keep(), "and Caddy has begun to count anew"
+    async with loaded(place.port, 4) as second:
+        await asyncio.sleep(0.2)
+    await container.stop()
+    counter.take(await place.caddy.metrics())
+    await counter.store(1.0)
+    (row,) = await models.Traffic.all()
+    assert (row.application_id, row.requests, row.errors) == (application.id, first.requests + second.requests, 0)
+    assert 0 < row.p50 <= row.p95 <= row.p99
+    await counter.store(1.0)
+    assert await models.Traffic.all().count() == 1

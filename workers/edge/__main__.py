@@ -15,6 +15,7 @@ from workers.edge.agent import Agent
 from workers.edge.caddy import Caddy
 from workers.edge.caddy_config import Node
 from workers.edge.certificates import Certificates, told
+from workers.edge.counts import Counter, counting
 from workers.edge.dns import serving
 from workers.edge.domain_config import Authority
 from workers.edge.keeper import Keeper, kept
@@ -37,7 +38,9 @@ async def edge() -> None:
         async with serving(agent.lookup, host, port), told(node.log) as heard, asyncio.TaskGroup() as group:
             log.info("edge.ready", resolver=node.resolver, admin=admin)
             group.create_task(agent.run())
-            group.create_task(kept(Keeper(node, caddy, agent), socket.gethostname()))
+            counter = Counter()
+            group.create_task(kept(Keeper(node, caddy, agent, counter), socket.gethostname()))
+            group.create_task(counting(caddy, counter))
             group.create_task(Certificates(heard.errors, "127.0.0.1", node.https).run())
 
 

@@ -11,6 +11,7 @@ from models.ports import is_free
 from workers.edge.agent import Agent
 from workers.edge.caddy import Caddy, ConfigurationRefused, EdgeAway
 from workers.edge.caddy_config import Node, PortRoute, Routes, configuration, server_name
+from workers.edge.counts import Counter
 from workers.edge.domain_config import SERVER
 from workers.edge.standing import RENEWAL, Standing, record
 from workers.edge.wanted import wanted
@@ -35,8 +36,8 @@ def _lasting(given: Mapping[str, Any]) -> Any:
 class Keeper:
     """Looks again and again; keeps nothing in mind, so that it may be restarted at any time, and Caddy too."""
 
-    def __init__(self, node: Node, caddy: Caddy, agent: Agent) -> None:
-        self._node, self._caddy, self._agent = node, caddy, agent
+    def __init__(self, node: Node, caddy: Caddy, agent: Agent, counter: Counter | None = None) -> None:
+        self._node, self._caddy, self._agent, self._counter = node, caddy, agent, counter
         self.standing = Standing()
         """What was found and done last."""
 
@@ -51,6 +52,8 @@ class Keeper:
         new = configuration(self._node, Routes(served, () if blocked else domains, self._agent.known))
         changes: bool = _lasting(new) != _lasting(loaded)
         if changes:
+            if self._counter:
+                self._counter.take(await self._caddy.metrics())
             await self._caddy.load(new)
             log.info("edge.configured", ports=len(served), domains=len(domains), left_out=[port.published for port in left_out])
         self.standing = Standing(_numbers(served), _numbers(left_out), (blocked if domains else "") or self._trouble())

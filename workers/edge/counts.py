@@ -1,0 +1,145 @@
+"""What the edge has passed on: read off Caddy's counters, which begin anew with every configuration, and stored as what was added."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+import structlog
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
+
+from models import Application, Domain, Traffic
+from models.database import AWAY
+from workers.edge.caddy import Caddy, EdgeAway
+from workers.edge.domain_config import SERVER
+
+log = structlog.get_logger()
+
+HISTOGRAM: Final = "caddy_http_request_duration_seconds"
+INTERVAL: Final = 5.0
+"""Seconds between two readings: what a Caddy that dies has counted since the last one is lost."""
+STORING: Final = 30.0
+SWEEPING: Final = 3600.0
+KEPT_DAYS: Final = 30
+SHARES: Final = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
+
+Series = tuple[str, str]
+"""A server of Caddy's, and the host that was asked for."""
+
+
+@dataclass
+class Count:
+    """Requests, and how long they took."""
+
+    requests: int = 0
+    errors: int = 0
+    within: dict[float, int] = field(default_factory=lambda: defaultdict(int))
+    """By seconds: the requests that took no longer."""
+
+    def add(self, other: "Count") -> None:
+        """Add another count to this one."""
+        self.requests += other.requests
+        self.errors += other.errors
+        for seconds, number in other.within.items():
+            self.within[seconds] += number
+
+    def since(self, before: "Count | None") -> "Count":
+        """What was added to an earlier count; a smaller number is a new beginning."""
+        if before is None or self.requests < before.requests:
+            return self
+        within = {seconds: number - before.within.get(seconds, 0) for seconds, number in self.within.items()}
+        return Count(self.requests - before.requests, self.errors - before.errors, defaultdict(int, within))
+
+    def seconds(self, share: float) -> float:
+        """In how many seconds so great a share of the requests was answered, as exactly as the histogram says it."""
+        wanted, lower, below = share * self.requests, 0.0, 0
+        for upper, number in sorted(self.within.items()):
+            if number >= wanted and number > below:
+                return lower if upper == float("inf") else lower + (upper - lower) * (wanted - below) / (number - below)
+            lower, below = upper, number
+        return lower
+
+
+def read(text: str) -> dict[Series, Count]:
+    """The counters of what was passed on, from Caddy's metrics."""
+    found: dict[Series, Count] = defaultdict(Count)
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples if family.name == HISTOGRAM else ():
+            if sample.labels.get("handler") == "reverse_proxy":
+                _add(found[sample.labels["server"], sample.labels.get("host", "")], sample)
+    return dict(found)
+
+
+def _add(count: Count, sample: Sample) -> None:
+    number = int(sample.value)
+    if sample.name == f"{HISTOGRAM}_bucket":
+        count.within[float(sample.labels["le"])] += number
+    elif sample.name == f"{HISTOGRAM}_count":
+        count.requests += number
+        count.errors += number if sample.labels["code"].startswith("5") else 0
+
+
+def by_application(counts: Mapping[Series, Count], names: Mapping[str, UUID]) -> dict[UUID, Count]:
+    """The counts of each application, over its ports and its domains; `names` says whose a domain is."""
+    found: dict[UUID, Count] = defaultdict(Count)
+    for (server, host), count in counts.items():
+        application = names.get(host) if server == SERVER else UUID(server.split("_")[1])
+        if application is not None:
+            found[application].add(count)
+    return dict(found)
+
+
+class Counter:
+    """Adds up what was passed on since it was stored last."""
+
+    def __init__(self) -> None:
+        self._last: dict[Series, Count] = {}
+        self.added: dict[Series, Count] = defaultdict(Count)
+        """Not stored yet."""
+
+    def take(self, text: str) -> None:
+        """Take in Caddy's metrics: often enough, and right before it is given another configuration."""
+        now = read(text)
+        for series, count in now.items():
+            self.added[series].add(count.since(self._last.get(series)))
+        self._last = now
+
+    async def store(self, seconds: float) -> None:
+        """Store what was added in so many seconds. Raises what the database's being away raises; then it is kept for the next time."""
+        names = {row.domain: row.application_id for row in await Domain.all().order_by("-path")}
+        counts = by_application(self.added, names)
+        living = await _living(counts)
+        await Traffic.bulk_create([_row(id, count, seconds) for id, count in counts.items() if id in living and count.requests])
+        self.added.clear()
+
+
+async def counting(caddy: Caddy, counter: Counter) -> None:
+    """Take and store again and again, until cancelled."""
+    clock = asyncio.get_running_loop().time
+    stored, swept = clock(), 0.0
+    while True:
+        await asyncio.sleep(INTERVAL)
+        try:
+            counter.take(await caddy.metrics())
+            if clock() - stored >= STORING:
+                await counter.store(clock() - stored)
+                stored = clock()
+            if clock() - swept >= SWEEPING:
+                await Traffic.filter(created_at__lt=datetime.now(UTC) - timedelta(days=KEPT_DAYS)).delete()
+                swept = clock()
+        except (EdgeAway, *AWAY) as error:
+            log.warning("edge.not_counted", error=str(error))
+
+
+async def _living(ids: Iterable[UUID]) -> set[UUID]:
+    found = await Application.filter(id__in=list(ids)).values_list("id", flat=True)
+    return set(found)  # type: ignore[arg-type]
+
+
+def _row(application: UUID, count: Count, seconds: float) -> Traffic:
+    times = {name: count.seconds(share) * 1000 for name, share in SHARES.items()}
+    return Traffic(application_id=application, seconds=seconds, requests=count.requests, errors=count.errors, **times)
