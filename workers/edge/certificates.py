@@ -21,9 +21,10 @@ log = structlog.get_logger()
 LOOK: Final = 1.0
 """Seconds between two looks for what is due."""
 SOON: Final = 2.0
-"""Seconds between two looks at a name that is not well."""
+"""Seconds between two looks at a name that is not well; a little more each time, since it may never be."""
 SELDOM: Final = 60.0
 """Seconds between two looks at one that is."""
+GROWTH: Final = 1.1
 PATIENCE: Final = 5.0
 """Seconds for a handshake."""
 LAST_PART: Final = 6
@@ -108,18 +109,26 @@ class Certificates:
         self._errors, self._host, self._port = errors, host, port
         self.due: dict[str, float] = {}
         """When each name is looked at next, by the loop's clock."""
+        self._pauses: dict[str, float] = {}
 
     async def look(self) -> None:
         """Look at what is due, and say how it is. Raises what the database's being away raises."""
         clock = asyncio.get_running_loop().time
         names = [row["domain"] for row in await database().execute_query_dict(_NAMES)]
         self.due = {name: self.due.get(name, 0.0) for name in names}
+        self._pauses = {name: pause for name, pause in self._pauses.items() if name in self.due}
         for name in [name for name, at in self.due.items() if at <= clock()]:
             found = judged(await served(name, self._host, self._port), self._errors.get(name), datetime.now(UTC))
             if found.status is CertificateStatus.valid:
                 self._errors.pop(name, None)
             await database().execute_query(_SAY, [name, found.status, found.error, found.expires_at])
-            self.due[name] = clock() + (SELDOM if found.status is CertificateStatus.valid else SOON)
+            self._pauses[name] = SELDOM if found.status is CertificateStatus.valid else self._sooner(name)
+            self.due[name] = clock() + self._pauses[name]
+
+    def _sooner(self, name: str) -> float:
+        """Seconds until the next look at a name that is not well."""
+        before = self._pauses.get(name, SELDOM)
+        return SOON if before >= SELDOM else min(before * GROWTH, SELDOM / 2)
 
     async def run(self) -> None:
         """Keep looking, until cancelled."""
