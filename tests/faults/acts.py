@@ -55,6 +55,8 @@ class Acts:
     told: list[str] = field(default_factory=list)
     """The acts, in words."""
     frozen: Part | None = None
+    down: list[Part] = field(default_factory=list)
+    """The workers that were killed, and not started again: what can be done next depends on the acts alone, never on time."""
     restarted: int = 0
     """How many acts had been done when Postgres was last restarted."""
     _brakes: list[Rule] = field(default_factory=list)
@@ -70,8 +72,14 @@ class Acts:
 
     @property
     def awake(self) -> list[Part]:
-        """The workers that run and are not frozen."""
-        return [worker for worker in self.installation.workers if worker.runs and worker is not self.frozen]
+        """The workers that shall run and are not frozen."""
+        return [worker for worker in self.installation.workers if worker not in self.down and worker is not self.frozen]
+
+    async def supervise(self) -> None:
+        """Start what ended by itself, as a worker does that starts while Postgres is away."""
+        for worker in self.awake:
+            if not worker.runs:
+                await worker.start()
 
     async def deploy(self, app: int, gateway: int, sick: bool) -> None:
         """Ask for a deployment, of what is well or of what is sick."""
@@ -113,18 +121,20 @@ class Acts:
 
     async def kill(self, worker: int, at_once: bool) -> None:
         """SIGKILL a worker that runs, frozen or not; another one may come at once."""
-        running = [each for each in self.installation.workers if each.runs]
+        running = [each for each in self.installation.workers if each not in self.down]
         part = running[worker % len(running)]
-        await part.kill()
+        if part.runs:
+            await part.kill()
         self.frozen = None if part is self.frozen else self.frozen
         if at_once:
             await part.start()
+        else:
+            self.down.append(part)
 
     async def revive(self) -> None:
         """Start the workers that do not run."""
-        for worker in self.installation.workers:
-            if not worker.runs:
-                await worker.start()
+        while self.down:
+            await self.down.pop().start()
 
     async def freeze(self, worker: int) -> None:
         """SIGSTOP a worker."""

@@ -71,6 +71,7 @@ class Machine(RuleBasedStateMachine):
         self.taken[name] += 1
         self.acts.told.append(" ".join(map(str, (name, *how))))
         with self._recorded(name):
+            self._await(self.acts.supervise())
             self._await(work)
             number = len(self.acts.told)
             if number % BETWEEN_DEPLOYMENTS == 0:
@@ -106,7 +107,7 @@ class Machine(RuleBasedStateMachine):
     def kill(self, worker: int, at_once: bool) -> None:
         self._do("kill", self.acts.kill(worker, at_once), worker, "and start another one" if at_once else "")
 
-    @precondition(lambda self: len(self.acts.awake) + bool(self.acts.frozen) < 2)
+    @precondition(lambda self: self.acts.down)
     @rule()
     def revive(self) -> None:
         self._do("revive", self.acts.revive())
