@@ -59,7 +59,7 @@ class Traffic(Row):
         """Counted at `created_at`."""
 
         table = "traffic"
-        indexes = (("application_id", "created_at"),)
+        indexes = (("application_id", "created_at"), ("created_at",))
 
 
 class EdgeNode(Row):

@@ -29,8 +29,8 @@ async def claim(application: Application, wanted: list[dict[str, Any]]) -> list[
     claimed = []
     for each in wanted:
         asked = each["published_port"] or kept.get(each["container_port"])
-        if asked in taken and each["published_port"]:
-            raise PortTaken(f"Port {asked} belongs to another application.")
+        if each["published_port"] and (asked in taken or asked in reserved()):
+            raise PortTaken(f"Port {asked} belongs to {'another application' if asked in taken else 'this installation'}.")
         port = asked if asked is not None and asked not in taken else _free(taken, wanted)
         taken.add(port)
         await PublishedPort.create(port=port, application_id=application.id)
@@ -40,19 +40,34 @@ async def claim(application: Application, wanted: list[dict[str, Any]]) -> list[
 
 def is_free(port: int) -> bool:
     """Whether no other program of this machine, as far as it is the one with the containers, listens on a port."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    return obstacle(port) is None
+
+
+def obstacle(port: int, kind: int = socket.SOCK_STREAM) -> str | None:
+    """Why nobody can listen on a port of all addresses of this machine, IPv4 and IPv6; None when somebody can."""
+    family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
+    with socket.socket(family, kind) as probe:
+        if kind == socket.SOCK_STREAM:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         try:
             probe.bind(("", port))
-        except OSError:
-            return False
-    return True
+        except OSError as error:
+            return error.strerror or str(error)
+    return None
+
+
+def reserved() -> frozenset[int]:
+    """The ports of this installation itself."""
+    given = settings()
+    return given.reserved_ports | {*given.edge_ports, given.edge_resolver[1]}
 
 
 def _free(taken: set[Any], wanted: list[dict[str, Any]]) -> int:
     asked = {each["published_port"] for each in wanted}
     first, last = settings().port_range
     for port in range(first, last + 1):
-        if port not in taken and port not in asked and is_free(port):
+        if port not in taken and port not in asked and port not in reserved() and is_free(port):
             return port
     raise PortTaken(f"No port from {first} to {last} is free.")

@@ -223,7 +223,7 @@ class Deployment(Row):
     last_seq = fields.IntField(default=0)
     rung_at = fields.DatetimeField(null=True)
     ports: list[dict[str, Any]] | None = fields.JSONField(null=True)
-    """Of a success: the ports that its containers listen on."""
+    """Of a success that is reached through the edge: the ports that its containers listen on; None when Docker publishes them."""
     error_code = fields.CharField(max_length=32, null=True)
     error_message = fields.TextField(null=True)
     error_output = fields.TextField(null=True)

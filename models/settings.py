@@ -66,6 +66,9 @@ class Settings(BaseSettings):
     git_allowed_hosts: Annotated[frozenset[str], NoDecode] = frozenset()
     """`host` or `host:port`, comma-separated: these may be private addresses and may be reached by plain HTTP."""
 
+    reserved_ports: Annotated[frozenset[int], NoDecode] = frozenset()
+    """Ports of this machine, comma-separated, that no application is given; those of the edge never are."""
+
     port_range: Annotated[tuple[int, int], NoDecode] = (30000, 32767)
     """First and last published port that applications are given, as `first-last`."""
 
@@ -108,7 +111,7 @@ class Settings(BaseSettings):
     swarm_advertise_address: str = "127.0.0.1"
     """The address other nodes would reach this Swarm manager by; used when Swarm is initialised."""
 
-    @field_validator("secret_keys", "git_allowed_hosts", "cors_origins", "trusted_proxies", mode="before")
+    @field_validator("reserved_ports", "secret_keys", "git_allowed_hosts", "cors_origins", "trusted_proxies", mode="before")
     @classmethod
     def _comma_separated(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value

@@ -13,6 +13,7 @@ from tortoise.transactions import in_transaction
 
 import models
 from models.database import database
+from models.ports import HTTP
 from models.settings import settings
 from schema.access import Role
 from schema.context import Context
@@ -27,6 +28,11 @@ from schema.unique import unique
 MOST = 100
 """Domains of one application."""
 TAKEN = "DOMAIN_TAKEN"
+SHOWN = (
+    *("id", "application_id", "domain", "path", "container_port", "redirect_to", "certificate", "certificate_status"),
+    *("certificate_error", "expires_at", "created_at"),
+)
+"""The columns that are read: keys stay where they are."""
 
 
 @entity(models.Domain, scope="project_id")
@@ -48,12 +54,12 @@ class Domain(Node):
 async def of_applications(context: Context, keys: list[tuple[UUID]]) -> list[list[Domain]]:
     """The domains of each of some applications."""
     found: dict[UUID, list[Domain]] = defaultdict(list)
-    for row in await models.Domain.filter(application_id__in=[key for (key,) in keys]).order_by("domain", "path"):
-        names = ("domain", "path", "container_port", "redirect_to", "certificate", "certificate_status", "certificate_error")
-        times: dict[str, Any] = {"expires_at": row.expires_at, "created_at": row.created_at}
-        ids = {"id": strawberry.ID(str(row.id)), "application_id": strawberry.ID(str(row.application_id))}
-        shown = {name: getattr(row, name) for name in names}
-        found[row.application_id].append(Domain(**ids, **shown, **times))
+    rows: list[dict[str, Any]] = (
+        await models.Domain.filter(application_id__in=[key for (key,) in keys]).order_by("domain", "path").values(*SHOWN)
+    )
+    for row in rows:
+        ids = {name: strawberry.ID(str(row[name])) for name in ("id", "application_id")}
+        found[row["application_id"]].append(Domain(**row | ids))
     return [found[key] for (key,) in keys]
 
 
@@ -109,8 +115,8 @@ async def add(ctx: Context, application: models.Application, input: AddDomainInp
     """Add a domain: a name, or the paths of it below a prefix, belongs to one application; all paths of a name to one project."""
     if input.redirect_to == input.domain:
         refuse("redirectTo", "different", "must be another domain")
-    if input.container_port is not None and input.container_port not in {each["container_port"] for each in application.ports}:
-        refuse("containerPort", "port", "must be one of the application's ports")
+    if input.container_port is not None and input.container_port not in _speaking_http(application):
+        refuse("containerPort", "port", "must be one of the application's ports that speak HTTP")
     own, ends = _own(input)
     async with unique("The domain and path belong to another application, or are this one's already.", TAKEN), in_transaction():
         row = await models.Application.filter(id=application.id, deleted_at__isnull=True).select_for_update().first()
@@ -130,11 +136,15 @@ async def add(ctx: Context, application: models.Application, input: AddDomainInp
         )
 
 
-def _own(input: AddDomainInput) -> tuple[dict[str, str | None] | None, datetime | None]:
+def _speaking_http(application: models.Application) -> set[int]:
+    return {each["container_port"] for each in application.ports if each["protocol"] == HTTP}
+
+
+def _own(input: AddDomainInput) -> tuple[dict[str, str] | None, datetime | None]:
     """What is stored of a certificate that was brought along, and its end."""
     if input.certificate is models.CertificateSource.own:
-        ends = checked(input.certificate_chain, input.private_key, input.domain)
-        return {"chain": input.certificate_chain, "key": input.private_key}, ends
+        own = checked(input.certificate_chain, input.private_key, input.domain)
+        return {"chain": own.chain, "key": own.key}, own.ends
     for name, value in (("certificateChain", input.certificate_chain), ("privateKey", input.private_key)):
         if value is not None:
             refuse(name, "certificate", "comes with the certificate 'own'")

@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from schema.errors import InvalidInput, Problem, ValidationFailed
 from schema.names import api_name
 
-SECRET_FIELDS = frozenset({"password", "currentPassword", "privateKey"})
+SECRET_FIELDS = frozenset({"password", "currentPassword", "privateKey", "certificateChain"})
 _LONGEST_ECHO = 200
 
 M = TypeVar("M", bound=BaseModel)
@@ -98,7 +98,7 @@ def path(location: Iterable[str | int]) -> str:
 def _received(field: str, value: Any) -> Any:
     if value is None or isinstance(value, bool | int | float):
         return value
-    secret = any(part in field for part in SECRET_FIELDS) or "envVars" in field
+    secret = any(part.lower() in field.lower() for part in SECRET_FIELDS) or "envVars" in field
     if secret or not isinstance(value, str) or not clean(value):
         return None
     return value[:_LONGEST_ECHO]

@@ -150,4 +150,5 @@ async def _deploy(run: Run) -> Stored:
     except surroundings.ForeignVolume as error:
         raise StageFailed("VOLUME_NOT_OURS", str(error)) from error
     run.journal.say(f"{spec.replicas} of {spec.replicas} replicas run {image}")
-    return {**recorded, "image": image, "image_id": image_id, "ports": json.dumps(run.config["ports"])}
+    ports = json.dumps(run.config["ports"]) if runtime.publishing is Publishing.edge else None
+    return {**recorded, "image": image, "image_id": image_id, "ports": ports}

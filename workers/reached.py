@@ -41,8 +41,8 @@ async def reached(run: Run, application: Application) -> None:
         if loop.time() >= ends:
             break
         await asyncio.sleep(LOOK)
-    reason = next((each.trouble for each in edges if each.trouble), None) or "The edge is away."
-    run.journal.say(f"The ports are not served yet: {reason} They will be as soon as it is back.", LogLevel.warning)
+    reason = "the edge is not well" if edges else "the edge is away"
+    run.journal.say(f"The ports are not served yet, since {reason}. They will be as soon as it is.", LogLevel.warning)
 
 
 async def _own(engine: Engine, service_name: str) -> set[int]:

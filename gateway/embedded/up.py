@@ -19,6 +19,7 @@ from gateway.embedded.stack import Stack
 from gateway.embedded.supervisor import Report, say
 
 EDGE: Final = "DOKPLOY_EDGE"
+RESERVED: Final = "DOKPLOY_RESERVED_PORTS"
 CLI: Final = (sys.executable, "-m", "gateway.cli")
 READY_SECONDS: Final = 60.0
 GATEWAY_GRACE: Final = 10.0
@@ -62,11 +63,12 @@ async def _run(data: Path, host: str, port: int, cli: Sequence[str], report: Rep
         if await run(stack.command("migrate", migrate_argv(cli))):
             raise MigrationFailed
         edge = {EDGE: "off"} if os.environ.get(EDGE) == "off" else await edge_environment(stack)
+        edge[RESERVED] = ",".join(filter(None, (os.environ.get(RESERVED), str(port))))
         gateway = await stack.start("gateway", gateway_argv(cli, host, port), edge, grace=GATEWAY_GRACE)
         await stack.start("worker", worker_argv(cli), edge, grace=WORKER_GRACE)
+        await gateway.ready(lambda: probes.http_answers(reachable(host, port), "/api/health"), seconds=READY_SECONDS)
         if edge[EDGE] != "off":
             await stack.start("edge", edge_argv(cli), edge)
-        await gateway.ready(lambda: probes.http_answers(reachable(host, port), "/api/health"), seconds=READY_SECONDS)
         with contextlib.suppress(OSError):
             sys.stdout.write(f"dokploy is up: http://{url_host(host)}:{port} (docs at /api/docs, GraphiQL at /api/graphql)\n")
             sys.stdout.flush()

@@ -64,7 +64,7 @@ class Migration(migrations.Migration):
             options={
                 "table": "traffic",
                 "app": "models",
-                "indexes": (("application_id", "created_at"),),
+                "indexes": (("application_id", "created_at"), ("created_at",)),
                 "pk_attr": "id",
                 "table_description": "What the edge has passed on to an application in the seconds before it was counted.",
             },

@@ -61,9 +61,16 @@ class App:
         return newest
 
     async def page(self, path: str = "/") -> str:
-        """What the published port answers."""
+        """What the published port answers: the edge may just have been told of it."""
         async with httpx2.AsyncClient(timeout=15) as browser:
-            return (await browser.get(f"http://127.0.0.1:{self.ports[0]}{path}")).text.strip()
+
+            async def look() -> httpx2.Response | None:
+                try:
+                    return await browser.get(f"http://127.0.0.1:{self.ports[0]}{path}")
+                except httpx2.ConnectError:
+                    return None
+
+            return (await eventually(look, within=15)).text.strip()
 
     async def service(self) -> dict[str, Any] | None:
         """Its service, as the Engine describes it."""

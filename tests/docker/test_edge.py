@@ -13,6 +13,7 @@ import pytest
 
 from gateway.demo.base_image import BASE_IMAGE
 from gateway.demo.load import Tally, loaded
+from models.ports import is_free
 from tests.docker.house import App, House, succeeded
 from tests.docker.installation import Installation, eventually
 from tests.docker.sample import HEALTHCHECK, Sample
@@ -162,23 +163,22 @@ async def test_no_request_is_lost_when_the_edges_process_dies_and_is_started_aga
     whole(tally, "version 1")
 
 
-async def test_what_was_built_for_the_host_moves_behind_the_edge(house: House, sample: Sample, installation: Installation) -> None:
-    """A port that the application's own service still publishes is no other program's."""
+async def test_what_was_published_on_the_host_moves_behind_the_edge_with_its_next_deployment(
+    house: House, sample: Sample, installation: Installation
+) -> None:
     app = await house.app(gitSource=sample.source)
     await app.deployed()
-    await installation.command("service", "update", "--quiet", *_on_the_host(app.ports[0]), app.service_name)
+    await installation.database.execute("update deployment set ports = null where application_id = $1", app.id)
+
+    await eventually(lambda: asyncio.to_thread(is_free, app.ports[0]))
+    on_the_host = ["--update-order", "stop-first", "--publish-add", f"mode=host,published={app.ports[0]},target=8080"]
+    await installation.command("service", "update", "--quiet", *on_the_host, app.service_name)
+    assert await app.page() == "version 1"
     sample.commit(index="version 2")
     await app.deployed()
     assert ((await app.service() or {})["Endpoint"]).get("Ports") is None
 
-    async def served_by_the_edge() -> bool:
-        return await app.page() == "version 2"
-
-    await eventually(served_by_the_edge, within=10)
-
-
-def _on_the_host(port: int) -> list[str]:
-    return ["--update-order", "stop-first", "--publish-add", f"mode=host,published={port},target=8080"]
+    assert await app.page() == "version 2"
 
 
 async def test_what_cannot_pass_the_edge_stops_first_and_loses_requests(house: House, sample: Sample, tell: Tell) -> None:

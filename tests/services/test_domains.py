@@ -17,14 +17,16 @@ from tests.services.conftest import Api
 NAME = "app.example.com"
 
 
-def pem(name: str, *, days: int = 30) -> dict[str, str]:
-    """A certificate for a name, and its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+def pem(*names: str, days: int = 30, curve: type[ec.EllipticCurve] = ec.SECP256R1) -> dict[str, str]:
+    """A certificate for some names, and its key."""
+    key = ec.generate_private_key(curve())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
     now = datetime.now(UTC)
     builder = x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
     builder = builder.not_valid_before(now - timedelta(days=90)).not_valid_after(now + timedelta(days=days))
-    made = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False).sign(key, hashes.SHA256())
+    made = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=False).sign(
+        key, hashes.SHA256()
+    )
     private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     return {"certificateChain": made.public_bytes(Encoding.PEM).decode(), "privateKey": private.decode()}
 
@@ -172,6 +174,9 @@ async def test_a_certificate_of_ones_own_is_kept_encrypted_and_never_shown(api: 
         ({"certificate": "own", **pem(NAME), "privateKey": pem(NAME)["privateKey"]}, "privateKey"),
         ({"certificate": "own", **pem(NAME), "certificateChain": "nonsense"}, "certificateChain"),
         ({"certificate": "own", **pem(NAME), "privateKey": "nonsense"}, "privateKey"),
+        ({"certificate": "own", **pem(NAME, curve=ec.SECP256K1)}, "privateKey"),
+        ({"certificate": "own", **pem(NAME, "other.example.com")}, "certificateChain"),
+        ({"certificate": "own", "privatekey": pem(NAME)["privateKey"]}, "privatekey"),
         ({"certificate": "acme", **pem(NAME)}, "certificateChain"),
         ({"certificate": "somebody"}, "certificate"),
     ],
@@ -185,6 +190,20 @@ async def test_a_certificate_that_cannot_be_served_is_refused_and_its_key_is_not
     assert f'"{field}"' in answer.text
     assert "PRIVATE KEY" not in answer.text
     assert not await models.Domain.exists()
+
+
+async def test_what_stands_beside_a_certificate_is_not_kept(api: Api) -> None:
+    """Caddy would fill in whatever a placeholder names."""
+    id, own = await application(api), pem(NAME)
+    noise = {name: f"{{file./etc/hostname}}\n{text}" for name, text in own.items()}
+    added = await api.owner.made(f"/applications/{id}/domains", {"domain": NAME, "certificate": "own", **noise})
+    stored = await models.Domain.get(id=added["id"])
+    assert stored.own == {"chain": own["certificateChain"], "key": own["privateKey"]}
+
+
+async def test_a_port_that_speaks_no_http_leads_to_no_domain(api: Api) -> None:
+    made = await api.application(ports=[{"containerPort": 8080}, {"containerPort": 53, "protocol": "udp"}])
+    assert await refused(api, made["id"], domain=NAME, containerPort=53) == (400, "VALIDATION_ERROR", ["containerPort"])
 
 
 async def test_a_wildcard_certificate_covers_one_label(api: Api) -> None:

@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
 from cryptography import x509
+from cryptography.fernet import Fernet
 
 import models
 from gateway.embedded.up import free_port
@@ -92,7 +94,7 @@ async def test_while_another_program_has_the_port_for_tls_the_ports_of_applicati
     other = await asyncio.start_server(lambda reader, writer: None, "", domains.keeper._node.https)
     await domains.add()
     assert len(domains.keeper.standing.served) == 1
-    assert "No domain is served: another program has port" in (domains.keeper.standing.trouble or "")
+    assert "No domain is served, port" in (domains.keeper.standing.trouble or "")
     other.close()
     await other.wait_closed()
     await domains.keeper.keep()
@@ -107,3 +109,34 @@ async def test_a_key_that_was_uploaded_is_in_no_log(domains: Domains, capsys: py
     assert secret in (await models.Domain.all().first()).own["key"]  # type: ignore[union-attr]
     shown = capsys.readouterr()
     assert secret not in shown.out + shown.err
+
+
+async def test_a_certificate_that_caddy_does_not_take_costs_no_other_name(domains: Domains) -> None:
+    await domains.add()
+    await domains.shown("valid")
+    added = await domains.add("bad.example.com", certificate="own", **pem("bad.example.com"))
+    await models.Domain.filter(id=added["id"]).delete()
+    await _nonsense(added, {"chain": "nonsense", "key": "nonsense"})
+    await domains.keeper.keep()
+    assert "Not all domains are served" in (domains.keeper.standing.trouble or "")
+    assert len(domains.keeper.standing.served) == 1
+    assert (await domains.get()).text == "one"
+    assert not await domains.keeper.keep(), "what was refused is not tried again at once"
+    assert "Not all domains are served" in (domains.keeper.standing.trouble or "")
+
+
+async def test_a_certificate_that_no_key_decrypts_costs_no_other_name(domains: Domains) -> None:
+    await domains.add()
+    added = await domains.add("bad.example.com", certificate="own", **pem("bad.example.com"))
+    foreign = Fernet(Fernet.generate_key()).encrypt(b"{}").decode()
+    await models.database.database().execute_query("update domain set own = $2 where id = $1", [added["id"], foreign])
+    await domains.keeper.keep()
+    await domains.shown("valid")
+    assert (await domains.get()).text == "one"
+
+
+async def _nonsense(added: dict[str, Any], own: dict[str, str]) -> None:
+    """The domain as no API would make it."""
+    row = await models.Application.get(id=added["applicationId"])
+    kept = {"application_id": row.id, "project_id": row.project_id, "path": "/", "certificate": models.CertificateSource.own}
+    await models.Domain.create(domain=added["domain"], own=own, **kept)

@@ -11,6 +11,7 @@ import pytest
 import models
 from gateway.demo.load import loaded
 from gateway.embedded.up import free_port
+from models.settings import settings
 from tests.services.conftest import Api
 from tests.workers.edge.test_agent import Told
 from tests.workers.edge.test_serving import HOST, Place, caddy_running
@@ -141,10 +142,36 @@ async def test_what_was_passed_on_is_stored_by_application_whatever_was_configur
     async with loaded(place.port, 4) as second:
         await asyncio.sleep(0.2)
     await container.stop()
-    counter.take(await place.caddy.metrics())
+    await counter.take(place.caddy)
     await counter.store(1.0)
     (row,) = await models.Traffic.all()
     assert (row.application_id, row.requests, row.errors) == (application.id, first.requests + second.requests, 0)
     assert 0 < row.p50 <= row.p95 <= row.p99
     await counter.store(1.0)
     assert await models.Traffic.all().count() == 1
+
+
+async def test_what_docker_published_before_there_was_an_edge_is_left_to_it_until_the_next_deployment(api: Api, place: Place) -> None:
+    application = await published(api, place)
+    live = (await api.owner.made(f"/applications/{application.id}/deploy", {}))["deploymentId"]
+    assert len((await wanted())[0]) == 1
+    await models.Deployment.filter(id=live).update(status="success", finished_at=datetime.now(UTC))
+    assert (await wanted())[0] == ()
+
+
+async def test_the_installations_own_ports_are_given_to_nobody(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings(), "reserved_ports", frozenset({8123}))
+    made = await api.application()
+    for port in (8123, settings().edge_resolver[1]):
+        ports = [{"containerPort": 80, "publishedPort": port}]
+        answer = await api.owner.patch(f"/applications/{made['id']}", {"ports": ports})
+        assert (answer.status_code, answer.json()["error"]["details"]["reason"]) == (409, "PORT_TAKEN")
+
+
+async def test_a_port_on_which_only_ipv6_is_listened_to_is_left_out(api: Api, place: Place, keeper: Keeper) -> None:
+    await published(api, place)
+    other = await asyncio.start_server(lambda reader, writer: None, "::1", place.port)
+    await keeper.keep()
+    assert keeper.standing.left_out == (place.port,)
+    other.close()
+    await other.wait_closed()

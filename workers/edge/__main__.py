@@ -5,6 +5,8 @@ import contextlib
 import signal
 import socket
 import sys
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import structlog
 
@@ -24,6 +26,8 @@ from workers.engine import Engine
 log = structlog.get_logger()
 
 CONNECTIONS = 2
+REST = 1.0
+"""Seconds before a part is tried again that met what nobody expected."""
 
 
 async def edge() -> None:
@@ -37,11 +41,22 @@ async def edge() -> None:
         node = _node()
         async with serving(agent.lookup, host, port), told(node.log) as heard, asyncio.TaskGroup() as group:
             log.info("edge.ready", resolver=node.resolver, admin=admin)
-            group.create_task(agent.run())
+            group.create_task(_enduring("agent", agent.run))
             counter = Counter()
-            group.create_task(kept(Keeper(node, caddy, agent, counter), socket.gethostname()))
-            group.create_task(counting(caddy, counter))
-            group.create_task(Certificates(heard.errors, "127.0.0.1", node.https).run())
+            keeper, certificates = Keeper(node, caddy, agent, counter), Certificates(heard.errors, "127.0.0.1", node.https)
+            group.create_task(_enduring("keeper", lambda: kept(keeper, socket.gethostname())))
+            group.create_task(_enduring("counter", lambda: counting(caddy, counter)))
+            group.create_task(_enduring("certificates", certificates.run))
+
+
+async def _enduring(part: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Do one part's work, again after what nobody expected: the name server must not go with it."""
+    while True:
+        try:
+            await work()
+        except Exception:
+            log.exception("edge.unexpected", part=part)
+        await asyncio.sleep(REST)
 
 
 def _node() -> Node:

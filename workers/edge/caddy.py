@@ -47,13 +47,17 @@ class Caddy:
 
     async def loaded(self) -> dict[str, Any] | None:
         """The configuration that it goes by; None when it has been given none."""
-        _, text = await self._asked("GET", "/config/")
-        found: dict[str, Any] | None = json.loads(text)
+        found: dict[str, Any] | None = json.loads(await self._got("/config/"))
         return found
 
     async def metrics(self) -> str:
         """Its counters, in the text format of Prometheus."""
-        _, text = await self._asked("GET", "/metrics")
+        return await self._got("/metrics")
+
+    async def _got(self, path: str) -> str:
+        status, text = await self._asked("GET", path)
+        if status != 200:
+            raise EdgeAway(f"Caddy answers {status} to GET {path}.")
         return text
 
     async def _asked(self, method: str, path: str, **arguments: Any) -> tuple[int, str]:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from workers.edge import domain_config
 from workers.edge.domain_config import Authority, DomainRoute
-from workers.edge.names import Addresses, name_of
+from workers.edge.names import name_of
 
 REFRESH: Final = "500ms"
 """How often an application in use is asked for: an address leaves three seconds before its container is told to stop."""
@@ -17,6 +17,8 @@ TRY: Final = "5s"
 TRY_AGAIN: Final = "100ms"
 IDLE: Final = "1s"
 """Connections to a container are kept no longer than this: a POST over one that was just closed would fail."""
+OF_REQUESTS: Final = ["http.handlers.reverse_proxy", "http.log.error"]
+"""What Caddy would log of each request that goes wrong, with its whole URL: it would fill the disk with what is nobody's business."""
 GRACE: Final = "10s"
 """How long streams go on when the configuration changes, as long as a container is given to stop."""
 FAILED: Final = "2s"
@@ -34,11 +36,10 @@ class PortRoute:
 
 @dataclass(frozen=True, slots=True)
 class Routes:
-    """All that the edge shall serve, and the addresses that were known last, for when the name server is away."""
+    """All that the edge shall serve."""
 
     ports: tuple[PortRoute, ...] = ()
     domains: tuple[DomainRoute, ...] = ()
-    known: Addresses = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +62,11 @@ def server_name(route: PortRoute) -> str:
 
 def configuration(node: Node, routes: Routes) -> dict[str, Any]:
     """The configuration, the same for the same routes in any order."""
-    servers = {server_name(route): _port(node, route, routes.known) for route in sorted(routes.ports, key=lambda each: each.published)}
+    servers = {server_name(route): _port(node, route) for route in sorted(routes.ports, key=lambda each: each.published)}
     apps: dict[str, Any] = {"http": {"grace_period": "10s", "servers": servers, "metrics": {"per_host": True}}}
     if routes.domains:
         apps["http"] |= {"http_port": node.http, "https_port": node.https}
-        servers[domain_config.SERVER] = domain_config.server(routes.domains, node.https, partial(_leading, node, routes.known))
+        servers[domain_config.SERVER] = domain_config.server(routes.domains, node.https, partial(_leading, node))
         apps["tls"] = domain_config.certificates(routes.domains, node.authority)
         apps["pki"] = {"certificate_authorities": {"local": {"install_trust": False}}}
     return {
@@ -76,7 +77,7 @@ def configuration(node: Node, routes: Routes) -> dict[str, Any]:
 
 
 def _logs(node: Node) -> dict[str, Any]:
-    logs: dict[str, Any] = {"default": {"encoder": {"format": "json"}, "level": "INFO"}}
+    logs: dict[str, Any] = {"default": {"encoder": {"format": "json"}, "level": "INFO", "exclude": OF_REQUESTS}}
     if node.log:
         writer = {"output": "net", "address": f"unixgram/{node.log}", "soft_start": True}
         told = ["tls.obtain", "tls.renew"]
@@ -84,17 +85,20 @@ def _logs(node: Node) -> dict[str, Any]:
     return logs
 
 
-def _port(node: Node, route: PortRoute, known: Addresses) -> dict[str, Any]:
+def _port(node: Node, route: PortRoute) -> dict[str, Any]:
     return {
         "listen": [f":{route.published}"],
         "automatic_https": {"disable": True},
         "protocols": ["h1", "h2c"],
-        "routes": [{"handle": [_leading(node, known, route.application, route.container)]}],
+        "routes": [{"handle": [_leading(node, route.application, route.container)]}],
     }
 
 
-def _leading(node: Node, known: Addresses, application: str, container: int) -> Mapping[str, Any]:
-    """What passes requests on to a port of an application's containers."""
+def _leading(node: Node, application: str, container: int) -> Mapping[str, Any]:
+    """What passes requests on to a port of an application's containers.
+
+    They are found by name alone: an address that was known before may be another application's by now.
+    """
     return {
         "handler": "reverse_proxy",
         "dynamic_upstreams": {
@@ -106,7 +110,6 @@ def _leading(node: Node, known: Addresses, application: str, container: int) -> 
             "resolver": {"addresses": [node.resolver]},
             "versions": {"ipv4": True, "ipv6": False},
         },
-        "upstreams": [{"dial": f"{address}:{container}"} for address in known.get(application, ())],
         "load_balancing": {"selection_policy": {"policy": "least_conn"}, "try_duration": TRY, "try_interval": TRY_AGAIN},
         "health_checks": {"passive": {"fail_duration": FAILED, "max_fails": 1}},
         "transport": {"protocol": "http", "dial_timeout": DIAL, "keep_alive": {"idle_timeout": IDLE}},

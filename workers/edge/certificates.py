@@ -30,6 +30,8 @@ PATIENCE: Final = 5.0
 LAST_PART: Final = 6
 """Caddy renews in the last third of a certificate's time; within the last sixth that must have failed."""
 
+_ANY = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+_ANY.check_hostname, _ANY.verify_mode = False, ssl.CERT_NONE  # whatever is served, also what nobody trusts, is looked at
 _NAMES = "select distinct domain from domain"
 _SAY = """
     update domain set certificate_status = $2, certificate_error = $3, expires_at = $4
@@ -51,6 +53,8 @@ def judged(certificate: x509.Certificate | None, error: str | None, now: datetim
     if certificate is None:
         return Finding(CertificateStatus.failed, error) if error else Finding(CertificateStatus.pending)
     begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    if now < begins:
+        return Finding(CertificateStatus.failed, "The certificate is not valid yet.", ends)
     if now >= ends:
         return Finding(CertificateStatus.failed, error or "The certificate has expired.", ends)
     if (ends - now) * LAST_PART < ends - begins:
@@ -60,18 +64,26 @@ def judged(certificate: x509.Certificate | None, error: str | None, now: datetim
 
 async def served(name: str, host: str, port: int) -> x509.Certificate | None:
     """The certificate that is served for a name; None for none."""
-    context = ssl.create_default_context()
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # whatever it is, also one that nobody trusts, is looked at
     try:
         async with asyncio.timeout(PATIENCE):
-            _, writer = await asyncio.open_connection(host, port, ssl=context, server_hostname=name)
+            _, writer = await asyncio.open_connection(host, port, ssl=_ANY, server_hostname=name)
     except (OSError, TimeoutError):
         return None
     try:
         found: bytes | None = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
     finally:
         writer.transport.abort()
-    return x509.load_der_x509_certificate(found) if found else None
+    certificate = x509.load_der_x509_certificate(found) if found else None
+    return certificate if certificate and covers(certificate, name) else None
+
+
+def covers(certificate: x509.Certificate, name: str) -> bool:
+    """Whether a certificate is for a name, itself or by a wildcard for its first label."""
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(x509.DNSName)
+    except (x509.ExtensionNotFound, ValueError):
+        return False
+    return not {name, f"*.{name.partition('.')[2]}"}.isdisjoint(each.lower() for each in names)
 
 
 class Told(asyncio.DatagramProtocol):
@@ -116,6 +128,8 @@ class Certificates:
         clock = asyncio.get_running_loop().time
         names = [row["domain"] for row in await database().execute_query_dict(_NAMES)]
         self.due = {name: self.due.get(name, 0.0) for name in names}
+        for gone in self._errors.keys() - self.due.keys():
+            del self._errors[gone]
         self._pauses = {name: pause for name, pause in self._pauses.items() if name in self.due}
         for name in [name for name, at in self.due.items() if at <= clock()]:
             found = judged(await served(name, self._host, self._port), self._errors.get(name), datetime.now(UTC))

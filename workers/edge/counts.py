@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import structlog
@@ -25,6 +25,8 @@ INTERVAL: Final = 5.0
 STORING: Final = 30.0
 SWEEPING: Final = 3600.0
 KEPT_DAYS: Final = 30
+BATCH: Final = 5_000
+PASSED_ON: Final = 'handler="reverse_proxy"'
 SHARES: Final = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 
 Series = tuple[str, str]
@@ -49,9 +51,9 @@ class Count:
 
     def since(self, before: "Count | None") -> "Count":
         """What was added to an earlier count; a smaller number is a new beginning."""
-        if before is None or self.requests < before.requests:
+        within = {seconds: number - (before.within.get(seconds, 0) if before else 0) for seconds, number in self.within.items()}
+        if before is None or self.requests < before.requests or self.errors < before.errors or min(within.values(), default=0) < 0:
             return self
-        within = {seconds: number - before.within.get(seconds, 0) for seconds, number in self.within.items()}
         return Count(self.requests - before.requests, self.errors - before.errors, defaultdict(int, within))
 
     def seconds(self, share: float) -> float:
@@ -67,10 +69,10 @@ class Count:
 def read(text: str) -> dict[Series, Count]:
     """The counters of what was passed on, from Caddy's metrics."""
     found: dict[Series, Count] = defaultdict(Count)
-    for family in text_string_to_metric_families(text):
-        for sample in family.samples if family.name == HISTOGRAM else ():
-            if sample.labels.get("handler") == "reverse_proxy":
-                _add(found[sample.labels["server"], sample.labels.get("host", "")], sample)
+    lines = [line for line in text.splitlines() if line.startswith(HISTOGRAM) and PASSED_ON in line]
+    for family in text_string_to_metric_families("\n".join([f"# TYPE {HISTOGRAM} histogram", *lines, ""])):
+        for sample in family.samples:
+            _add(found[sample.labels["server"], sample.labels.get("host", "")], sample)
     return dict(found)
 
 
@@ -100,21 +102,42 @@ class Counter:
         self._last: dict[Series, Count] = {}
         self.added: dict[Series, Count] = defaultdict(Count)
         """Not stored yet."""
+        self._lock = asyncio.Lock()
 
-    def take(self, text: str) -> None:
-        """Take in Caddy's metrics: often enough, and right before it is given another configuration."""
-        now = read(text)
+    async def take(self, caddy: Caddy) -> None:
+        """Take in Caddy's counters. Raises `EdgeAway`."""
+        async with self._lock:
+            await self._take(caddy)
+
+    async def across(self, caddy: Caddy, configuration: dict[str, Any]) -> None:
+        """Have Caddy go over to a configuration, with which its counters begin anew. Raises what `Caddy.load` raises."""
+        async with self._lock:
+            await self._take(caddy)
+            await caddy.load(configuration)
+            self._last = {}
+
+    async def _take(self, caddy: Caddy) -> None:
+        self.add(await asyncio.to_thread(read, await caddy.metrics()))
+
+    def add(self, now: dict[Series, Count]) -> None:
+        """Add what the counters show now."""
         for series, count in now.items():
             self.added[series].add(count.since(self._last.get(series)))
         self._last = now
 
     async def store(self, seconds: float) -> None:
         """Store what was added in so many seconds. Raises what the database's being away raises; then it is kept for the next time."""
-        names = {row.domain: row.application_id for row in await Domain.all().order_by("-path")}
-        counts = by_application(self.added, names)
-        living = await _living(counts)
-        await Traffic.bulk_create([_row(id, count, seconds) for id, count in counts.items() if id in living and count.requests])
-        self.added.clear()
+        taken, self.added = self.added, defaultdict(Count)
+        try:
+            # Of a name with several paths the whole of it comes last, and counts.
+            names = dict(await Domain.all().order_by("-path").values_list("domain", "application_id"))
+            counts = by_application(taken, names)
+            living = await _living(counts)
+            await Traffic.bulk_create([_row(id, count, seconds) for id, count in counts.items() if id in living and count.requests])
+        except BaseException:
+            for series, count in taken.items():
+                self.added[series].add(count)
+            raise
 
 
 async def counting(caddy: Caddy, counter: Counter) -> None:
@@ -124,15 +147,22 @@ async def counting(caddy: Caddy, counter: Counter) -> None:
     while True:
         await asyncio.sleep(INTERVAL)
         try:
-            counter.take(await caddy.metrics())
+            await counter.take(caddy)
             if clock() - stored >= STORING:
                 await counter.store(clock() - stored)
                 stored = clock()
             if clock() - swept >= SWEEPING:
-                await Traffic.filter(created_at__lt=datetime.now(UTC) - timedelta(days=KEPT_DAYS)).delete()
                 swept = clock()
+                await _sweep()
         except (EdgeAway, *AWAY) as error:
             log.warning("edge.not_counted", error=str(error))
+
+
+async def _sweep() -> None:
+    """Delete what is old, so much at a time that it is soon done."""
+    old = Traffic.filter(created_at__lt=datetime.now(UTC) - timedelta(days=KEPT_DAYS)).order_by("created_at").limit(BATCH)
+    while ids := await old.values_list("id", flat=True):
+        await Traffic.filter(id__in=ids).delete()
 
 
 async def _living(ids: Iterable[UUID]) -> set[UUID]:

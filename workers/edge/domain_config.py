@@ -20,8 +20,8 @@ class DomainRoute:
     redirect_to: str | None = None
     internal: bool = False
     """Whether this installation's own authority vouches for it."""
-    own: Mapping[str, str] | None = field(default=None, repr=False)
-    """The uploaded `chain` and `key`."""
+    own: tuple[str, str] | None = field(default=None, repr=False)
+    """The uploaded chain and its key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,8 @@ def server(domains: Iterable[DomainRoute], https: int, proxy: Proxy) -> dict[str
     return {
         "listen": [f":{https}"],
         "routes": [*(_route(each, proxy) for each in ordered), {"handle": [{"handler": "static_response", "status_code": 404}]}],
-        "automatic_https": {"skip_certificates": brought},
+        "automatic_https": {"skip_certificates": brought, "ignore_loaded_certificates": True},
+        "strict_sni_host": True,
     }
 
 
@@ -72,7 +73,7 @@ def certificates(domains: Iterable[DomainRoute], authority: Authority) -> dict[s
     ]
     return {
         "automation": {"policies": policies},
-        "certificates": {"load_pem": [{"certificate": own[name]["chain"], "key": own[name]["key"]} for name in sorted(own)]},
+        "certificates": {"load_pem": [{"certificate": chain, "key": key} for _, (chain, key) in sorted(own.items())]},
     }
 
 

@@ -71,6 +71,7 @@ async def record(node: str, standing: Standing) -> None:
     """Say it of a node."""
     values = [str(uuid4()), node, json.dumps(standing.served), json.dumps(standing.left_out), standing.trouble]
     await database().execute_query(_RECORD, values)
+    await database().execute_query("delete from edge_node where seen_at < now() - make_interval(secs => $1)", [FORGOTTEN])
 
 
 async def heard(within: float = FORGOTTEN) -> list[Heard]:

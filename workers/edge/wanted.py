@@ -3,22 +3,29 @@
 import json
 from typing import Any
 
+import structlog
+
 from models import CertificateSource
 from models.database import database
-from models.ports import HTTP
-from models.secrets import decrypt
+from models.ports import HTTP, reserved
+from models.secrets import UnreadableSecret, decrypt
 from workers.edge.caddy_config import PortRoute
 from workers.edge.domain_config import DomainRoute
 
+log = structlog.get_logger()
+
 _LIVE = """
     left join lateral (
-        select ports from deployment s where s.application_id = a.id and s.status = 'success' order by finished_at desc, id desc limit 1
+        select id, ports from deployment s where s.application_id = a.id and s.status = 'success' order by finished_at desc, id desc limit 1
     ) live on true
 """
-_PORTS = f"select a.id, a.ports, live.ports as live from application a {_LIVE} where a.deleted_at is null and a.ports <> '[]'"  # noqa: S608
+_PORTS = f"""
+    select a.id, a.ports, live.id is null as new, live.ports as live
+    from application a {_LIVE} where a.deleted_at is null and a.ports <> '[]'
+"""  # noqa: S608 (constants of our own)
 _DOMAINS = f"""
-    select a.id, a.ports, live.ports as live, d.domain, d.path, d.container_port, d.redirect_to, d.certificate, d.own
-    from domain d join application a on a.id = d.application_id {_LIVE} where a.deleted_at is null
+    select a.id, a.ports, true as new, live.ports as live, d.domain, d.path, d.container_port, d.redirect_to, d.certificate, d.own
+    from domain d join application a on a.id = d.application_id {_LIVE} where a.deleted_at is null order by d.domain, d.path
 """  # noqa: S608 (constants of our own)
 
 
@@ -38,18 +45,26 @@ async def wanted() -> tuple[tuple[PortRoute, ...], tuple[DomainRoute, ...]]:
 
 def _leads(row: dict[str, Any]) -> dict[int, int]:
     """The published ports of an application that speak HTTP, in its own order, and the container port that each leads to."""
+    if row["live"] is None and not row["new"]:
+        return {}  # Docker publishes them until the next deployment
     live = {each["published_port"]: each["container_port"] for each in json.loads(row["live"] or "[]")}
     return {
         published: live.get(published, each["container_port"])
         for each in json.loads(row["ports"])
-        if each["protocol"] == HTTP and (published := each["published_port"]) is not None
+        if each["protocol"] == HTTP and (published := each["published_port"]) not in reserved()
     }
 
 
 def _domain(row: dict[str, Any]) -> DomainRoute | None:
-    """A domain of an application; None for one that leads nowhere yet."""
-    container = row["container_port"] or next(iter(_leads(row).values()), None)
+    """A domain of an application; None for one that leads nowhere yet, or whose certificate cannot be read."""
+    containers = list(_leads(row).values())
+    container = row["container_port"] if row["container_port"] in containers else next(iter(containers), None)
     if container is None and row["redirect_to"] is None:
+        return None
+    try:
+        own = _own(row)
+    except (UnreadableSecret, KeyError, TypeError) as error:
+        log.warning("edge.certificate_unreadable", domain=row["domain"], error=str(error))
         return None
     return DomainRoute(
         domain=row["domain"],
@@ -58,5 +73,10 @@ def _domain(row: dict[str, Any]) -> DomainRoute | None:
         path=row["path"],
         redirect_to=row["redirect_to"],
         internal=row["certificate"] == CertificateSource.internal,
-        own=decrypt(row["own"]) if row["own"] else None,
+        own=own,
     )
+
+
+def _own(row: dict[str, Any]) -> tuple[str, str] | None:
+    found = decrypt(row["own"]) if row["own"] else None
+    return (str(found["chain"]), str(found["key"])) if found else None

@@ -46,6 +46,7 @@ def test_a_fall_is_a_new_beginning() -> None:
     assert Count(10, 3).since(Count(4, 1)) == Count(6, 2)
     assert Count(3, 1).since(Count(10, 3)) == Count(3, 1)
     assert Count(3).since(None) == Count(3)
+    assert Count(12, 0).since(Count(10, 10)) == Count(12, 0), "errors became fewer"
 
 
 @pytest.mark.parametrize(("share", "seconds"), [(0.5, 0.005), (0.25, 0.0025), (0.75, 0.0075), (1.0, 0.01)])
@@ -61,5 +62,5 @@ def test_what_took_longer_than_the_histogram_knows_took_that_long_at_least() -> 
 def test_readings_add_up_over_configurations() -> None:
     counter = Counter()
     for number in (10, 25, 5, 8):
-        counter.take(HEAD + metrics(PORT, "_other", c200=number))
+        counter.add(read(HEAD + metrics(PORT, "_other", c200=number)))
     assert counter.added[PORT, "_other"].requests == 10 + 15 + 5 + 3
