@@ -244,7 +244,9 @@ async def test_a_mutation_that_has_begun_is_done_although_its_stream_ends(api: A
         mutation = "mutation {" + " ".join(f'a{n}: createProject(input: {{name: "Ends{n}"}}) {{id}}' for n in range(20)) + "}"
         assert (await stream.ask("m", mutation)).status_code == 202
     await gone(stream)
-    assert (await other.get("/projects?search=Ends")).json()["pagination"]["total"] == 20
+    async with asyncio.timeout(15):
+        while (await other.get("/projects?search=Ends")).json()["pagination"]["total"] < 20:
+            await asyncio.sleep(0.1)
 
 
 async def test_an_operation_that_is_ended_at_once_frees_its_id(people: tuple[Person, Person]) -> None:
