@@ -17,7 +17,7 @@ from models.ports import HTTP
 from models.settings import settings
 from schema.access import Role
 from schema.context import Context
-from schema.errors import Conflict, NotFound
+from schema.errors import Conflict, NotFound, UnprocessableEntity
 from schema.fields import Node, entity
 from schema.inputs import Input, refuse
 from schema.own_certificates import checked
@@ -71,7 +71,7 @@ def _internationalised(name: str) -> str:
     except idna.IDNAError:
         same = False
     if not same:
-        raise PydanticCustomError("regex", "must be a valid international name")
+        raise PydanticCustomError("international", "must be a valid international name")
     return name
 
 
@@ -116,7 +116,7 @@ async def add(ctx: Context, application: models.Application, input: AddDomainInp
     if input.redirect_to == input.domain:
         refuse("redirectTo", "different", "must be another domain")
     if input.container_port is not None and input.container_port not in _speaking_http(application):
-        refuse("containerPort", "port", "must be one of the application's ports that speak HTTP")
+        raise UnprocessableEntity("The application has no such port that speaks HTTP.", field="containerPort")
     own, ends = _own(input)
     async with unique("The domain and path belong to another application, or are this one's already.", TAKEN), in_transaction():
         row = await models.Application.filter(id=application.id, deleted_at__isnull=True).select_for_update().first()

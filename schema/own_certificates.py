@@ -34,7 +34,7 @@ def checked(chain: str | None, key: str | None, domain: str, now: datetime | Non
     Raises `ValidationFailed`.
     """
     if chain is None or key is None:
-        refuse("certificateChain" if chain is None else "privateKey", "required", "is required with the certificate 'own'")
+        refuse("certificateChain" if chain is None else "privateKey", _WORD, "is required with the certificate 'own'")
     now = now or datetime.now(UTC)
     private = _private(key)
     try:

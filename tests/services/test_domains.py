@@ -41,7 +41,7 @@ async def refused(api: Api, id: str, **body: Any) -> tuple[int, str, Any]:
     error = answer.json()["error"]
     details = error.get("details") or {}
     problems = details.get("errors") or error.get("errors") or []
-    return answer.status_code, error["code"], [each["field"] for each in problems] or details.get("reason")
+    return answer.status_code, error["code"], [each["field"] for each in problems] or details.get("reason") or details.get("field")
 
 
 async def test_a_domain_is_added_shown_and_removed(api: Api) -> None:
@@ -143,7 +143,7 @@ async def test_the_name_of_the_installation_itself_is_taken(api: Api, monkeypatc
 
 async def test_a_port_that_the_application_has_not_is_refused(api: Api) -> None:
     id = await application(api)
-    assert await refused(api, id, domain=NAME, containerPort=7070) == (400, "VALIDATION_ERROR", ["containerPort"])
+    assert await refused(api, id, domain=NAME, containerPort=7070) == (422, "UNPROCESSABLE_ENTITY", "containerPort")
 
 
 async def test_a_redirect_leads_elsewhere(api: Api) -> None:
@@ -203,7 +203,7 @@ async def test_what_stands_beside_a_certificate_is_not_kept(api: Api) -> None:
 
 async def test_a_port_that_speaks_no_http_leads_to_no_domain(api: Api) -> None:
     made = await api.application(ports=[{"containerPort": 8080}, {"containerPort": 53, "protocol": "udp"}])
-    assert await refused(api, made["id"], domain=NAME, containerPort=53) == (400, "VALIDATION_ERROR", ["containerPort"])
+    assert await refused(api, made["id"], domain=NAME, containerPort=53) == (422, "UNPROCESSABLE_ENTITY", "containerPort")
 
 
 async def test_a_wildcard_certificate_covers_one_label(api: Api) -> None:
