@@ -51,7 +51,7 @@ def _leads(row: dict[str, Any]) -> dict[int, int]:
     return {
         published: live.get(published, each["container_port"])
         for each in json.loads(row["ports"])
-        if each["protocol"] == HTTP and (published := each["published_port"]) not in reserved()
+        if each["protocol"] == HTTP and (published := each["published_port"]) is not None and published not in reserved()
     }
 
 
