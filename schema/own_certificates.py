@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, Pub
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat, load_pem_private_key
 from cryptography.x509.oid import PublicKeyAlgorithmOID
 
+from models.certificates import names_of, stands_for
 from schema.inputs import refuse
 
 _WORD = "certificate"
@@ -40,12 +41,12 @@ def checked(chain: str | None, key: str | None, domain: str, now: datetime | Non
     try:
         certificates = x509.load_pem_x509_certificates(chain.encode())
         leaf = certificates[0]
-        names, public = _names(leaf), _public(leaf.public_key())
+        names, public = names_of(leaf), _public(leaf.public_key())
         served = leaf.public_key_algorithm_oid in _ALGORITHMS
         begins, ends = leaf.not_valid_before_utc, leaf.not_valid_after_utc
     except (*_ODD, IndexError):
         _refuse("must be certificates in PEM, the domain's own first")
-    if not names or not all(_covers(name, domain) for name in names):
+    if not names or not all(stands_for(name, domain) for name in names):
         _refuse(f"must be for {domain} and for no other name")
     if not begins <= now < ends:
         _refuse("is not valid yet" if now < begins else "has expired")
@@ -80,16 +81,3 @@ def _is_served(key: PrivateKeyTypes) -> bool:
 
 def _public(key: PublicKeyTypes) -> bytes:
     return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-
-
-def _names(leaf: x509.Certificate) -> list[str]:
-    try:
-        return leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(x509.DNSName)
-    except x509.ExtensionNotFound:
-        return []
-
-
-def _covers(name: str, domain: str) -> bool:
-    """Whether a name of a certificate stands for a domain; a wildcard for exactly one label (RFC 6125, section 6.4.3)."""
-    name = name.lower()
-    return name == domain or (name.startswith("*.") and name[2:] == domain.partition(".")[2])

@@ -35,11 +35,6 @@ class Agent:
         self._seen: float | None = None
 
     @property
-    def known(self) -> Addresses:
-        """All addresses."""
-        return self._known
-
-    @property
     def age(self) -> float | None:
         """Seconds since the Engine was heard last; None when it never was."""
         return None if self._seen is None else monotonic() - self._seen

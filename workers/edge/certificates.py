@@ -14,6 +14,7 @@ import structlog
 from cryptography import x509
 
 from models import CertificateStatus
+from models.certificates import names_of, stands_for
 from models.database import AWAY, database
 
 log = structlog.get_logger()
@@ -80,10 +81,9 @@ async def served(name: str, host: str, port: int) -> x509.Certificate | None:
 def covers(certificate: x509.Certificate, name: str) -> bool:
     """Whether a certificate is for a name, itself or by a wildcard for its first label."""
     try:
-        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(x509.DNSName)
-    except (x509.ExtensionNotFound, ValueError):
+        return any(stands_for(each, name) for each in names_of(certificate))
+    except ValueError:
         return False
-    return not {name, f"*.{name.partition('.')[2]}"}.isdisjoint(each.lower() for each in names)
 
 
 class Told(asyncio.DatagramProtocol):
