@@ -9,6 +9,7 @@ from workers.edge.standing import FRESH, heard
 from workers.engine import Engine
 from workers.patience import patiently
 from workers.publishing import Publishing
+from workers.rollout import port_in_use
 from workers.run import Run, StageFailed
 from workers.states import LEASE
 
@@ -32,10 +33,7 @@ async def reached(run: Run, application: Application) -> None:
         edges = [each.standing for each in await patiently(lambda: heard(FRESH), LEASE)]
         taken = sorted(wanted.intersection(port for each in edges for port in each.left_out) - own)
         if taken:
-            ports = ", ".join(map(str, taken))
-            raise StageFailed(
-                "PORT_IN_USE", f"A published port is already in use. Publish another one than {ports}, or stop what listens there."
-            )
+            raise StageFailed("PORT_IN_USE", port_in_use(taken))
         if edges and all(wanted - own <= set(each.served) for each in edges):
             return
         if loop.time() >= ends:

@@ -1,7 +1,7 @@
 """Watching a rollout: polled until exactly the wanted tasks run the new version, or it has failed and the old one is back."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -123,7 +123,12 @@ def _sentence(state: Failed, spec: ServiceSpec) -> str:
     ports = ", ".join(str(port.published) for port in spec.ports)
     if spec.replicas > 1 and any(port.mode == "host" for port in spec.ports):
         return f"Without the routing mesh a node runs only one replica that publishes {ports}: deploy one replica, or publish no port."
-    return f"{state.reason} Publish another one than {ports}, or stop what listens there."
+    return port_in_use(port.published for port in spec.ports)
+
+
+def port_in_use(ports: Iterable[int]) -> str:
+    """What to say of published ports that another program has."""
+    return f"A published port is already in use. Publish another one than {', '.join(map(str, ports))}, or stop what listens there."
 
 
 async def _last_words(run: Run, task: Task | None) -> list[str]:
