@@ -9,7 +9,7 @@ import os
 import statistics
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ import psutil  # type: ignore[import-untyped]
 from bench import idle
 from bench.product import Product, product
 from bench.replay import Command, Names, Timed, by_hand, removed, rewritten
+from bench.report import table, verdict
 
 MEASUREMENTS = ("deploy", "latency", "memory")
 FACTOR, EXTRA = 1.15, 1.0
@@ -111,21 +112,6 @@ async def memory() -> bool:
     print(f"\nMemory of the whole embedded stack after {idle.IDLE_SECONDS:g} s without work (PSS, without Docker Engine)")
     table([("process", "MiB"), *((role, f"{size / (1 << 20):.1f}") for role, size in found.most_common()), ("all", f"{total:.1f}")])
     return verdict(f"all < {MEMORY:g} MiB", total, MEMORY, "MiB")
-
-
-def verdict(bound: str, measured: float, most: float, unit: str) -> bool:
-    """Say whether a bound holds."""
-    holds = measured <= most
-    print(f"{'HOLDS' if holds else 'MISSED'}: {bound}: {measured:.2f} {unit} of {most:.2f} {unit}")
-    return holds
-
-
-def table(rows: Iterable[Sequence[str]]) -> None:
-    """Print rows in columns, the first of them the heading."""
-    rows = list(rows)
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        print("  " + "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)))
 
 
 def progress(line: str) -> None:
