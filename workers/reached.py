@@ -13,8 +13,8 @@ from workers.rollout import port_in_use
 from workers.run import Run, StageFailed
 from workers.states import LEASE
 
-PATIENCE: Final = 5.0
-"""Seconds; the edge looks once a second for what has changed."""
+PATIENCE: Final = 10.0
+"""Seconds; the edge looks once a second for what has changed, and a change before this one may take it two more."""
 LOOK: Final = 0.2
 
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from workers.edge import domain_config
 from workers.edge.domain_config import Authority, DomainRoute
+from workers.edge.handover import handing_over
 from workers.edge.names import name_of
 
 REFRESH: Final = "500ms"
@@ -19,8 +20,10 @@ IDLE: Final = "1s"
 """Connections to a container are kept no longer than this: a POST over one that was just closed would fail."""
 OF_REQUESTS: Final = ["http.handlers.reverse_proxy", "http.log.error"]
 """What Caddy would log of each request that goes wrong, with its whole URL: it would fill the disk with what is nobody's business."""
-GRACE: Final = "10s"
-"""How long streams go on when the configuration changes, as long as a container is given to stop."""
+STOPPING: Final = "10s"
+"""How long requests go on when Caddy stops."""
+STREAMS: Final = "24h"
+"""How long WebSockets go on when the configuration changes: it does so for all when anybody's port or domain comes or goes."""
 FAILED: Final = "2s"
 """How long a container that took no connection is left out."""
 
@@ -63,17 +66,14 @@ def server_name(route: PortRoute) -> str:
 def configuration(node: Node, routes: Routes) -> dict[str, Any]:
     """The configuration, the same for the same routes in any order."""
     servers = {server_name(route): _port(node, route) for route in sorted(routes.ports, key=lambda each: each.published)}
-    apps: dict[str, Any] = {"http": {"grace_period": "10s", "servers": servers, "metrics": {"per_host": True}}}
+    apps: dict[str, Any] = {"http": {"grace_period": STOPPING, "servers": servers, "metrics": {"per_host": True}}}
     if routes.domains:
         apps["http"] |= {"http_port": node.http, "https_port": node.https}
         servers[domain_config.SERVER] = domain_config.server(routes.domains, node.https, partial(_leading, node))
         apps["tls"] = domain_config.certificates(routes.domains, node.authority)
         apps["pki"] = {"certificate_authorities": {"local": {"install_trust": False}}}
-    return {
-        "admin": {"listen": f"unix/{node.admin}|0600", "config": {"persist": False}},
-        "logging": {"logs": _logs(node)},
-        "apps": apps,
-    }
+    admin = {"listen": f"unix/{node.admin}|0600", "config": {"persist": False}}
+    return handing_over({"admin": admin, "logging": {"logs": _logs(node)}, "apps": apps})
 
 
 def _logs(node: Node) -> dict[str, Any]:
@@ -113,5 +113,5 @@ def _leading(node: Node, application: str, container: int) -> Mapping[str, Any]:
         "load_balancing": {"selection_policy": {"policy": "least_conn"}, "try_duration": TRY, "try_interval": TRY_AGAIN},
         "health_checks": {"passive": {"fail_duration": FAILED, "max_fails": 1}},
         "transport": {"protocol": "http", "dial_timeout": DIAL, "keep_alive": {"idle_timeout": IDLE}},
-        "stream_close_delay": GRACE,
+        "stream_close_delay": STREAMS,
     }

@@ -4,17 +4,15 @@ import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from gateway.demo.load import Tally, loaded
-from gateway.embedded.up import free_port
 from workers.edge.caddy import Caddy, ConfigurationRefused, EdgeAway
 from workers.edge.caddy_config import Node, PortRoute, Routes, configuration
-from workers.edge.dns import serving
 
 HOST = "127.0.0.1"
 CADDY = Path(sys.executable).parent / "caddy"
@@ -97,7 +95,7 @@ async def caddy_running(folder: Path) -> AsyncIterator[Caddy]:
                     await asyncio.sleep(0.05)
             yield caddy
     finally:
-        process.terminate()
+        process.kill()  # nobody is served any more
         await process.wait()
 
 
@@ -107,18 +105,6 @@ async def answers(caddy: Caddy) -> bool:
     except EdgeAway:
         return False
     return True
-
-
-@pytest.fixture
-async def place(short_tmp: Path) -> AsyncIterator[Place]:
-    async with AsyncExitStack() as resources:
-        found: dict[str, tuple[str, ...]] = {}
-        resolver = await resources.enter_async_context(serving(lambda application: found.get(application, ()), HOST, 0))
-        caddy = await resources.enter_async_context(caddy_running(short_tmp))
-        node = Node(str(short_tmp / "admin.sock"), f"{HOST}:{resolver}")
-        place = Place(free_port(HOST, 0), free_port("127.0.0.2", 0), caddy, node, found)
-        await caddy.load(configuration(node, Routes((place.route(),))))
-        yield place
 
 
 async def cut_over(place: Place, notice: float) -> Tally:

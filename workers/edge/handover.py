@@ -1,0 +1,31 @@
+"""How one configuration of Caddy's takes the place of another while people hold connections to it.
+
+Caddy would close at once what is kept alive, also a connection on which a request is just being sent: each change would cost most of the
+busy ones a request. With a delay the servers from before go on beside the new ones, but only those are told of it of which a listener goes
+away for good. So every server has a listener of its own that is another one in each configuration, and whoever it serves in its last
+seconds is told `Connection: close` with the answer (RFC 9112, section 9.6).
+"""
+
+import hashlib
+import json
+from typing import Any, Final
+
+DELAY: Final = "2s"
+"""For so long the servers from before go on. Who has not asked for anything meanwhile is not waiting for an answer."""
+_CLOSING: Final = {
+    "match": [{"vars": {"{http.shutting_down}": ["true"]}}],
+    "handle": [{"handler": "headers", "response": {"deferred": True, "set": {"Connection": ["close"]}}}],
+}
+
+
+def handing_over(configuration: dict[str, Any]) -> dict[str, Any]:
+    """A configuration of Caddy's, made so that another one can take its place; the same for the same one."""
+    generation = hashlib.sha256(json.dumps(configuration, sort_keys=True).encode()).hexdigest()[:16]
+    http = configuration["apps"]["http"]
+    servers = {name: _leaving(server, f"unix/@dokploy-{generation}-{name}") for name, server in http["servers"].items()}
+    return configuration | {"apps": configuration["apps"] | {"http": http | {"shutdown_delay": DELAY, "servers": servers}}}
+
+
+def _leaving(server: dict[str, Any], listener: str) -> dict[str, Any]:
+    """A server that can be told that it is going: the socket, in Linux's abstract namespace, is there for nobody to use."""
+    return server | {"listen": [*server["listen"], listener], "routes": [_CLOSING, *server["routes"]]}
