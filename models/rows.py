@@ -140,6 +140,8 @@ class Application(Row):
     status = fields.CharEnumField(ApplicationStatus, max_length=16, default=ApplicationStatus.pending)
     health_status = fields.CharEnumField(HealthStatus, max_length=16, default=HealthStatus.unknown)
     replicas = fields.IntField(default=1)
+    stop_grace_period = fields.IntField(default=10, db_default=10)
+    """Seconds that a container is given to end by itself."""
     env_vars = EncryptedJSONField()
     ports: list[dict[str, Any]] = fields.JSONField(default=list)
     volumes: list[dict[str, Any]] = fields.JSONField(default=list)

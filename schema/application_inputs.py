@@ -38,6 +38,7 @@ class ApplicationFilters:
 
 Name = Annotated[str, Pattern(r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?", "must be alphanumeric, with dashes only inside", 3, 50)]
 Replicas = Annotated[int, Between(0, 100)]
+StopGracePeriod = Annotated[int, Between(1, 300)]
 Image = Annotated[
     str,
     Pattern(
@@ -97,11 +98,15 @@ class EnvVarInput(Input):
 
 @strawberry.pydantic.input
 class PortInput(Input):
-    """A port of the containers; without `publishedPort` a free one of the host is chosen."""
+    """A port of the containers; without `publishedPort` a free one of the host is chosen.
+
+    Without `keepAlive` each request gets a connection of its own to a container: for servers that close theirs without a word.
+    """
 
     container_port: Annotated[int, Between(1, 65_535)]
     protocol: Annotated[str, Pattern("tcp|tcp-raw|udp", "must be tcp, tcp-raw or udp", 3, 7)] = "tcp"
     published_port: Annotated[int, Between(1024, 65_535)] | None = None
+    keep_alive: bool = True
 
 
 @strawberry.pydantic.input
@@ -155,6 +160,7 @@ class CreateApplicationInput(Input):
     project_id: str
     image: Image | None = None
     replicas: Replicas = 1
+    stop_grace_period: StopGracePeriod = 10
     env_vars: EnvVars = Field(default_factory=list)
     ports: Ports = Field(default_factory=list)
     volumes: Volumes = Field(default_factory=list)
@@ -170,6 +176,7 @@ class UpdateApplicationInput(Input):
     name: strawberry.Maybe[Name] = None
     image: strawberry.Maybe[Image | None] = None
     replicas: strawberry.Maybe[Replicas] = None
+    stop_grace_period: strawberry.Maybe[StopGracePeriod] = None
     env_vars: strawberry.Maybe[EnvVars] = None
     ports: strawberry.Maybe[Ports] = None
     volumes: strawberry.Maybe[Volumes] = None

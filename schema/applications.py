@@ -46,6 +46,7 @@ class Port:
     container_port: int
     protocol: str
     published_port: int | None
+    keep_alive: bool = True
 
 
 @strawberry.type
@@ -126,6 +127,7 @@ class Application(Node):
     status: models.ApplicationStatus
     health_status: models.HealthStatus
     replicas: int
+    stop_grace_period: int
     env_vars: list[EnvVar] = computed(_masked, "env_vars")
     ports: list[Port] = computed(_ports, "ports")
     volumes: list[Volume] = computed(_volumes, "volumes")
@@ -151,9 +153,9 @@ SUMMARY_LINKS = {
 }
 LINKS = ("self", "deploy", "logs", "metrics", "deployments")
 DETAIL = """
-    id name projectId serviceName image status replicas healthStatus
+    id name projectId serviceName image status replicas stopGracePeriod healthStatus
     envVars { key value isSecret }
-    ports { containerPort protocol publishedPort }
+    ports { containerPort protocol publishedPort keepAlive }
     volumes { source target readOnly }
     healthCheck { command interval timeout retries startPeriod }
     domains { domain certificateStatus expiresAt }

@@ -8,7 +8,7 @@ from uuid import UUID
 from models import Deployment
 from models.ports import HTTP
 from workers.publishing import Publishing
-from workers.service_spec import EnvVar, HealthCheck, Mount, Port, ServiceSpec
+from workers.service_spec import STOP_GRACE_SECONDS, EnvVar, HealthCheck, Mount, Port, ServiceSpec
 
 _TAG = re.compile(r"(?P<deployment>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})-(?P<epoch>\d{1,9})")
 
@@ -49,6 +49,7 @@ def spec_of(config: Mapping[str, Any], image: str, replicas: int, *, labels: Map
         memory_mib=limits.get("memory_limit"),
         cpus=limits.get("cpu_limit"),
         replicas=replicas,
+        stop_grace_seconds=config.get("stop_grace_period", STOP_GRACE_SECONDS),
         order="stop-first" if single else "start-first",
         endpoint_mode="vip" if mesh else "dnsrr",
     )

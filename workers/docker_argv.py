@@ -149,7 +149,8 @@ def _settings(spec: ServiceSpec) -> list[str]:
     argv += ["--update-order", spec.order, "--update-parallelism", "1", "--update-delay", "0s", "--update-monitor", monitor]
     argv += ["--update-failure-action", "rollback", "--update-max-failure-ratio", "0"]
     argv += ["--rollback-order", spec.order, "--rollback-parallelism", "1", "--rollback-monitor", monitor]
-    argv += ["--restart-condition", "any", "--restart-delay", "2s", "--stop-grace-period", "10s", "--limit-pids", "512"]
+    argv += ["--restart-condition", "any", "--restart-delay", "2s"]
+    argv += ["--stop-grace-period", _seconds(spec.stop_grace_seconds), "--limit-pids", "512"]
     argv += ["--log-driver", "json-file", "--log-opt", "max-size=10m", "--log-opt", "max-file=3"]
     return argv + _each("--cap-drop", DROPPED_CAPABILITIES)
 

@@ -44,7 +44,7 @@ def health_of(spec: ServiceSpec, image: Mapping[str, Any] | None) -> HealthCheck
 def deadline_of(spec: ServiceSpec, health: HealthCheck | None) -> float:
     """Seconds a rollout may take: long enough for every replica's health check to fail, twice, and never beyond the stage's own."""
     check = health.start_period + health.retries * (health.interval + health.timeout) if health else 60.0
-    return min(2 * max(spec.replicas, 1) * check + spec.update_monitor_seconds + MARGIN, LONGEST)
+    return min(2 * max(spec.replicas, 1) * (check + spec.stop_grace_seconds) + spec.update_monitor_seconds + MARGIN, LONGEST)
 
 
 async def watch(run: Run, spec: ServiceSpec, image_id: str, *, first: bool) -> None:

@@ -53,6 +53,10 @@ class HealthCheck:
     start_period: float = 0
 
 
+STOP_GRACE_SECONDS: Final = 10
+"""What an application is given to end by itself that was deployed before it could say how long it takes."""
+
+
 @dataclass(frozen=True, slots=True)
 class ServiceSpec:
     """A service: one application at one deployment. `labels` go on the service and on its containers.
@@ -72,6 +76,7 @@ class ServiceSpec:
     cpus: float | None = None
     replicas: int = 1
     order: Literal["start-first", "stop-first"] = "start-first"
+    stop_grace_seconds: float = STOP_GRACE_SECONDS
     update_monitor_seconds: float = 5
     endpoint_mode: Literal["dnsrr", "vip"] = "dnsrr"
 
@@ -165,7 +170,8 @@ def _require_ports(spec: ServiceSpec) -> None:
 def _require_amounts(spec: ServiceSpec) -> None:
     if spec.order not in ("start-first", "stop-first") or spec.endpoint_mode not in ("dnsrr", "vip"):
         raise UnsafeValue("This is not an update order or endpoint mode.")
-    if spec.replicas < 0 or spec.update_monitor_seconds < 0 or (spec.memory_mib or 4) < 4 or (spec.cpus or 1) <= 0:
+    seconds = min(spec.update_monitor_seconds, spec.stop_grace_seconds)
+    if spec.replicas < 0 or seconds < 0 or (spec.memory_mib or 4) < 4 or (spec.cpus or 1) <= 0:
         raise UnsafeValue("An amount is out of range.")
     if spec.health and (min(spec.health.interval, spec.health.timeout) < 0.001 or spec.health.retries < 1 or spec.health.start_period < 0):
         raise UnsafeValue("An amount of the health check is out of range.")

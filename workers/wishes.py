@@ -29,13 +29,13 @@ from workers.facts import Busy, Contradiction, Impossible
 from workers.states import TASK_GRAPHS, Change, Event
 from workers.transitions import apply
 
-RUNTIME_FIELDS = frozenset({"image", "env_vars", "ports", "volumes", "health_check", "resources"})
+RUNTIME_FIELDS = frozenset({"image", "env_vars", "ports", "volumes", "health_check", "resources", "stop_grace_period"})
 """What a running application is made of; a change of the source only shows with the next deployment."""
 
 
 def frozen(application: Application) -> dict[str, Any]:
     """The configuration that a deployment will run, whatever changes meanwhile."""
-    names = ("service_name", "image", "replicas", "env_vars", "ports", "volumes", "health_check", "resources", "git_source")
+    names = {"service_name", "replicas", "git_source", *RUNTIME_FIELDS}
     return {"project_id": str(application.project_id)} | {name: getattr(application, name) for name in names}
 
 

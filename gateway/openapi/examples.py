@@ -120,6 +120,7 @@ SAMPLES: Final[Mapping[str, Any]] = {
     "stages.finishedAt": "2024-12-30T10:00:15Z",
     "stages.status": "completed",
     "startPeriod": 0,
+    "stopGracePeriod": 10,
     "target": "/data",
     "team.description": "Everybody who works on the backend",
     "team.id": _TEAM,

@@ -106,6 +106,24 @@ async def test_a_changed_container_port_leads_to_what_runs_until_the_change_has_
     assert [route.container for route in (await wanted())[0]] == [place.container_port]
 
 
+@pytest.mark.parametrize("keep_alive", [True, False])
+async def test_without_keep_alive_no_connection_to_a_container_is_used_twice(
+    api: Api, place: Place, keeper: Keeper, *, keep_alive: bool
+) -> None:
+    port = {"containerPort": place.container_port, "publishedPort": place.port, "keepAlive": keep_alive}
+    made = await api.application(ports=[port])
+    assert made["id"]
+    await keeper.keep()
+    container = await place.container("127.0.0.2", "one")
+    place.addresses[made["id"]] = (container.address,)
+    async with loaded(place.port, 2) as tally:
+        await asyncio.sleep(0.5)
+    await container.stop()
+    assert not tally.failures
+    assert (container.connections < tally.requests / 2) is keep_alive
+    assert container.connections == tally.requests or keep_alive
+
+
 async def test_what_an_edge_says_is_heard_until_it_is_old(api: Api) -> None:
     await record("one", Standing((30000, 30001), (30002,), "Something."))
     await record("one", Standing((30000,)))

@@ -32,17 +32,18 @@ FULL = ServiceSpec(
     cpus=0.5,
     replicas=2,
     order="stop-first",
+    stop_grace_seconds=25,
     update_monitor_seconds=7,
 )
 
 
-def fixed(replicas: int, order: str, monitor: str) -> list[str]:
+def fixed(replicas: int, order: str, monitor: str, grace: str = "10s") -> list[str]:
     return [
         *("--replicas", str(replicas), "--endpoint-mode", "dnsrr", "--init"),
         *("--update-order", order, "--update-parallelism", "1", "--update-delay", "0s", "--update-monitor", monitor),
         *("--update-failure-action", "rollback", "--update-max-failure-ratio", "0"),
         *("--rollback-order", order, "--rollback-parallelism", "1", "--rollback-monitor", monitor),
-        *("--restart-condition", "any", "--restart-delay", "2s", "--stop-grace-period", "10s", "--limit-pids", "512"),
+        *("--restart-condition", "any", "--restart-delay", "2s", "--stop-grace-period", grace, "--limit-pids", "512"),
         *("--log-driver", "json-file", "--log-opt", "max-size=10m", "--log-opt", "max-file=3"),
         *("--cap-drop", "AUDIT_WRITE", "--cap-drop", "MKNOD", "--cap-drop", "NET_RAW"),
     ]
@@ -72,7 +73,7 @@ def test_create_argv_of_everything():
     flags = [item for flag in ("--label", "--container-label") for label in labels for item in (flag, label)]
     assert docker_argv.service_create(CLIENT, FULL) == [
         *CREATE,
-        *fixed(2, "stop-first", "7s"),
+        *fixed(2, "stop-first", "7s", "25s"),
         *flags,
         *("--env", "MODE=-x=1", "--env", "TOKEN"),
         *("--publish", "mode=host,published=30053,target=53,protocol=udp"),
@@ -98,7 +99,7 @@ def test_update_argv_adds_what_is_new():
     assert argv == [
         *UPDATE,
         FULL.image,
-        *fixed(2, "stop-first", "7s"),
+        *fixed(2, "stop-first", "7s", "25s"),
         *("--label-add", "dokploy.application=a1", "--label-add", "dokploy.deployment=d2"),
         *("--container-label-add", "dokploy.application=a1", "--container-label-add", "dokploy.deployment=d2"),
         *("--env-add", "MODE=-x=1", "--env-add", "TOKEN"),

@@ -35,6 +35,8 @@ class PortRoute:
     application: str
     published: int
     container: int
+    keep_alive: bool = True
+    """Whether a connection to a container serves several requests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,21 +92,22 @@ def _port(node: Node, route: PortRoute) -> dict[str, Any]:
         "listen": [f":{route.published}"],
         "automatic_https": {"disable": True},
         "protocols": ["h1", "h2c"],
-        "routes": [{"handle": [_leading(node, route.application, route.container)]}],
+        "routes": [{"handle": [_leading(node, route)]}],
     }
 
 
-def _leading(node: Node, application: str, container: int) -> Mapping[str, Any]:
+def _leading(node: Node, route: PortRoute | DomainRoute) -> Mapping[str, Any]:
     """What passes requests on to a port of an application's containers.
 
     They are found by name alone: an address that was known before may be another application's by now.
     """
+    kept = {"idle_timeout": IDLE} if route.keep_alive else {"enabled": False}
     return {
         "handler": "reverse_proxy",
         "dynamic_upstreams": {
             "source": "a",
-            "name": name_of(application),
-            "port": str(container),
+            "name": name_of(route.application),
+            "port": str(route.container),
             "refresh": REFRESH,
             "dial_timeout": DIAL,
             "resolver": {"addresses": [node.resolver]},
@@ -112,6 +115,6 @@ def _leading(node: Node, application: str, container: int) -> Mapping[str, Any]:
         },
         "load_balancing": {"selection_policy": {"policy": "least_conn"}, "try_duration": TRY, "try_interval": TRY_AGAIN},
         "health_checks": {"passive": {"fail_duration": FAILED, "max_fails": 1}},
-        "transport": {"protocol": "http", "dial_timeout": DIAL, "keep_alive": {"idle_timeout": IDLE}},
+        "transport": {"protocol": "http", "dial_timeout": DIAL, "keep_alive": kept},
         "stream_close_delay": STREAMS,
     }

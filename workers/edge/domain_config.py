@@ -5,8 +5,6 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 SERVER: Final = "domains"
-Proxy = Callable[[str, int], Mapping[str, Any]]
-"""Makes the handler that passes on to a container port of an application."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +14,7 @@ class DomainRoute:
     domain: str
     application: str
     container: int
+    keep_alive: bool = True
     path: str = "/"
     redirect_to: str | None = None
     internal: bool = False
@@ -32,6 +31,10 @@ class Authority:
     email: str = ""
     root: str = ""
     """File with the certificate by which it is known itself."""
+
+
+Proxy = Callable[[DomainRoute], Mapping[str, Any]]
+"""Makes the handler that passes on to the containers of an application."""
 
 
 def server(domains: Iterable[DomainRoute], https: int, proxy: Proxy) -> dict[str, Any]:
@@ -55,7 +58,7 @@ def _route(route: DomainRoute, proxy: Proxy) -> dict[str, Any]:
 
 def _handler(route: DomainRoute, proxy: Proxy) -> Mapping[str, Any]:
     if route.redirect_to is None:
-        return proxy(route.application, route.container)
+        return proxy(route)
     location = f"https://{route.redirect_to}{{http.request.uri}}"
     return {"handler": "static_response", "status_code": 308, "headers": {"Location": [location]}}
 

@@ -1,6 +1,7 @@
 """What the edge shall serve, as the database says."""
 
 import json
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -35,21 +36,29 @@ async def wanted() -> tuple[tuple[PortRoute, ...], tuple[DomainRoute, ...]]:
     Which ports are published is the application's configuration; where they lead to is what the version listens on that is live.
     """
     ports = [
-        PortRoute(str(row["id"]), published, container)
+        PortRoute(str(row["id"]), published, lead.container, lead.keep_alive)
         for row in await database().execute_query_dict(_PORTS)
-        for published, container in _leads(row).items()
+        for published, lead in _leads(row).items()
     ]
     domains = [found for row in await database().execute_query_dict(_DOMAINS) if (found := _domain(row))]
     return tuple(ports), tuple(domains)
 
 
-def _leads(row: dict[str, Any]) -> dict[int, int]:
-    """The published ports of an application that speak HTTP, in its own order, and the container port that each leads to."""
+@dataclass(frozen=True, slots=True)
+class Lead:
+    """Where requests are passed on to, and how."""
+
+    container: int
+    keep_alive: bool
+
+
+def _leads(row: dict[str, Any]) -> dict[int, Lead]:
+    """The published ports of an application that speak HTTP, in its own order, and where each leads to."""
     if row["live"] is None and not row["new"]:
         return {}  # Docker publishes them until the next deployment
     live = {each["published_port"]: each["container_port"] for each in json.loads(row["live"] or "[]")}
     return {
-        published: live.get(published, each["container_port"])
+        published: Lead(live.get(published, each["container_port"]), each.get("keep_alive", True))
         for each in json.loads(row["ports"])
         if each["protocol"] == HTTP and (published := each["published_port"]) is not None and published not in reserved()
     }
@@ -57,9 +66,9 @@ def _leads(row: dict[str, Any]) -> dict[int, int]:
 
 def _domain(row: dict[str, Any]) -> DomainRoute | None:
     """A domain of an application; None for one that leads nowhere yet, or whose certificate cannot be read."""
-    containers = list(_leads(row).values())
-    container = row["container_port"] if row["container_port"] in containers else next(iter(containers), None)
-    if container is None and row["redirect_to"] is None:
+    leads = list(_leads(row).values())
+    lead = next((each for each in leads if each.container == row["container_port"]), leads[0] if leads else None)
+    if lead is None and row["redirect_to"] is None:
         return None
     try:
         own = _own(row)
@@ -69,7 +78,8 @@ def _domain(row: dict[str, Any]) -> DomainRoute | None:
     return DomainRoute(
         domain=row["domain"],
         application=str(row["id"]),
-        container=container or 0,
+        container=lead.container if lead else 0,
+        keep_alive=lead is None or lead.keep_alive,
         path=row["path"],
         redirect_to=row["redirect_to"],
         internal=row["certificate"] == CertificateSource.internal,

@@ -30,6 +30,7 @@ class Container:
     address: str
     version: str
     port: int
+    connections: int = 0
     _server: asyncio.Server | None = None
     _open: set[asyncio.StreamWriter] = field(default_factory=set)
 
@@ -38,6 +39,7 @@ class Container:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._open.add(writer)
+        self.connections += 1
         body = self.version.encode()
         try:
             while True:
