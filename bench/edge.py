@@ -105,7 +105,7 @@ async def edge(folder: Path, port: int, container: int) -> AsyncIterator[None]:
         resources.push_async_callback(child.stop)
         await probes.within(20, server.answers)
         caddy = await resources.enter_async_context(Caddy(str(server.socket)))
-        node = Node(str(server.socket), f"{HERE}:{resolver}")
+        node = Node(f"{HERE}:{resolver}")
         await caddy.load(configuration(node, Routes((PortRoute(str(uuid4()), port, container),))))
         yield
 

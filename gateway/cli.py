@@ -60,7 +60,7 @@ def worker() -> None:
 
 @app.command
 def edge() -> None:
-    """Keep Caddy serving the applications of this node. Reads DOKPLOY_DATABASE_URL, DOKPLOY_EDGE_ADMIN and DOKPLOY_EDGE_RESOLVER."""
+    """Keep Caddy serving the applications of this node. Reads DOKPLOY_DATABASE_URL, DOKPLOY_EDGE, DOKPLOY_EDGE_RUNTIME and so on."""
     runpy.run_module("workers.edge", run_name="__main__")
 
 

@@ -84,20 +84,20 @@ class Settings(BaseSettings):
     queue_limit: int = Field(default=5000, ge=1)
     """Deployments that may wait; whoever asks for one more is told to come back later."""
 
-    edge: Literal["off", "embedded"] = "off"
-    """How published ports are reached: through Caddy, which runs beside `up`, or `off`: through Docker alone."""
+    edge: Literal["off", "embedded", "service"] = "off"
+    """How published ports are reached: through Caddy, which runs beside `up` or as a Swarm service, or `off`: through Docker alone."""
 
-    edge_admin: Path = Path("/run/dokploy/caddy.sock")
-    """Unix socket of Caddy's admin API."""
+    edge_runtime: Path = Path("/run/dokploy")
+    """Directory of the node, short and the edge's alone, for the sockets of Caddy's admin API (`caddy.sock`) and log (`log.sock`)."""
 
     edge_resolver: Annotated[tuple[str, Annotated[int, Field(gt=0, lt=65536)]], NoDecode] = ("127.0.0.1", 5391)
     """Where the edge's name server listens for Caddy, as `address:port`."""
 
+    edge_gateway: str = ""
+    """Where the edge reaches the gateway, as `address:port`: it then serves the host of an https `public_url`, too; empty is not."""
+
     edge_ports: Annotated[tuple[int, int], NoDecode] = (80, 443)
     """Where the edge serves domains, by plain HTTP and by TLS, as `http-https`."""
-
-    edge_log: Path = Path("/run/dokploy/certificates.sock")
-    """Unix socket on which Caddy tells the edge of certificates that it could not get."""
 
     acme_directory: str = ""
     """URL of the directory of the authority that domains get certificates from; empty is Caddy's choice, Let's Encrypt and ZeroSSL."""

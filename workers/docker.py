@@ -78,6 +78,7 @@ __all__ = [
     "reserved",
     "restart_service",
     "roll_back_service",
+    "run",
     "scale_service",
     "tag_image",
     "update_service",
@@ -186,6 +187,11 @@ async def roll_back_service(client: Client, name: str) -> None:
 async def scale_service(client: Client, name: str, replicas: int) -> None:
     """Change the number of tasks. Raises NoService and DockerError."""
     await _must(docker_argv.service_scale(client, name, replicas))
+
+
+async def run(argv: list[str]) -> None:
+    """Run a command line that somebody else has built. Raises DockerError."""
+    await _must(argv)
 
 
 async def _must(

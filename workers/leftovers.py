@@ -11,13 +11,14 @@ import structlog
 
 from models.database import database
 from models.lifecycle import IS_ACTIVE
+from models.settings import settings
 from workers import docker
 from workers.desired import attempt_of
 from workers.runtime import Runtime
 
 log = structlog.get_logger()
 
-APPLICATION, PROJECT = "dokploy.application", "dokploy.project"
+APPLICATION, PROJECT, EDGE = "dokploy.application", "dokploy.project", "dokploy.edge"
 
 _APPLICATIONS = "select id from application where id = any($1)"
 _PROJECTS = "select project_id as id from application where project_id = any($1)"
@@ -28,6 +29,8 @@ async def remove(runtime: Runtime) -> None:
     """Remove what carries this installation's id and belongs to no application, or to no project that has one."""
     engine, client, label = runtime.engine, runtime.docker, f"dokploy.installation={runtime.installation}"
     for name in await _orphans(_APPLICATIONS, APPLICATION, _named(await engine.services(label))):
+        await docker.remove_service(client, name)
+    for name in _named(await engine.services(f"{EDGE}={runtime.installation}")) if settings().edge != "service" else ():
         await docker.remove_service(client, name)
     containers = {each["Id"]: each["Labels"] for each in await engine.containers(label)}
     for id in await _orphans(_APPLICATIONS, APPLICATION, containers):

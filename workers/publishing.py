@@ -27,7 +27,7 @@ def publishing() -> Publishing:
 
 
 _EXPLAINED = {
-    Publishing.edge: "through the edge: no request is lost while a version takes the place of another (DOKPLOY_EDGE=embedded)",
+    Publishing.edge: "through the edge: no request is lost while a version takes the place of another (DOKPLOY_EDGE={edge})",
     Publishing.mesh: "by Swarm's routing mesh (DOKPLOY_EDGE=off, and this kernel has IPVS)",
     Publishing.host: "on the host, by one container at a time: the old one stops before the new one starts "
     "(DOKPLOY_EDGE=off, and this kernel has no IPVS)",
@@ -36,7 +36,7 @@ _EXPLAINED = {
 
 def explained() -> str:
     """The way and its reason, for a person."""
-    return _EXPLAINED[publishing()]
+    return _EXPLAINED[publishing()].format(edge=settings().edge)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ class Caddy:
     @property
     def socket(self) -> Path:
         """The unix socket of its admin API."""
-        return self.runtime / "caddy" / "admin.sock"
+        return self.runtime / "caddy" / "caddy.sock"
 
     def initialise(self) -> None:
         """Make its directories."""

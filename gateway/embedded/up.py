@@ -62,8 +62,8 @@ async def _run(data: Path, host: str, port: int, cli: Sequence[str], report: Rep
             stack.supervisor.add(engine)
         if await run(stack.command("migrate", migrate_argv(cli))):
             raise MigrationFailed
-        edge = {EDGE: "off"} if os.environ.get(EDGE) == "off" else await edge_environment(stack)
-        edge[RESERVED] = ",".join(filter(None, (os.environ.get(RESERVED), str(port))))
+        edge = {EDGE: way} if (way := os.environ.get(EDGE)) in ("off", "service") else await edge_environment(stack)
+        edge |= behind_the_edge(reachable(host, port))
         gateway = await stack.start("gateway", gateway_argv(cli, host, port), edge, grace=GATEWAY_GRACE)
         await stack.start("worker", worker_argv(cli), edge, grace=WORKER_GRACE)
         await gateway.ready(lambda: probes.http_answers(reachable(host, port), "/api/health"), seconds=READY_SECONDS)
@@ -75,14 +75,22 @@ async def _run(data: Path, host: str, port: int, cli: Sequence[str], report: Rep
         await asyncio.Event().wait()
 
 
+def behind_the_edge(gateway: Tcp) -> dict[str, str]:
+    """The variables by which the edge serves the gateway, too, and is believed by it."""
+    found = {RESERVED: ",".join(filter(None, (os.environ.get(RESERVED), str(gateway.port))))}
+    if os.environ.get("DOKPLOY_PUBLIC_URL", "").startswith("https://"):
+        found["DOKPLOY_EDGE_GATEWAY"] = os.environ.get("DOKPLOY_EDGE_GATEWAY", f"{url_host(gateway.host)}:{gateway.port}")
+        found["DOKPLOY_TRUSTED_PROXIES"] = os.environ.get("DOKPLOY_TRUSTED_PROXIES", gateway.host)
+    return found
+
+
 async def edge_environment(stack: Stack) -> dict[str, str]:
     """Start Caddy. The variables by which the others find it and the edge."""
     admin = await stack.start_caddy()
     resolver = os.environ.get("DOKPLOY_EDGE_RESOLVER") or f"127.0.0.1:{free_port('127.0.0.1', 0)}"
     return {
         EDGE: "embedded",
-        "DOKPLOY_EDGE_ADMIN": str(admin),
-        "DOKPLOY_EDGE_LOG": str(admin.with_name("log.sock")),
+        "DOKPLOY_EDGE_RUNTIME": str(admin.parent),
         "DOKPLOY_EDGE_RESOLVER": resolver,
     }
 

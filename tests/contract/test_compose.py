@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import tomllib
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +54,8 @@ FINAL = DOCKERFILE[STAGES[-1] :]
 
 
 def test_services() -> None:
-    assert set(SERVICES) == {"gateway", "worker", "migrate", "postgres", "valkey"}
-    assert set(OURS) == {"gateway", "worker", "migrate"}
+    assert set(SERVICES) == {"gateway", "worker", "migrate", "edge", "postgres", "valkey"}
+    assert set(OURS) == {"gateway", "worker", "edge", "migrate"}
 
 
 @pytest.mark.parametrize("name", sorted(OURS))
@@ -96,7 +97,7 @@ def test_our_image_carries_the_version_of_the_project() -> None:
 def test_migrate_runs_once_and_the_others_wait_for_it() -> None:
     assert SERVICES["migrate"]["restart"] == "no"
     assert SERVICES["migrate"]["depends_on"] == {"postgres": {"condition": "service_healthy"}}
-    for name in ("gateway", "worker"):
+    for name in ("gateway", "worker", "edge"):
         assert SERVICES[name]["depends_on"] == {
             "migrate": {"condition": "service_completed_successfully"},
             "postgres": {"condition": "service_healthy"},
@@ -104,10 +105,10 @@ def test_migrate_runs_once_and_the_others_wait_for_it() -> None:
         }
 
 
-def test_only_the_worker_reaches_the_engine() -> None:
+def test_only_the_worker_and_the_edge_reach_the_engine() -> None:
     holders = {name for name, service in SERVICES.items() if any("docker.sock" in str(mount) for mount in service.get("volumes", []))}
-    assert holders == {"worker"}
-    assert f"{SOCKET}:{SOCKET}" in SERVICES["worker"]["volumes"]
+    assert holders == {"worker", "edge"}
+    assert all(f"{SOCKET}:{SOCKET}" in SERVICES[name]["volumes"] for name in holders)
     assert {name for name, service in SERVICES.items() if "group_add" in service} == {"worker"}
     assert not any("privileged" in service or "cap_add" in service for service in SERVICES.values())
 
@@ -119,9 +120,18 @@ def test_only_the_gateway_is_published_and_only_on_this_machine() -> None:
     assert all(SERVICES[name]["networks"] == ["data"] for name in ("postgres", "valkey", "migrate"))
 
 
+def test_the_edge_is_on_the_hosts_network_and_reaches_the_database_by_its_socket() -> None:
+    edge = SERVICES["edge"]
+    assert edge["network_mode"] == "host" and "networks" not in edge
+    assert filled(edge["environment"]["DOKPLOY_DATABASE_URL"]).endswith("@/dokploy?host=/var/run/postgresql")
+    assert {"postgres-socket:/var/run/postgresql"} <= set(edge["volumes"]) & set(SERVICES["postgres"]["volumes"])
+    runtime = str(Settings.model_fields["edge_runtime"].default)
+    assert f"{runtime}:{runtime}" in edge["volumes"] and f"{runtime}/caddy.sock" in edge["healthcheck"]["test"][-1]
+
+
 def test_volumes_are_named() -> None:
     mounts = [mount.partition(":")[0] for service in SERVICES.values() for mount in service.get("volumes", [])]
-    assert sorted(mounts) == sorted([*COMPOSE["volumes"], SOCKET])
+    assert set(mounts) == {*COMPOSE["volumes"], SOCKET, "/run/dokploy"}
 
 
 def test_work_directory_is_a_volume() -> None:
@@ -137,7 +147,7 @@ def test_every_variable_of_ours_is_a_setting() -> None:
 
 MAY_BE_EMPTY = {
     f"DOKPLOY_{name}"
-    for name in ("GIT_ALLOWED_HOSTS", "PUBLIC_URL", "TRUSTED_PROXIES", "RATE_LIMITS", "GRAPHQL_LIMITS", "GRAPHQL_DOCUMENTS")
+    for name in ("ACME_DIRECTORY", "ACME_EMAIL", "GIT_ALLOWED_HOSTS", "PUBLIC_URL", "RATE_LIMITS", "GRAPHQL_LIMITS", "GRAPHQL_DOCUMENTS")
 }
 
 
@@ -156,11 +166,14 @@ def test_environment_is_accepted(name: str, monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.setenv(variable, filled(value))
     found = Settings()
     defaults = Settings.model_construct()
-    assert found.database_url == "postgresql://dokploy:0123456789abcdef@postgres:5432/dokploy"
+    socket = "postgresql://dokploy:0123456789abcdef@/dokploy?host=/var/run/postgresql"
+    assert found.database_url == (socket if name == "edge" else "postgresql://dokploy:0123456789abcdef@postgres:5432/dokploy")
+    assert (found.edge, found.edge_gateway, found.edge_ports) == ("service", "127.0.0.1:8000", (80, 443))
+    assert found.trusted_proxies == (IPv4Network("172.16.0.0/12"),)
     assert found.redis_url == "redis://valkey:6379/0"
     assert [key.get_secret_value() for key in found.secret_keys] == [GIVEN["DOKPLOY_SECRET_KEYS"]]
     assert found.token_key is not None and found.token_key.get_secret_value() == GIVEN["DOKPLOY_TOKEN_KEY"]
-    same = ("public_url", "trusted_proxies", "cors_origins", "rate_limits", "graphql_limits", "graphql_documents")
+    same = ("public_url", "cors_origins", "acme_directory", "acme_email", "rate_limits", "graphql_limits", "graphql_documents")
     for field in (*same, "registration", "git_allowed_hosts", "port_range", "worker_threads"):
         assert getattr(found, field) == getattr(defaults, field)
 

@@ -1,20 +1,33 @@
 """The real Docker Engine under a whole installation: one worker for all tests, a house for each that is left empty."""
 
+import shutil
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from gateway.demo.base_image import BASE_IMAGE
 from gateway.embedded.stack import Stack
 from tests.docker.house import House
 from tests.docker.installation import Installation, installed
-from tests.docker.sample import Sample, served
+from tests.docker.sample import SERVING, Sample, served
 
 
 @pytest.fixture(scope="package")
 async def installation(stack: Stack) -> AsyncIterator[Installation]:
     async with installed(stack) as running:
         yield running
+
+
+@pytest.fixture(scope="package")
+async def serving(installation: Installation, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+    context = tmp_path_factory.mktemp("serving")
+    shutil.copy2(Path(sys.executable).parent / "caddy", context / "caddy")
+    (context / "Dockerfile").write_text(f"FROM {BASE_IMAGE}\nCOPY caddy /bin/caddy\n")
+    await installation.command("build", "--quiet", "--tag", SERVING, str(context))
+    yield SERVING
+    await installation.command("image", "rm", "--force", SERVING)
 
 
 @pytest.fixture(scope="package")

@@ -68,18 +68,18 @@ class Installation:
         logs = [self.log(f"worker-{number}").read_text().splitlines() for number in range(len(self.workers))]
         return [line for log in logs for line in log if '"level": "error"' in line or line.startswith(("ERROR", "CRITICAL", "Traceback"))]
 
-    async def start_worker(self) -> Child:
+    async def start_worker(self, **environment: str) -> Child:
         """One more worker process."""
         name = f"worker-{len(self.workers)}"
-        command = self.stack.command(name, [sys.executable, "-m", "workers"], self.environment, grace=30)
+        command = self.stack.command(name, [sys.executable, "-m", "workers"], self.environment | environment, grace=30)
         child = await spawn(replace(command, output=self.log(name)))
         self.workers.append(child)
         return child
 
-    async def start_edge(self) -> Child:
-        """The edge's process, beside the Caddy that runs."""
+    async def start_edge(self, **environment: str) -> Child:
+        """The edge's process, beside the Caddy that runs unless the environment says otherwise."""
         name = f"edge-{len(self.edges)}"
-        command = self.stack.command(name, [sys.executable, "-m", "workers.edge"], self.environment)
+        command = self.stack.command(name, [sys.executable, "-m", "workers.edge"], self.environment | environment)
         child = await spawn(replace(command, output=self.log(name)))
         self.edges.append(child)
         return child

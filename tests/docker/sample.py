@@ -19,11 +19,19 @@ COPY www /www
 CMD ["sh", "-c", "env > /www/env; exec httpd -f -p 8080 -h /www"]
 """
 INDEX = "www/index.html"
+SERVING = "dokploy-tests-serving:1"
+"""The base image with a server that keeps connections and takes POST: Caddy, which here is an application like any other."""
 
 
 def dockerfile(*more: str) -> str:
     """The Dockerfile with more instructions at its end."""
     return "\n".join([DOCKERFILE.rstrip(), *more, ""])
+
+
+def version(number: int, healthcheck: str = HEALTHCHECK) -> str:
+    """The Dockerfile of a version, which says its number to everybody."""
+    command = f'CMD ["caddy", "respond", "--listen", ":8080", "version {number}"]'
+    return f"FROM {SERVING}\n{healthcheck}\n{command}\n"
 
 
 @dataclass(frozen=True)

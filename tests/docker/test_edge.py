@@ -2,42 +2,20 @@
 
 import asyncio
 import os
-import shutil
 import signal
-import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
-from gateway.demo.base_image import BASE_IMAGE
 from gateway.demo.load import Tally, loaded
 from models.ports import is_free
 from tests.docker.house import App, House, succeeded
 from tests.docker.installation import Installation, eventually
-from tests.docker.sample import HEALTHCHECK, Sample
+from tests.docker.sample import HEALTHCHECK, Sample, version
 
-SERVING = "dokploy-tests-serving:1"
-"""The base image with a server that keeps connections and takes POST: Caddy, which here is an application like any other."""
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("serving")]
 Tell = Callable[[str], None]
-
-
-@pytest.fixture(scope="module", autouse=True)
-async def serving(installation: Installation, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
-    context = tmp_path_factory.mktemp("serving")
-    shutil.copy2(Path(sys.executable).parent / "caddy", context / "caddy")
-    (context / "Dockerfile").write_text(f"FROM {BASE_IMAGE}\nCOPY caddy /bin/caddy\n")
-    await installation.command("build", "--quiet", "--tag", SERVING, str(context))
-    yield SERVING
-    await installation.command("image", "rm", "--force", SERVING)
-
-
-def version(number: int, healthcheck: str = HEALTHCHECK) -> str:
-    """The Dockerfile of a version, which says its number to everybody."""
-    command = f'CMD ["caddy", "respond", "--listen", ":8080", "version {number}"]'
-    return f"FROM {SERVING}\n{healthcheck}\n{command}\n"
 
 
 @dataclass

@@ -14,10 +14,10 @@ from tests.services.conftest import Api
 from tests.workers.edge.test_agent import Told as Engine
 from tests.workers.edge.test_serving import HOST, Place, caddy_running
 from workers.edge.agent import Agent
-from workers.edge.caddy_config import Node
+from workers.edge.caddy_config import Node, Routes, configuration
 from workers.edge.certificates import Certificates, told
 from workers.edge.dns import serving
-from workers.edge.domain_config import Authority
+from workers.edge.domain_config import Authority, DomainRoute
 from workers.edge.keeper import Keeper
 
 NAME = "app.example.com"
@@ -50,6 +50,17 @@ class Domains:
                     return found
                 await asyncio.sleep(0.2)
 
+    async def serve(self, route: DomainRoute) -> None:
+        """Have the edge serve a domain that is in no database."""
+        await self._place.caddy.load(configuration(self._place.node, Routes(domains=(route,))))
+
+    async def said(self, domain: str) -> str:
+        """What is said under a name; nothing while it has no certificate."""
+        try:
+            return (await self.get(domain)).text
+        except httpx2.TransportError:
+            return ""
+
     def forget(self) -> None:
         """Have the next look see every name, also those that were well."""
         self._certificates.due.clear()
@@ -76,7 +87,7 @@ async def behind_an_edge(folder: Path, api: Api, http: int, https: int, authorit
         resolver = await resources.enter_async_context(serving(lambda application: found.get(application, ()), HOST, 0))
         caddy = await resources.enter_async_context(caddy_running(folder))
         heard = await resources.enter_async_context(told(str(folder / "log.sock")))
-        node = Node(str(folder / "admin.sock"), f"{HOST}:{resolver}", str(folder / "log.sock"), http, https, authority)
+        node = Node(f"{HOST}:{resolver}", str(folder / "log.sock"), http, https, authority)
         place = Place(free_port(HOST, 0), free_port("127.0.0.2", 0), caddy, node, found)
         container = await place.container("127.0.0.2", "one")
         resources.push_async_callback(container.stop)

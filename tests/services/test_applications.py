@@ -32,8 +32,10 @@ async def test_the_specifications_example_is_taken_and_shown_again(api: Api) -> 
     body = (await api.owner.get(f"/applications/{made['id']}")).json()
     assert body["envVars"][0] == {"key": "PORT", "value": "8080", "isSecret": False}
     assert body["envVars"][1] == {"key": "API_TOKEN", "value": "***", "isSecret": True}
-    assert body["ports"] == [{"containerPort": 8080, "protocol": "tcp", "publishedPort": body["ports"][0]["publishedPort"]}]
-    assert body["ports"][0]["publishedPort"] >= 30000
+    (port,) = body["ports"]
+    assert port == {"containerPort": 8080, "protocol": "tcp", "publishedPort": port["publishedPort"], "keepAlive": True}
+    assert port["publishedPort"] >= 30000
+    assert body["stopGracePeriod"] == 10
     assert body["volumes"] == FULL["volumes"]
     assert body["resources"] == FULL["resources"] | {"currentMemory": None, "currentCpu": None}
     assert body["domains"] == []
@@ -67,6 +69,9 @@ HOSTILE: list[tuple[str, Any]] = [
     ("envVars[0].key", "1A"),
     ("envVars[0].key", ""),
     ("envVars[0].value", "\x00"),
+    ("stopGracePeriod", 0),
+    ("stopGracePeriod", 301),
+    ("ports[0].keepAlive", "yes"),
     ("ports[0].containerPort", 0),
     ("ports[0].containerPort", 65536),
     ("ports[0].protocol", "sctp"),

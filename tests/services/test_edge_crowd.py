@@ -128,12 +128,11 @@ async def test_one_more_application_costs_little_and_none_next_to_nothing(
     http, https, resolver = (free_port(HOST, 0) for _ in range(3))
     environment = {
         "DOKPLOY_EDGE_PORTS": f"{http}-{https}",
-        "DOKPLOY_EDGE_ADMIN": str(short_tmp / "admin.sock"),
-        "DOKPLOY_EDGE_LOG": str(short_tmp / "log.sock"),
+        "DOKPLOY_EDGE_RUNTIME": str(short_tmp),
         "DOKPLOY_EDGE_RESOLVER": f"{HOST}:{resolver}",
         "DOKPLOY_EDGE": "embedded",
     }
-    node = Node(str(short_tmp / "admin.sock"), f"{HOST}:{resolver}", str(short_tmp / "log.sock"), http, https)
+    node = Node(f"{HOST}:{resolver}", str(short_tmp / "log.sock"), http, https)
     async with engine(short_tmp / "engine.sock", [each for each, _ in made]) as address, caddy_running(short_tmp) as caddy:
         keeper = Keeper(node, caddy, Agent(Told()))
         first = await taken(keeper, made[-1][1])

@@ -16,7 +16,7 @@ from tests.services.conftest import Api
 from tests.services.edge import NAME, Domains, behind_an_edge
 from tests.services.test_domains import pem
 from tests.workers.edge.test_serving import HOST
-from workers.edge.domain_config import Authority
+from workers.edge.domain_config import Authority, DomainRoute
 
 
 @pytest.fixture
@@ -79,6 +79,24 @@ async def test_a_name_of_nobody_is_not_served(domains: Domains) -> None:
     await domains.shown("valid")
     with pytest.raises(httpx2.TransportError):
         await domains.get("other.example.com")
+
+
+async def test_the_gateway_is_served_by_its_address_and_told_who_asks(domains: Domains) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+        told = "".join(
+            name for name in ("x-forwarded-for: 127.0.0.1", "x-forwarded-proto: https", "host: dokploy.example.com") if name in head
+        )
+        writer.write(f"HTTP/1.1 200 OK\r\nContent-Length: {len(told)}\r\nConnection: close\r\n\r\n{told}".encode())
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        address = "{}:{}".format(*server.sockets[0].getsockname())
+        await domains.serve(DomainRoute("dokploy.example.com", application="", container=0, address=address, internal=True))
+        async with asyncio.timeout(20):
+            while not (said := await domains.said("dokploy.example.com")):
+                await asyncio.sleep(0.1)
+    assert said == "x-forwarded-for: 127.0.0.1x-forwarded-proto: httpshost: dokploy.example.com"
 
 
 async def test_a_removed_domain_is_served_no_longer(domains: Domains, api: Api) -> None:

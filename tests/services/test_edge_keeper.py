@@ -20,6 +20,7 @@ from workers.edge.caddy import Caddy
 from workers.edge.caddy_config import Node
 from workers.edge.counts import Counter
 from workers.edge.dns import serving
+from workers.edge.domain_config import DomainRoute
 from workers.edge.keeper import Keeper, kept
 from workers.edge.standing import FRESH, Standing, heard, record
 from workers.edge.wanted import wanted
@@ -32,7 +33,7 @@ async def place(short_tmp: Path, api: Api) -> AsyncIterator[Place]:
         found: dict[str, tuple[str, ...]] = {}
         resolver = await resources.enter_async_context(serving(lambda application: found.get(application, ()), HOST, 0))
         caddy = await resources.enter_async_context(caddy_running(short_tmp))
-        yield Place(free_port(HOST, 0), free_port("127.0.0.2", 0), caddy, Node(str(short_tmp / "admin.sock"), f"{HOST}:{resolver}"), found)
+        yield Place(free_port(HOST, 0), free_port("127.0.0.2", 0), caddy, Node(f"{HOST}:{resolver}"), found)
 
 
 @pytest.fixture
@@ -73,7 +74,7 @@ async def test_another_keeper_finds_nothing_to_do(api: Api, place: Place, keeper
 async def test_a_caddy_that_has_forgotten_everything_is_told_again(api: Api, place: Place, keeper: Keeper, short_tmp: Path) -> None:
     await published(api, place)
     assert await keeper.keep()
-    await place.caddy.load({"admin": {"listen": f"unix/{place.node.admin}|0600"}})
+    await place.caddy.load({})
     assert await keeper.keep()
     assert not await keeper.keep()
 
@@ -122,6 +123,25 @@ async def test_without_keep_alive_no_connection_to_a_container_is_used_twice(
     assert not tally.failures
     assert (container.connections < tally.requests / 2) is keep_alive
     assert container.connections == tally.requests or keep_alive
+
+
+@pytest.mark.parametrize(
+    ("public", "address", "served"),
+    [
+        ("https://dokploy.example.com", "127.0.0.1:8000", True),
+        ("https://dokploy.example.com:8443", "127.0.0.1:8000", False),
+        ("http://dokploy.example.com", "127.0.0.1:8000", False),
+        ("https://dokploy.example.com", "", False),
+        ("", "127.0.0.1:8000", False),
+    ],
+)
+async def test_the_gateways_own_host_is_served_when_it_is_https_on_the_edges_port(
+    api: Api, monkeypatch: pytest.MonkeyPatch, public: str, address: str, *, served: bool
+) -> None:
+    for name, value in {"public_url": public, "edge_gateway": address, "edge_ports": (80, 443)}.items():
+        monkeypatch.setitem(settings().__dict__, name, value)
+    route = DomainRoute("dokploy.example.com", application="", container=0, address="127.0.0.1:8000")
+    assert (await wanted())[1] == ((route,) if served else ())
 
 
 async def test_what_an_edge_says_is_heard_until_it_is_old(api: Api) -> None:

@@ -6,13 +6,16 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 import structlog
 
+from models import Installation
 from models.database import connected
 from models.logs import configure
 from models.settings import settings
+from workers.docker import choose
 from workers.edge.agent import Agent
 from workers.edge.caddy import Caddy
 from workers.edge.caddy_config import Node
@@ -20,7 +23,9 @@ from workers.edge.certificates import Certificates, told
 from workers.edge.counts import Counter, counting
 from workers.edge.dns import serving
 from workers.edge.domain_config import Authority
+from workers.edge.image import caddy_binary, image_of
 from workers.edge.keeper import Keeper, kept
+from workers.edge.swarm_service import SOCKET, SwarmService, Wanted
 from workers.engine import Engine
 
 log = structlog.get_logger()
@@ -33,14 +38,17 @@ REST = 1.0
 async def edge() -> None:
     """Run until cancelled. Raises `OSError` when the name server's port is taken."""
     host, port = settings().edge_resolver
-    admin = str(settings().edge_admin)
-    async with connected(CONNECTIONS, impatient=True), Engine() as engine, Caddy(admin) as caddy:
+    runtime = settings().edge_runtime.resolve()
+    runtime.mkdir(mode=0o700, parents=True, exist_ok=True)
+    async with connected(CONNECTIONS, impatient=True), Engine() as engine, Caddy(str(runtime / SOCKET)) as caddy:
         agent = Agent(engine)
         with contextlib.suppress(Exception):
             await agent.look()  # the first answers are true ones, when the Engine gives any
-        node = _node()
+        node = _node(str(runtime / "log.sock"))
         async with serving(agent.lookup, host, port), told(node.log) as heard, asyncio.TaskGroup() as group:
-            log.info("edge.ready", resolver=node.resolver, admin=admin)
+            log.info("edge.ready", resolver=node.resolver, runtime=str(runtime))
+            if settings().edge == "service":
+                group.create_task(_enduring("service", lambda: _service(engine, runtime)))
             group.create_task(_enduring("agent", agent.run))
             counter = Counter()
             keeper, certificates = Keeper(node, caddy, agent, counter), Certificates(heard.errors, "127.0.0.1", node.https)
@@ -59,13 +67,21 @@ async def _enduring(part: str, work: Callable[[], Coroutine[Any, Any, None]]) ->
         await asyncio.sleep(REST)
 
 
-def _node() -> Node:
+async def _service(engine: Engine, runtime: Path) -> None:
+    """Keep Caddy's Swarm service."""
+    binary = caddy_binary()
+    installation, image = await Installation.get(), await asyncio.to_thread(image_of, binary)
+    wanted = Wanted(str(installation.id), image, runtime, settings().acme_root)
+    await SwarmService(engine, await choose(), wanted, binary).run()
+
+
+def _node(log_socket: str) -> Node:
     """This node, as the settings say."""
     given = settings()
     host, port = given.edge_resolver
     http, https = given.edge_ports
     authority = Authority(given.acme_directory, given.acme_email, str(given.acme_root or ""))
-    return Node(str(given.edge_admin), f"{host}:{port}", str(given.edge_log), http, https, authority)
+    return Node(f"{host}:{port}", log_socket, http, https, authority)
 
 
 async def _until_told() -> None:

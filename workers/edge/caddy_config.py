@@ -49,9 +49,8 @@ class Routes:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """Where Caddy is met on a node: the socket of its admin API, the name server's address, the sockets of its log and of the world."""
+    """What Caddy finds on a node: the name server's address, the socket of its log, and the ports for the world."""
 
-    admin: str
     resolver: str
     log: str = ""
     """Unix socket that is told of certificates which could not be had; empty is none."""
@@ -74,7 +73,7 @@ def configuration(node: Node, routes: Routes) -> dict[str, Any]:
         servers[domain_config.SERVER] = domain_config.server(routes.domains, node.https, partial(_leading, node))
         apps["tls"] = domain_config.certificates(routes.domains, node.authority)
         apps["pki"] = {"certificate_authorities": {"local": {"install_trust": False}}}
-    admin = {"listen": f"unix/{node.admin}|0600", "config": {"persist": False}}
+    admin = {"config": {"persist": False}}  # where it listens is in its environment, since each task of a service has its own
     return handing_over({"admin": admin, "logging": {"logs": _logs(node)}, "apps": apps})
 
 
@@ -101,6 +100,8 @@ def _leading(node: Node, route: PortRoute | DomainRoute) -> Mapping[str, Any]:
 
     They are found by name alone: an address that was known before may be another application's by now.
     """
+    if isinstance(route, DomainRoute) and route.address is not None:
+        return {"handler": "reverse_proxy", "upstreams": [{"dial": route.address}], "stream_close_delay": STREAMS}
     kept = {"idle_timeout": IDLE} if route.keep_alive else {"enabled": False}
     return {
         "handler": "reverse_proxy",

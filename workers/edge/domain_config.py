@@ -16,6 +16,8 @@ class DomainRoute:
     container: int
     keep_alive: bool = True
     path: str = "/"
+    address: str | None = None
+    """Where something is reached that is no application: the gateway."""
     redirect_to: str | None = None
     internal: bool = False
     """Whether this installation's own authority vouches for it."""

@@ -2,7 +2,8 @@
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
+from urllib.parse import urlsplit
 
 import structlog
 
@@ -10,11 +11,13 @@ from models import CertificateSource
 from models.database import database
 from models.ports import HTTP, reserved
 from models.secrets import UnreadableSecret, decrypt
+from models.settings import settings
 from workers.edge.caddy_config import PortRoute
 from workers.edge.domain_config import DomainRoute
 
 log = structlog.get_logger()
 
+HTTPS: Final = 443
 _LIVE = """
     left join lateral (
         select id, ports from deployment s where s.application_id = a.id and s.status = 'success' order by finished_at desc, id desc limit 1
@@ -30,8 +33,15 @@ _DOMAINS = f"""
 """  # noqa: S608 (constants of our own)
 
 
+def _gateway() -> tuple[DomainRoute, ...]:
+    """The host of the gateway itself, when the edge serves it."""
+    given, public = settings(), urlsplit(settings().public_url)
+    served = given.edge_gateway and public.scheme == "https" and (public.port or HTTPS) == given.edge_ports[1]
+    return (DomainRoute(str(public.hostname), application="", container=0, address=given.edge_gateway),) if served else ()
+
+
 async def wanted() -> tuple[tuple[PortRoute, ...], tuple[DomainRoute, ...]]:
-    """The ports of all applications that speak HTTP, and their domains (DECISIONS 23).
+    """The ports of all applications that speak HTTP, and their domains (DECISIONS 23), with the gateway's own (DECISIONS 13).
 
     Which ports are published is the application's configuration; where they lead to is what the version listens on that is live.
     """
@@ -41,7 +51,7 @@ async def wanted() -> tuple[tuple[PortRoute, ...], tuple[DomainRoute, ...]]:
         for published, lead in _leads(row).items()
     ]
     domains = [found for row in await database().execute_query_dict(_DOMAINS) if (found := _domain(row))]
-    return tuple(ports), tuple(domains)
+    return tuple(ports), (*_gateway(), *domains)
 
 
 @dataclass(frozen=True, slots=True)

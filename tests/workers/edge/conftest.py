@@ -18,7 +18,7 @@ async def place(short_tmp: Path) -> AsyncIterator[Place]:
         found: dict[str, tuple[str, ...]] = {}
         resolver = await resources.enter_async_context(serving(lambda application: found.get(application, ()), HOST, 0))
         caddy = await resources.enter_async_context(caddy_running(short_tmp))
-        node = Node(str(short_tmp / "admin.sock"), f"{HOST}:{resolver}")
+        node = Node(f"{HOST}:{resolver}")
         place = Place(free_port(HOST, 0), free_port("127.0.0.2", 0), caddy, node, found)
         await caddy.load(configuration(node, Routes((place.route(),))))
         yield place

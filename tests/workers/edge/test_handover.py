@@ -85,7 +85,7 @@ async def _streaming(reader: asyncio.StreamReader, writer: asyncio.StreamWriter)
 
 
 def test_a_configuration_is_the_same_for_the_same_routes_and_shares_no_listener_with_another() -> None:
-    node, one, two = Node("/admin.sock", "127.0.0.1:53"), PortRoute(APP, 30_000, 80), PortRoute(APP, 30_001, 80)
+    node, one, two = Node("127.0.0.1:53"), PortRoute(APP, 30_000, 80), PortRoute(APP, 30_001, 80)
     assert configuration(node, Routes((one, two))) == configuration(node, Routes((two, one)))
     before, after = (configuration(node, Routes(ports))["apps"]["http"]["servers"] for ports in ((one,), (one, two)))
     name = f"app_{APP}_30000"

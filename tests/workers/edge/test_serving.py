@@ -85,7 +85,7 @@ class Place:
 @asynccontextmanager
 async def caddy_running(folder: Path) -> AsyncIterator[Caddy]:
     """A Caddy of its own, without a configuration."""
-    socket = folder / "admin.sock"
+    socket = folder / "caddy.sock"
     environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "CADDY_ADMIN": f"unix/{socket}|0600"}
     process = await asyncio.create_subprocess_exec(
         CADDY, "run", env=environment, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
