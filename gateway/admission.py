@@ -8,6 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from gateway.auth import context_of, nobody
 from gateway.middleware import PROBES
 from gateway.pages import base
+from gateway.prometheus import is_scraper
 from gateway.ratelimit import limiter
 from schema.context import Context
 from schema.errors import ApiError
@@ -29,7 +30,8 @@ class Admission:
 
 
 async def _admit(scope: Scope) -> None:
-    if scope["path"] in UNCOUNTED or scope["method"] == "OPTIONS" or scope["path"].startswith(base()):
+    free = scope["path"] in UNCOUNTED or scope["method"] == "OPTIONS" or scope["path"].startswith(base())
+    if free or is_scraper(HTTPConnection(scope)):
         scope["context"] = nobody(scope)
         return
     scope["context"] = await counted(scope, context_of(HTTPConnection(scope)))

@@ -60,6 +60,9 @@ class Settings(BaseSettings):
     token_key: SecretStr | None = None
     """Key of the login tokens, at least 32 bytes; unset means the key file under `data`, made on first start."""
 
+    metrics_token: SecretStr | None = None
+    """What Prometheus shows to scrape `/api/metrics/prometheus`; unset means that only an owner or admin may read it."""
+
     docker: str = ""
     """The docker command line to use; empty lets the worker choose one."""
 

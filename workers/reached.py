@@ -5,7 +5,7 @@ from typing import Final
 
 from models import Application, LogLevel
 from models.ports import HTTP
-from workers.edge.standing import FRESH, heard
+from models.standing import FRESH, heard
 from workers.engine import Engine
 from workers.patience import patiently
 from workers.publishing import Publishing

@@ -1,7 +1,6 @@
 """`dokploy doctor`: each need of an installation, whether it is met, and the remedy where it is not."""
 
 import asyncio
-import json
 import os
 import shutil
 import sys
@@ -12,6 +11,8 @@ from typing import Final
 from gateway.embedded.children import Command, capture
 from gateway.embedded.engine import address, answers, swarm_state
 from gateway.embedded.engine_remains import Home
+from models.database import AWAY, connected
+from models.standing import heard
 
 LEAST_FREE: Final = 5
 """GiB of disk."""
@@ -74,8 +75,11 @@ async def _ports() -> Finding:
 
 async def _edges() -> list[Finding]:
     """What the edges say of themselves, when the database of DOKPLOY_DATABASE_URL can be asked."""
-    told = json.loads(await _output(sys.executable, "-m", "workers.edge.standing") or "[]")
-    return [Finding(f"edge of {each['node']}", each["well"], each["fact"], "see its log", required=False) for each in told]
+    try:
+        async with connected(1, impatient=True):
+            return [Finding(f"edge of {each.node}", each.is_well, each.fact, "see its log", required=False) for each in await heard()]
+    except (*AWAY, OSError):
+        return []
 
 
 async def examine() -> int:

@@ -40,6 +40,7 @@ CLIENTS_NEED: Final = {
     "CHROMIUM": {"chromium": "chromium"},
     "PEBBLE": {"pebble": "pebble"},
     "CURL": {"curl": "curl"},
+    "WRK": {"wrk": "wrk"},
 }
 """The programs that the outside clients need, and their packages."""
 

@@ -147,7 +147,10 @@ def test_every_variable_of_ours_is_a_setting() -> None:
 
 MAY_BE_EMPTY = {
     f"DOKPLOY_{name}"
-    for name in ("ACME_DIRECTORY", "ACME_EMAIL", "GIT_ALLOWED_HOSTS", "PUBLIC_URL", "RATE_LIMITS", "GRAPHQL_LIMITS", "GRAPHQL_DOCUMENTS")
+    for name in (
+        *("ACME_DIRECTORY", "ACME_EMAIL", "GIT_ALLOWED_HOSTS", "GRAPHQL_DOCUMENTS", "GRAPHQL_LIMITS"),
+        *("METRICS_TOKEN", "PUBLIC_URL", "RATE_LIMITS"),
+    )
 }
 
 

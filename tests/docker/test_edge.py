@@ -3,8 +3,10 @@
 import asyncio
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import pytest
 
@@ -172,3 +174,40 @@ async def test_what_cannot_pass_the_edge_stops_first_and_loses_requests(house: H
     assert set(tally.answers) == {"version 1", "version 2"}
     said = " ".join(line["message"] for line in await house.installation.logs(deployed["id"]))
     assert "cannot pass the edge" in said
+
+
+@pytest.mark.full
+async def test_no_request_is_lost_in_a_day_of_an_application(served: Served, installation: Installation, tell: Tell) -> None:
+    """Everything one after the other, with wrk beside the people."""
+    async with loaded(served.port) as tally, beside(served.port) as wrk:
+        for number in (2, 3, 4):
+            succeeded(await installation.ended(await served.deploy(version(number))))
+        for replicas in (1, 5, 2):
+            await served.app.post("scale", {"replicas": replicas})
+            await eventually(partial(_runs, served.app, replicas), within=60)
+        sick = version(5, HEALTHCHECK.rpartition(" CMD ")[0] + " CMD false")
+        assert (await installation.ended(await served.deploy(sick)))["error"]["code"] == "HEALTH_CHECK_FAILED"
+        await served.app.post("restart")
+        await asyncio.sleep(20)
+    tell(f"a day of an application: {tally}; wrk: {' '.join(wrk[-1].split())}")
+    whole(tally, "version 1", "version 2", "version 3", "version 4")
+    assert tally.requests > 50_000
+    assert "requests in" in wrk[-1]
+    assert not [word for word in ("Non-2xx", "Socket errors") if word in wrk[-1]], wrk[-1]
+
+
+async def _runs(app: App, replicas: int) -> bool:
+    return len(await app.running()) == replicas
+
+
+@asynccontextmanager
+async def beside(port: int) -> AsyncIterator[list[str]]:
+    """wrk for as long as the block lasts; what it says is there afterwards."""
+    said: list[str] = []
+    argv = ["wrk", "--threads", "1", "--connections", "8", "--duration", "10m", f"http://127.0.0.1:{port}/"]
+    process = await asyncio.create_subprocess_exec(*argv, stdout=asyncio.subprocess.PIPE)
+    try:
+        yield said
+    finally:
+        process.send_signal(signal.SIGINT)
+        said.append((await process.communicate())[0].decode())

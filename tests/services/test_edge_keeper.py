@@ -12,6 +12,7 @@ import models
 from gateway.demo.load import loaded
 from gateway.embedded.up import free_port
 from models.settings import settings
+from models.standing import FRESH, Standing, heard, record
 from tests.services.conftest import Api
 from tests.workers.edge.test_agent import Told
 from tests.workers.edge.test_serving import HOST, Place, caddy_running
@@ -22,7 +23,6 @@ from workers.edge.counts import Counter
 from workers.edge.dns import serving
 from workers.edge.domain_config import DomainRoute
 from workers.edge.keeper import Keeper, kept
-from workers.edge.standing import FRESH, Standing, heard, record
 from workers.edge.wanted import wanted
 
 

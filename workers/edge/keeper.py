@@ -11,12 +11,12 @@ import structlog
 
 from models.database import AWAY
 from models.ports import is_free, obstacle
+from models.standing import RENEWAL, Standing, record
 from workers.edge.agent import Agent
 from workers.edge.caddy import Caddy, ConfigurationRefused, EdgeAway
 from workers.edge.caddy_config import Node, PortRoute, Routes, configuration, server_name
 from workers.edge.counts import Counter
 from workers.edge.domain_config import SERVER, DomainRoute
-from workers.edge.standing import RENEWAL, Standing, record
 from workers.edge.wanted import wanted
 
 log = structlog.get_logger()

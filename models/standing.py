@@ -1,13 +1,11 @@
 """What the edge of each node says of itself, for everybody who is no edge: in the database, renewed every few seconds."""
 
-import asyncio
 import json
-import sys
 from dataclasses import dataclass
 from typing import Final
 from uuid import uuid4
 
-from models.database import AWAY, connected, database
+from models.database import database
 
 RENEWAL: Final = 5.0
 """Seconds."""
@@ -81,16 +79,3 @@ async def heard(within: float = FORGOTTEN) -> list[Heard]:
         Heard(row["name"], row["age"], Standing(tuple(json.loads(row["served"])), tuple(json.loads(row["left_out"])), row["trouble"]))
         for row in rows
     ]
-
-
-async def _told() -> str:
-    try:
-        async with connected(1, impatient=True):
-            found = await heard()
-    except (*AWAY, OSError):
-        return "[]"
-    return json.dumps([{"node": each.node, "well": each.is_well, "fact": each.fact} for each in found])
-
-
-if __name__ == "__main__":
-    sys.stdout.write(asyncio.run(_told()))
