@@ -61,7 +61,8 @@ def obstacle(port: int, kind: int = socket.SOCK_STREAM) -> str | None:
 def reserved() -> frozenset[int]:
     """The ports of this installation itself."""
     given = settings()
-    return given.reserved_ports | {*given.edge_ports, given.edge_resolver[1]}
+    gateway = {int(given.edge_gateway.rpartition(":")[2])} if given.edge_gateway else set[int]()
+    return given.reserved_ports | {*given.edge_ports, given.edge_resolver[1]} | gateway
 
 
 def _free(taken: set[Any], wanted: list[dict[str, Any]]) -> int:

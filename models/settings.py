@@ -96,8 +96,8 @@ class Settings(BaseSettings):
     edge_resolver: Annotated[tuple[str, Annotated[int, Field(gt=0, lt=65536)]], NoDecode] = ("127.0.0.1", 5391)
     """Where the edge's name server listens for Caddy, as `address:port`."""
 
-    edge_gateway: str = ""
-    """Where the edge reaches the gateway, as `address:port`: it then serves the host of an https `public_url`, too; empty is not."""
+    edge_gateway: Annotated[str, Field(pattern=r"^(?:\S+:\d{1,5})?$")] = ""
+    """Where the edge reaches the gateway, as `address:port`: it then serves the host of an https `public_url`, too; `off` or empty: not."""
 
     edge_ports: Annotated[tuple[int, int], NoDecode] = (80, 443)
     """Where the edge serves domains, by plain HTTP and by TLS, as `http-https`."""
@@ -133,6 +133,11 @@ class Settings(BaseSettings):
     @classmethod
     def _standard_or_json(cls, value: object) -> object:
         return DocumentLimits.model_validate_json(value.strip() or "{}") if isinstance(value, str) else value
+
+    @field_validator("edge_gateway", mode="before")
+    @classmethod
+    def _none_or_address(cls, value: object) -> object:
+        return "" if value == "off" else value
 
     @field_validator("edge_resolver", mode="before")
     @classmethod

@@ -79,8 +79,9 @@ def behind_the_edge(gateway: Tcp) -> dict[str, str]:
     """The variables by which the edge serves the gateway, too, and is believed by it."""
     found = {RESERVED: ",".join(filter(None, (os.environ.get(RESERVED), str(gateway.port))))}
     if os.environ.get("DOKPLOY_PUBLIC_URL", "").startswith("https://"):
-        found["DOKPLOY_EDGE_GATEWAY"] = os.environ.get("DOKPLOY_EDGE_GATEWAY", f"{url_host(gateway.host)}:{gateway.port}")
-        found["DOKPLOY_TRUSTED_PROXIES"] = os.environ.get("DOKPLOY_TRUSTED_PROXIES", gateway.host)
+        address = str(socket.getaddrinfo(gateway.host, gateway.port, type=socket.SOCK_STREAM)[0][4][0])
+        found["DOKPLOY_EDGE_GATEWAY"] = os.environ.get("DOKPLOY_EDGE_GATEWAY", f"{url_host(address)}:{gateway.port}")
+        found["DOKPLOY_TRUSTED_PROXIES"] = os.environ.get("DOKPLOY_TRUSTED_PROXIES", address)
     return found
 
 

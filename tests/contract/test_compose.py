@@ -172,7 +172,7 @@ def test_environment_is_accepted(name: str, monkeypatch: pytest.MonkeyPatch) -> 
     socket = "postgresql://dokploy:0123456789abcdef@/dokploy?host=/var/run/postgresql"
     assert found.database_url == (socket if name == "edge" else "postgresql://dokploy:0123456789abcdef@postgres:5432/dokploy")
     assert (found.edge, found.edge_gateway, found.edge_ports) == ("service", "127.0.0.1:8000", (80, 443))
-    assert found.trusted_proxies == (IPv4Network("172.16.0.0/12"),)
+    assert found.trusted_proxies == (IPv4Network(COMPOSE["networks"]["outside"]["ipam"]["config"][0]["gateway"]),)
     assert found.redis_url == "redis://valkey:6379/0"
     assert [key.get_secret_value() for key in found.secret_keys] == [GIVEN["DOKPLOY_SECRET_KEYS"]]
     assert found.token_key is not None and found.token_key.get_secret_value() == GIVEN["DOKPLOY_TOKEN_KEY"]

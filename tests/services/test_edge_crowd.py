@@ -117,7 +117,8 @@ async def spent(processes: dict[str, int], seconds: float) -> dict[str, float]:
 
 def caddy_of(folder: Path) -> int:
     """The process of the Caddy whose admin API is in a folder."""
-    found = [each for each in psutil.process_iter() if each.name() == "caddy" and str(folder) in each.environ().get("CADDY_ADMIN", "")]
+    ours = [each for each in psutil.Process().children() if each.name() == "caddy"]
+    found = [each for each in ours if str(folder) in each.environ().get("CADDY_ADMIN", "")]
     return int(found[0].pid)
 
 

@@ -11,6 +11,8 @@ import pytest
 import models
 from gateway.demo.load import loaded
 from gateway.embedded.up import free_port
+from models import CertificateSource
+from models.ports import reserved
 from models.settings import settings
 from models.standing import FRESH, Standing, heard, record
 from tests.services.conftest import Api
@@ -138,10 +140,15 @@ async def test_without_keep_alive_no_connection_to_a_container_is_used_twice(
 async def test_the_gateways_own_host_is_served_when_it_is_https_on_the_edges_port(
     api: Api, monkeypatch: pytest.MonkeyPatch, public: str, address: str, *, served: bool
 ) -> None:
+    application = await models.Application.get(id=(await api.application(ports=[{"containerPort": 80}]))["id"])
+    theirs = {"project_id": application.project_id, "path": "/api", "certificate": CertificateSource.internal}
+    await models.Domain.create(application_id=application.id, domain="dokploy.example.com", **theirs)
     for name, value in {"public_url": public, "edge_gateway": address, "edge_ports": (80, 443)}.items():
         monkeypatch.setitem(settings().__dict__, name, value)
-    route = DomainRoute("dokploy.example.com", application="", container=0, address="127.0.0.1:8000")
-    assert (await wanted())[1] == ((route,) if served else ())
+    (route,) = (await wanted())[1]
+    gateway = DomainRoute("dokploy.example.com", application="", container=0, address="127.0.0.1:8000")
+    assert (route == gateway) is served, "whoever had the name before"
+    assert (8000 in reserved()) is bool(address)
 
 
 async def test_what_an_edge_says_is_heard_until_it_is_old(api: Api) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import signal
 import socket
 import sys
@@ -26,6 +27,7 @@ from workers.edge.domain_config import Authority
 from workers.edge.image import caddy_binary, image_of
 from workers.edge.keeper import Keeper, kept
 from workers.edge.swarm_service import SOCKET, SwarmService, Wanted
+from workers.edge.wanted import gateway_route
 from workers.engine import Engine
 
 log = structlog.get_logger()
@@ -38,8 +40,7 @@ REST = 1.0
 async def edge() -> None:
     """Run until cancelled. Raises `OSError` when the name server's port is taken."""
     host, port = settings().edge_resolver
-    runtime = settings().edge_runtime.resolve()
-    runtime.mkdir(mode=0o700, parents=True, exist_ok=True)
+    runtime = _runtime()
     async with connected(CONNECTIONS, impatient=True), Engine() as engine, Caddy(str(runtime / SOCKET)) as caddy:
         agent = Agent(engine)
         with contextlib.suppress(Exception):
@@ -51,7 +52,9 @@ async def edge() -> None:
                 group.create_task(_enduring("service", lambda: _service(engine, runtime)))
             group.create_task(_enduring("agent", agent.run))
             counter = Counter()
-            keeper, certificates = Keeper(node, caddy, agent, counter), Certificates(heard.errors, "127.0.0.1", node.https)
+            keeper = Keeper(node, caddy, agent, counter)
+            own = [route.domain for route in gateway_route()]
+            certificates = Certificates(heard.errors, "127.0.0.1", node.https, own)
             group.create_task(_enduring("keeper", lambda: kept(keeper, socket.gethostname())))
             group.create_task(_enduring("counter", lambda: counting(caddy, counter)))
             group.create_task(_enduring("certificates", certificates.run))
@@ -65,6 +68,18 @@ async def _enduring(part: str, work: Callable[[], Coroutine[Any, Any, None]]) ->
         except Exception:
             log.exception("edge.unexpected", part=part)
         await asyncio.sleep(REST)
+
+
+def _runtime() -> Path:
+    """The directory for the sockets. Raises `SystemExit` when there can be none."""
+    if settings().edge == "service" and os.geteuid() != 0:
+        sys.exit("dokploy: DOKPLOY_EDGE=service needs root, to which Caddy's sockets belong.")
+    runtime = settings().edge_runtime.resolve()
+    try:
+        runtime.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        sys.exit(f"dokploy: the directory DOKPLOY_EDGE_RUNTIME cannot be made: {runtime}: {error.strerror}")
+    return runtime
 
 
 async def _service(engine: Engine, runtime: Path) -> None:

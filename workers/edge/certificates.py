@@ -4,7 +4,7 @@ import asyncio
 import json
 import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -117,8 +117,10 @@ async def told(path: str) -> AsyncIterator[Told]:
 class Certificates:
     """Looks at each name, seldom while it is well."""
 
-    def __init__(self, errors: dict[str, str], host: str, port: int) -> None:
+    def __init__(self, errors: dict[str, str], host: str, port: int, own: Iterable[str] = ()) -> None:
         self._errors, self._host, self._port = errors, host, port
+        self._own = list(own)
+        """The names of this installation itself, which are in no table: of them the log tells."""
         self.due: dict[str, float] = {}
         """When each name is looked at next, by the loop's clock."""
         self._pauses: dict[str, float] = {}
@@ -126,7 +128,7 @@ class Certificates:
     async def look(self) -> None:
         """Look at what is due, and say how it is. Raises what the database's being away raises."""
         clock = asyncio.get_running_loop().time
-        names = [row["domain"] for row in await database().execute_query_dict(_NAMES)]
+        names = [*self._own, *(row["domain"] for row in await database().execute_query_dict(_NAMES))]
         self.due = {name: self.due.get(name, 0.0) for name in names}
         for gone in self._errors.keys() - self.due.keys():
             del self._errors[gone]
@@ -136,6 +138,8 @@ class Certificates:
             if found.status is CertificateStatus.valid:
                 self._errors.pop(name, None)
             await database().execute_query(_SAY, [name, found.status, found.error, found.expires_at])
+            if name in self._own and found.status is not CertificateStatus.valid:
+                log.warning("edge.own_certificate", domain=name, status=found.status, error=found.error)
             self._pauses[name] = SELDOM if found.status is CertificateStatus.valid else self._sooner(name)
             self.due[name] = clock() + self._pauses[name]
 

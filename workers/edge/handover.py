@@ -3,18 +3,21 @@
 Caddy would close at once what is kept alive, also a connection on which a request is just being sent: each change would cost most of the
 busy ones a request. With a delay the servers from before go on beside the new ones, but only those are told of it of which a listener goes
 away for good. So every server has a listener of its own that is another one in each configuration, and whoever it serves in its last
-seconds is told `Connection: close` with the answer (RFC 9112, section 9.6).
+seconds is told `Connection: close` with the answer (RFC 9112, section 9.6); not over HTTP/3, which has no such field (RFC 9114, section
+4.2), and not with the answer that opens a WebSocket. What the servers from before answer meanwhile is in nobody's counters.
 """
 
 import hashlib
 import json
 from typing import Any, Final
 
-DELAY: Final = "2s"
+DELAY: Final = "1s"
 """For so long the servers from before go on. Who has not asked for anything meanwhile is not waiting for an answer."""
 _CLOSING: Final = {
-    "match": [{"vars": {"{http.shutting_down}": ["true"]}}],
-    "handle": [{"handler": "headers", "response": {"deferred": True, "set": {"Connection": ["close"]}}}],
+    "match": [{"vars": {"{http.shutting_down}": ["true"]}, "not": [{"protocol": "http/3"}]}],
+    "handle": [
+        {"handler": "headers", "response": {"deferred": True, "require": {"status_code": [2, 3, 4, 5]}, "set": {"Connection": ["close"]}}}
+    ],
 }
 
 

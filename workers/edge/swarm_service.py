@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ LIKENESS: Final = "dokploy.edge.likeness"
 """The label by which a service is known to be as it shall be."""
 LOOK: Final = 0.5
 """Seconds between two looks for the task that serves."""
+GRACE: Final = 15
+"""Seconds that a task is given to end what it is answering."""
 CARE: Final = 30.0
 """Seconds between two looks whether the service is as it shall be."""
 MEMORY: Final = {"GOGC": "400", "GOMEMLIMIT": "256MiB"}
@@ -74,7 +77,7 @@ def _settings(wanted: Wanted) -> list[str]:
     argv += ["--mount", f"type=volume,source={wanted.name},target=/data"]
     if wanted.acme_root is not None:
         argv += ["--mount", f"type=bind,source={wanted.acme_root},target={wanted.acme_root},readonly"]
-    argv += ["--stop-grace-period", "15s", "--restart-condition", "any", "--restart-delay", "1s", "--limit-pids", "512"]
+    argv += ["--stop-grace-period", f"{GRACE}s", "--restart-condition", "any", "--restart-delay", "1s", "--limit-pids", "512"]
     return [*argv, "--log-driver", "json-file", "--log-opt", "max-size=10m", "--log-opt", "max-file=3"]
 
 
@@ -100,8 +103,16 @@ class SwarmService:
         if present:
             log.info("edge.service_replaced", service=wanted.name)
             await docker.remove_service(self._client, wanted.name)
+            await self._gone()
         await docker.run(service_create(self._client, wanted))
         log.info("edge.service_created", service=wanted.name, image=wanted.image)
+
+    async def _gone(self) -> None:
+        """Wait for the ports of the tasks of a removed service. Raises `EngineUnavailable`."""
+        for _ in range(math.ceil(GRACE / LOOK) + 1):
+            if not await self._engine.containers(f"com.docker.swarm.service.name={self._wanted.name}"):
+                break
+            await asyncio.sleep(LOOK)
 
     async def follow(self) -> None:
         """Have the socket lead to the newest task that runs here, and forget those of tasks that are gone. Raises `EngineUnavailable`."""

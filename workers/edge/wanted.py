@@ -33,7 +33,7 @@ _DOMAINS = f"""
 """  # noqa: S608 (constants of our own)
 
 
-def _gateway() -> tuple[DomainRoute, ...]:
+def gateway_route() -> tuple[DomainRoute, ...]:
     """The host of the gateway itself, when the edge serves it."""
     given, public = settings(), urlsplit(settings().public_url)
     served = given.edge_gateway and public.scheme == "https" and (public.port or HTTPS) == given.edge_ports[1]
@@ -51,7 +51,9 @@ async def wanted() -> tuple[tuple[PortRoute, ...], tuple[DomainRoute, ...]]:
         for published, lead in _leads(row).items()
     ]
     domains = [found for row in await database().execute_query_dict(_DOMAINS) if (found := _domain(row))]
-    return tuple(ports), (*_gateway(), *domains)
+    gateway = gateway_route()
+    theirs = {each.domain for each in gateway}  # somebody may have had the name before it became the gateway's
+    return tuple(ports), (*gateway, *(each for each in domains if each.domain not in theirs))
 
 
 @dataclass(frozen=True, slots=True)
