@@ -6,7 +6,6 @@ import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 
 import pytest
 
@@ -15,6 +14,7 @@ from models.ports import is_free
 from tests.docker.house import App, House, succeeded
 from tests.docker.installation import Installation, eventually
 from tests.docker.sample import HEALTHCHECK, Sample, version
+from tests.docker.sample import served as repository
 
 pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("serving")]
 Tell = Callable[[str], None]
@@ -22,30 +22,69 @@ Tell = Callable[[str], None]
 
 @dataclass
 class Served:
-    """An application of which version 1 serves, and its repository."""
+    """An application with two replicas, its repository, and the version that serves."""
 
     app: App
     sample: Sample
+    number: int = 1
 
     @property
     def port(self) -> int:
         return self.app.ports[0]
 
+    @property
+    def says(self) -> str:
+        """What everybody is answered."""
+        return f"version {self.number}"
+
     async def containers(self) -> list[str]:
         return [task.container_id for task in await self.app.running() if task.container_id]
 
-    async def deploy(self, dockerfile: str) -> str:
-        self.sample.commit(Dockerfile=dockerfile)
-        return await self.app.deploy()
+    async def next(self) -> None:
+        """Deploy the version that comes next."""
+        self.sample.commit(Dockerfile=version(self.number + 1))
+        succeeded(await self.app.installation.ended(await self.app.deploy()))
+        self.number += 1
+
+    async def fail(self) -> None:
+        """Deploy a version that is not well."""
+        self.sample.commit(Dockerfile=version(0, HEALTHCHECK.rpartition(" CMD ")[0] + " CMD false"))
+        failed = await self.app.installation.ended(await self.app.deploy())
+        assert failed["error"]["code"] == "HEALTH_CHECK_FAILED"
+
+    async def scale(self, replicas: int) -> None:
+        """Have so many containers."""
+        await self.app.post("scale", {"replicas": replicas})
+
+        async def scaled() -> bool:
+            return len(await self.app.running()) == replicas
+
+        await eventually(scaled, within=60)
+
+
+@pytest.fixture(scope="module")
+async def application(installation: Installation, serving: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Served]:
+    """One application for all tests that leave it as it was, or newer."""
+    house = House(installation, "edge")
+    async with repository(tmp_path_factory.mktemp("edge")) as sample:
+        sample.commit(Dockerfile=version(1))
+        app = await house.app(gitSource=sample.source, replicas=2)
+        await app.deployed()
+        assert await app.page() == "version 1"
+        yield Served(app, sample)
+        await house.leave()
+        await house.empty()
 
 
 @pytest.fixture
-async def served(house: House, sample: Sample) -> Served:
-    sample.commit(Dockerfile=version(1))
-    app = await house.app(gitSource=sample.source, replicas=2)
-    await app.deployed()
-    assert await app.page() == "version 1"
-    return Served(app, sample)
+async def served(application: Served) -> Served:
+    """The application with both of its containers."""
+
+    async def whole() -> bool:
+        return len(await application.app.running()) == 2
+
+    await eventually(whole)
+    return application
 
 
 def whole(tally: Tally, *answers: str) -> None:
@@ -55,39 +94,31 @@ def whole(tally: Tally, *answers: str) -> None:
     assert tally.requests > 500, str(tally)
 
 
-async def test_no_request_is_lost_while_a_version_takes_the_place_of_another(
-    served: Served, installation: Installation, tell: Tell
-) -> None:
+async def test_no_request_is_lost_while_a_version_takes_the_place_of_another(served: Served, tell: Tell) -> None:
+    before = served.says
     async with loaded(served.port) as tally:
-        succeeded(await installation.ended(await served.deploy(version(2))))
+        await served.next()
         await asyncio.sleep(1)
     tell(f"rolling update of 2 replicas: {tally}")
-    whole(tally, "version 1", "version 2")
+    whole(tally, before, served.says)
 
 
-async def test_no_request_is_lost_when_a_version_is_bad_and_goes_away_again(served: Served, installation: Installation, tell: Tell) -> None:
+async def test_no_request_is_lost_when_a_version_is_bad_and_goes_away_again(served: Served, tell: Tell) -> None:
     async with loaded(served.port) as tally:
-        sick = version(2, HEALTHCHECK.rpartition(" CMD ")[0] + " CMD false")
-        failed = await installation.ended(await served.deploy(sick))
-        assert failed["error"]["code"] == "HEALTH_CHECK_FAILED"
+        await served.fail()
         await asyncio.sleep(1)
     tell(f"a bad version and its rollback: {tally}")
-    whole(tally, "version 1")
+    whole(tally, served.says)
 
 
 async def test_no_request_is_lost_while_it_is_scaled(served: Served, tell: Tell) -> None:
     async with loaded(served.port) as tally:
         for replicas in (4, 1, 2):
-            await served.app.post("scale", {"replicas": replicas})
-
-            async def scaled(replicas: int = replicas) -> bool:
-                return len(await served.app.running()) == replicas
-
-            await eventually(scaled)
+            await served.scale(replicas)
             await asyncio.sleep(1)
         await asyncio.sleep(3)
     tell(f"scaled 2, 4, 1, 2: {tally}")
-    whole(tally, "version 1")
+    whole(tally, served.says)
 
 
 async def test_no_request_is_lost_while_it_is_restarted(served: Served, tell: Tell) -> None:
@@ -101,7 +132,7 @@ async def test_no_request_is_lost_while_it_is_restarted(served: Served, tell: Te
         await eventually(replaced, within=60)
         await asyncio.sleep(4)
     tell(f"restarted: {tally}")
-    whole(tally, "version 1")
+    whole(tally, served.says)
 
 
 async def test_no_request_is_lost_when_a_replica_freezes(served: Served, installation: Installation, tell: Tell) -> None:
@@ -113,7 +144,7 @@ async def test_no_request_is_lost_when_a_replica_freezes(served: Served, install
         await installation.command("unpause", frozen)
         await asyncio.sleep(1)
     tell(f"a replica frozen for 6 s: {tally}")
-    whole(tally, "version 1")
+    whole(tally, served.says)
     assert tally.slowest > 1, "some requests have met the frozen one"
 
 
@@ -126,7 +157,7 @@ async def test_a_replica_that_is_killed_takes_no_more_than_what_it_was_answering
         await installation.command("kill", killed)
         await asyncio.sleep(4)
     tell(f"a replica killed: {tally}")
-    assert set(tally.answers) == {"version 1"}
+    assert set(tally.answers) == {served.says}
     assert tally.failures.total() <= 24, str(tally)
     assert set(tally.failures) <= {"502"}, str(tally)
 
@@ -140,7 +171,7 @@ async def test_no_request_is_lost_when_the_edges_process_dies_and_is_started_aga
         await installation.start_edge()
         await asyncio.sleep(5)
     tell(f"the edge's process killed: {tally}")
-    whole(tally, "version 1")
+    whole(tally, served.says)
 
 
 async def test_what_was_published_on_the_host_moves_behind_the_edge_with_its_next_deployment(
@@ -177,27 +208,23 @@ async def test_what_cannot_pass_the_edge_stops_first_and_loses_requests(house: H
 
 
 @pytest.mark.full
-async def test_no_request_is_lost_in_a_day_of_an_application(served: Served, installation: Installation, tell: Tell) -> None:
+async def test_no_request_is_lost_in_a_day_of_an_application(served: Served, tell: Tell) -> None:
     """Everything one after the other, with wrk beside the people."""
+    versions = {served.says}
     async with loaded(served.port) as tally, beside(served.port) as wrk:
-        for number in (2, 3, 4):
-            succeeded(await installation.ended(await served.deploy(version(number))))
+        for _ in range(3):
+            await served.next()
+            versions.add(served.says)
         for replicas in (1, 5, 2):
-            await served.app.post("scale", {"replicas": replicas})
-            await eventually(partial(_runs, served.app, replicas), within=60)
-        sick = version(5, HEALTHCHECK.rpartition(" CMD ")[0] + " CMD false")
-        assert (await installation.ended(await served.deploy(sick)))["error"]["code"] == "HEALTH_CHECK_FAILED"
+            await served.scale(replicas)
+        await served.fail()
         await served.app.post("restart")
         await asyncio.sleep(20)
     tell(f"a day of an application: {tally}; wrk: {' '.join(wrk[-1].split())}")
-    whole(tally, "version 1", "version 2", "version 3", "version 4")
+    whole(tally, *versions)
     assert tally.requests > 50_000
     assert "requests in" in wrk[-1]
     assert not [word for word in ("Non-2xx", "Socket errors") if word in wrk[-1]], wrk[-1]
-
-
-async def _runs(app: App, replicas: int) -> bool:
-    return len(await app.running()) == replicas
 
 
 @asynccontextmanager
