@@ -35,7 +35,7 @@ async def place(short_tmp: Path, api: Api) -> AsyncIterator[Place]:
         found: dict[str, tuple[str, ...]] = {}
         resolver = await resources.enter_async_context(serving(lambda application: found.get(application, ()), HOST, 0))
         caddy = await resources.enter_async_context(caddy_running(short_tmp))
-        yield Place(free_port(HOST, 0), free_port("127.0.0.2", 0), caddy, Node(f"{HOST}:{resolver}"), found)
+        yield Place(free_port(HOST, 0), free_port("127.0.0.2", 0), caddy, Node(f"{HOST}:{resolver}", str(short_tmp / "log.sock")), found)
 
 
 @pytest.fixture
@@ -194,6 +194,28 @@ async def test_what_was_passed_on_is_stored_by_application_whatever_was_configur
     assert 0 < row.p50 <= row.p95 <= row.p99
     await counter.store(1.0)
     assert await models.Traffic.all().count() == 1
+
+
+async def test_what_is_asked_while_the_configuration_changes_is_counted(api: Api, place: Place) -> None:
+    """Half of the new connections are taken by the servers from before, until they end."""
+    application, counter = await published(api, place), Counter()
+    keeper = Keeper(place.node, place.caddy, Agent(Told()), counter)
+    container = await place.container("127.0.0.2", "one")
+    place.addresses[str(application.id)] = (container.address,)
+    await keeper.keep()
+    await api.application(ports=[{"containerPort": 1}])
+    asked, keeping = 0, asyncio.create_task(keeper.keep())
+    while not keeping.done():
+        reader, writer = await asyncio.open_connection(HOST, place.port)
+        writer.write(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        asked += (await reader.read()).startswith(b"HTTP/1.1 200")
+        writer.close()
+    assert await keeping
+    await container.stop()
+    await counter.take(place.caddy)
+    counted = sum(each.requests for each in counter.added.values())
+    assert asked > 100
+    assert 0.8 * asked < counted <= asked, "all but those of the very last moment"
 
 
 async def test_what_docker_published_before_there_was_an_edge_is_left_to_it_until_the_next_deployment(api: Api, place: Place) -> None:

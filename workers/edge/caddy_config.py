@@ -74,7 +74,8 @@ def configuration(node: Node, routes: Routes) -> dict[str, Any]:
         apps["tls"] = domain_config.certificates(routes.domains, node.authority)
         apps["pki"] = {"certificate_authorities": {"local": {"install_trust": False}}}
     admin = {"config": {"persist": False}}  # where it listens is in its environment, since each task of a service has its own
-    return handing_over({"admin": admin, "logging": {"logs": _logs(node)}, "apps": apps})
+    folder = node.log.rpartition("/")[0]
+    return handing_over({"admin": admin, "logging": {"logs": _logs(node)}, "apps": apps}, folder)
 
 
 def _logs(node: Node) -> dict[str, Any]:

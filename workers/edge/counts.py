@@ -1,6 +1,7 @@
 """What the edge has passed on: read off Caddy's counters, which begin anew with every configuration, and stored as what was added."""
 
 import asyncio
+import contextlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from models import Application, Domain, Traffic
 from models.database import AWAY
 from workers.edge.caddy import Caddy, EdgeAway
 from workers.edge.domain_config import SERVER
+from workers.edge.handover import ALMOST, counters_of
 
 log = structlog.get_logger()
 
@@ -109,12 +111,27 @@ class Counter:
         async with self._lock:
             await self._take(caddy)
 
-    async def across(self, caddy: Caddy, configuration: dict[str, Any]) -> None:
-        """Have Caddy go over to a configuration, with which its counters begin anew. Raises what `Caddy.load` raises."""
+    async def across(self, caddy: Caddy, before: Mapping[str, Any], configuration: dict[str, Any]) -> None:
+        """Have Caddy go over from a configuration to another one, with which its counters begin anew. Raises what `Caddy.load` raises."""
         async with self._lock:
             await self._take(caddy)
-            await caddy.load(configuration)
+            loading = asyncio.create_task(caddy.load(configuration))
+            try:
+                await asyncio.wait({loading}, timeout=ALMOST)
+                if not loading.done():
+                    await self._take_leaving(before)
+                await loading
+            finally:
+                loading.cancel()
             self._last = {}
+
+    async def _take_leaving(self, configuration: Mapping[str, Any]) -> None:
+        """Take in what the servers of a configuration have counted that are about to end."""
+        socket = counters_of(configuration)
+        if socket is not None:
+            with contextlib.suppress(EdgeAway):
+                async with Caddy(socket) as leaving:
+                    await self._take(leaving)
 
     async def _take(self, caddy: Caddy) -> None:
         self.add(await asyncio.to_thread(read, await caddy.metrics()))

@@ -79,7 +79,7 @@ class Keeper:
                 refused = refused or self._refusal.sentence
                 continue
             try:
-                await self._counter.across(self._caddy, new)
+                await self._counter.across(self._caddy, loaded, new)
             except ConfigurationRefused as error:
                 refused = refused or f"Not all domains are served: {str(error)[:LONGEST]}"
                 self._refusal = Refusal(new, monotonic(), refused)
