@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -95,12 +96,19 @@ def whole(tally: Tally, *answers: str) -> None:
 
 
 async def test_no_request_is_lost_while_a_version_takes_the_place_of_another(served: Served, tell: Tell) -> None:
-    before = served.says
+    before, after = served.says, f"version {served.number + 1}"
+    old = {task.id for task in await served.app.running()}
     async with loaded(served.port) as tally:
-        await served.next()
+        updating = asyncio.create_task(served.next())
+        while after not in tally.answers and not updating.done():
+            await asyncio.sleep(0.01)
+        now = time.time()
+        seconds = now - min(task.timestamp.timestamp() for task in await served.app.running() if task.id not in old)
+        await updating
         await asyncio.sleep(1)
-    tell(f"rolling update of 2 replicas: {tally}")
-    whole(tally, before, served.says)
+    tell(f"rolling update of 2 replicas: {tally}; from a healthy task to the first answer of it {seconds:.2f} s")
+    whole(tally, before, after)
+    assert seconds < 3
 
 
 async def test_no_request_is_lost_when_a_version_is_bad_and_goes_away_again(served: Served, tell: Tell) -> None:
