@@ -40,7 +40,7 @@ local limit, burst, cost = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local bucket = redis.call('HMGET', KEYS[1], 'tokens', 'at')
-local tokens = math.min(limit, (tonumber(bucket[1]) or limit) + (now - (tonumber(bucket[2]) or now)) * limit / 60000)
+local tokens = math.min(limit, (tonumber(bucket[1]) or limit) + math.max(0, now - (tonumber(bucket[2]) or now)) * limit / 60000)
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now - 60000)
 local used = redis.call('ZCARD', KEYS[2])
 local wait = 0
