@@ -17,7 +17,7 @@ from models.settings import settings
 from models.standing import FRESH, Standing, heard, record
 from tests.services.conftest import Api
 from tests.workers.edge.test_agent import Told
-from tests.workers.edge.test_serving import HOST, Place, caddy_running
+from tests.workers.edge.test_serving import HOST, Container, Place, caddy_running
 from workers.edge.agent import Agent
 from workers.edge.caddy import Caddy
 from workers.edge.caddy_config import Node
@@ -174,11 +174,16 @@ async def test_a_caddy_that_is_away_is_trouble_that_everybody_can_see(api: Api, 
     assert [(each.node, each.standing.trouble) for each in found] == [("here", "Caddy cannot be reached.")]
 
 
-async def test_what_was_passed_on_is_stored_by_application_whatever_was_configured_meanwhile(api: Api, place: Place) -> None:
-    application, counter = await published(api, place), Counter()
-    keeper = Keeper(place.node, place.caddy, Agent(Told()), counter)
-    container = await place.container("127.0.0.2", "one")
+async def served(api: Api, place: Place) -> tuple[models.Application, Container, Counter]:
+    """An application with a container, and who counts what is passed on to it."""
+    application, container = await published(api, place), await place.container("127.0.0.2", "one")
     place.addresses[str(application.id)] = (container.address,)
+    return application, container, Counter()
+
+
+async def test_what_was_passed_on_is_stored_by_application_whatever_was_configured_meanwhile(api: Api, place: Place) -> None:
+    application, container, counter = await served(api, place)
+    keeper = Keeper(place.node, place.caddy, Agent(Told()), counter)
     await keeper.keep()
     async with loaded(place.port, 4) as first:
         await asyncio.sleep(0.5)
@@ -198,10 +203,8 @@ async def test_what_was_passed_on_is_stored_by_application_whatever_was_configur
 
 async def test_what_is_asked_while_the_configuration_changes_is_counted(api: Api, place: Place) -> None:
     """Half of the new connections are taken by the servers from before, until they end."""
-    application, counter = await published(api, place), Counter()
+    _, container, counter = await served(api, place)
     keeper = Keeper(place.node, place.caddy, Agent(Told()), counter)
-    container = await place.container("127.0.0.2", "one")
-    place.addresses[str(application.id)] = (container.address,)
     await keeper.keep()
     await api.application(ports=[{"containerPort": 1}])
     asked, keeping = 0, asyncio.create_task(keeper.keep())
