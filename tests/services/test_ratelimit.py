@@ -111,10 +111,12 @@ async def test_the_window_holds_a_burst_that_the_bucket_would_let_in(limited: An
 
 
 async def test_callers_at_once_get_no_more_than_their_limit(limited: Any, api: Api) -> None:
-    await limited('{"authenticated": {"limit": 30, "burst": 40}}')
-    answers = await asyncio.gather(*[api.owner.get("/users/me") for _ in range(60)])
-    let_in = sum(answer.status_code == 200 for answer in answers)
-    assert 30 <= let_in <= 40, [answer.text for answer in answers if answer.status_code not in (200, 429)]
+    await limited('{"anonymous": {"limit": 30, "burst": 40}}')
+    answers = await asyncio.gather(*[api.anonymous.get("/nothing") for _ in range(60)])
+    codes = [answer.status_code for answer in answers]
+    assert codes.count(404) <= 40
+    assert codes.count(404) + codes.count(503) >= 30, "who is not logged in is not let in uncounted when a slow machine gives Redis up"
+    assert set(codes) <= {404, 429, 503}
 
 
 async def test_a_clock_that_goes_back_takes_nothing_away(limited: Any, api: Api) -> None:
