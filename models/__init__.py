@@ -9,6 +9,7 @@ from models.enums import (
     DeploymentStatus,
     DeploymentTrigger,
     EventKind,
+    GitProvider,
     GlobalRole,
     HealthStatus,
     LogLevel,
@@ -16,6 +17,8 @@ from models.enums import (
     StageName,
     StageStatus,
     TeamRole,
+    WebhookOutcome,
+    WebhookReason,
 )
 from models.rows import (
     OWNERS_LOCK,
@@ -34,6 +37,7 @@ from models.rows import (
     Team,
     User,
 )
+from models.webhooks import Identity, WebhookDelivery
 
 __all__ = [
     "OWNERS_LOCK",
@@ -50,8 +54,10 @@ __all__ = [
     "EdgeNode",
     "Event",
     "EventKind",
+    "GitProvider",
     "GlobalRole",
     "HealthStatus",
+    "Identity",
     "Installation",
     "KeptAnswer",
     "LogLevel",
@@ -68,4 +74,7 @@ __all__ = [
     "TeamRole",
     "Traffic",
     "User",
+    "WebhookDelivery",
+    "WebhookOutcome",
+    "WebhookReason",
 ]

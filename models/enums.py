@@ -142,3 +142,44 @@ class LogLevel(StrEnum):
     info = "info"
     warning = "warning"
     error = "error"
+
+
+@unique
+class GitProvider(StrEnum):
+    """What kind of server a repository is on: it decides how commits are told of their deployments, and the name that goes with a token."""
+
+    github = "github"
+    gitlab = "gitlab"
+    gitea = "gitea"
+    """Forgejo, too."""
+    bitbucket = "bitbucket"
+
+
+@unique
+class WebhookOutcome(StrEnum):
+    """What became of a webhook."""
+
+    queued = "queued"
+    """It is a deployment."""
+    ignored = "ignored"
+
+
+@unique
+class WebhookReason(StrEnum):
+    """Why a webhook was ignored."""
+
+    ping = "ping"
+    event = "event"
+    """It is of another kind than a push."""
+    tag = "tag"
+    branch_deleted = "branch_deleted"
+    empty = "empty"
+    """A push without commits that leaves the branch where it was."""
+    other_branch = "other_branch"
+    """Another branch than the one that the application follows."""
+    skip_requested = "skip_requested"
+    """The commit's message asks for it: `[skip ci]`, `[skip deploy]`."""
+    paths_unchanged = "paths_unchanged"
+    """No file changed that the application watches."""
+    no_application = "no_application"
+    """No application has this source."""

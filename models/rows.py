@@ -54,7 +54,8 @@ class User(Row):
 
     username = fields.CharField(max_length=32, unique=True)
     email = fields.CharField(max_length=254, unique=True)
-    password_hash = fields.TextField()
+    password_hash = fields.TextField(null=True)
+    """None of whoever logs in by an account elsewhere alone."""
     role = fields.CharEnumField(GlobalRole, max_length=16)
     tier = fields.CharEnumField(RateTier, max_length=16, default=RateTier.authenticated, db_default=RateTier.authenticated.value)
     disabled_at = fields.DatetimeField(null=True)
@@ -148,6 +149,18 @@ class Application(Row):
     health_check: dict[str, Any] | None = fields.JSONField(null=True)
     resources: dict[str, Any] | None = fields.JSONField(null=True)
     git_source: dict[str, Any] | None = fields.JSONField(null=True)
+    repository = fields.CharField(max_length=512, null=True, db_index=True)
+    """The source as `models.repositories.key_of` has it, by which webhooks find it."""
+    git_token = EncryptedJSONField(null=True)
+    """The `token` that opens the source over HTTPS, and by which commits are told of their deployments."""
+    deploy_key = EncryptedJSONField(null=True)
+    """The `private` half, in OpenSSH's format, of the key that opens the source over SSH."""
+    deploy_key_public = fields.TextField(null=True)
+    host_keys = fields.TextField(null=True)
+    """The keys of the source's host, as the first clone over SSH found them; it is trusted with no others."""
+    webhook_secret = EncryptedJSONField(null=True)
+    """The `secret` by which webhooks are known to be meant for this application."""
+    watch_paths: list[str] = fields.JSONField(default=list, db_default="[]")
     last_commit_sha = fields.CharField(max_length=64, null=True)
     last_sync = fields.DatetimeField(null=True)
     wished = fields.IntField(default=0)
@@ -221,6 +234,11 @@ class Deployment(Row):
     cancel_requested_at = fields.DatetimeField(null=True)
     queue_position = fields.IntField(null=True)
     """The position that its followers were told last."""
+    reported = fields.CharField(max_length=16, null=True)
+    """The state that the provider of its source was told last."""
+    report_tries = fields.IntField(default=0, db_default=0)
+    report_due = fields.DatetimeField(null=True)
+    """When the provider, which did not take the last report, is told again."""
     progress = fields.IntField(default=0)
     last_seq = fields.IntField(default=0)
     rung_at = fields.DatetimeField(null=True)

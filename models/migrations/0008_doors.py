@@ -1,0 +1,164 @@
+"""Webhooks, repositories that are not open to everybody, reports to providers, and accounts elsewhere by which people log in."""
+
+import functools
+from json import dumps, loads
+
+from tortoise import fields, migrations
+from tortoise.fields.base import OnDelete
+from tortoise.indexes import Index
+from tortoise.migrations import operations as ops
+from uuid_utils.compat import uuid7
+
+from models.enums import GitProvider, WebhookOutcome, WebhookReason
+from models.secrets import EncryptedJSONField
+
+ENCODER = functools.partial(dumps, separators=(",", ":"))
+
+REPOSITORIES = r"""
+update application set repository = lower(regexp_replace(
+    regexp_replace(
+        git_source ->> 'repo_url',
+        '^(?:[A-Za-z+]+://(?:[^/@]*@)?(\[[^]]*\]|[^/:@]+)(?::[0-9]*)?/+|(?:[^/@]*@)?([^/:@]+):/*)(.*?)/*$',
+        '\1\2/\3'
+    ),
+    '\.git$', '', 'i'
+)) where git_source is not null
+"""
+"""As `models.repositories.key_of` has it."""
+
+
+class Migration(migrations.Migration):
+    """What it takes that the outside may knock."""
+
+    dependencies = [("models", "0007_draining")]  # noqa: RUF012 (the shape of a migration)
+    operations = [  # noqa: RUF012
+        ops.CreateModel(
+            name="Identity",
+            fields=[
+                ("id", fields.UUIDField(primary_key=True, default=uuid7, unique=True, db_index=True)),
+                ("created_at", fields.DatetimeField(auto_now=False, auto_now_add=True)),
+                (
+                    "user",
+                    fields.ForeignKeyField(
+                        "models.User",
+                        source_field="user_id",
+                        db_constraint=True,
+                        to_field="id",
+                        related_name=False,
+                        on_delete=OnDelete.CASCADE,
+                    ),
+                ),
+                ("issuer", fields.CharField(max_length=512)),
+                ("subject", fields.CharField(max_length=255)),
+            ],
+            options={
+                "table": "identity",
+                "app": "models",
+                "unique_together": (("issuer", "subject"),),
+                "pk_attr": "id",
+                "table_description": (
+                    "An account at an OpenID provider by which somebody logs in: what the provider calls itself, and them."
+                ),
+            },
+            bases=["Row"],
+        ),
+        ops.CreateModel(
+            name="WebhookDelivery",
+            fields=[
+                ("id", fields.UUIDField(primary_key=True, default=uuid7, unique=True, db_index=True)),
+                ("created_at", fields.DatetimeField(auto_now=False, auto_now_add=True)),
+                (
+                    "application",
+                    fields.ForeignKeyField(
+                        "models.Application",
+                        source_field="application_id",
+                        db_constraint=True,
+                        to_field="id",
+                        related_name=False,
+                        on_delete=OnDelete.CASCADE,
+                    ),
+                ),
+                (
+                    "project",
+                    fields.ForeignKeyField(
+                        "models.Project",
+                        source_field="project_id",
+                        db_constraint=True,
+                        to_field="id",
+                        related_name=False,
+                        on_delete=OnDelete.RESTRICT,
+                    ),
+                ),
+                (
+                    "provider",
+                    fields.CharEnumField(
+                        description="github: github\ngitlab: gitlab\ngitea: gitea\nbitbucket: bitbucket",
+                        enum_type=GitProvider,
+                        max_length=16,
+                    ),
+                ),
+                ("delivery", fields.CharField(max_length=255)),
+                ("event", fields.CharField(max_length=100)),
+                (
+                    "outcome",
+                    fields.CharEnumField(description="queued: queued\nignored: ignored", enum_type=WebhookOutcome, max_length=16),
+                ),
+                (
+                    "reason",
+                    fields.CharEnumField(
+                        null=True,
+                        description="ping: ping\nevent: event\ntag: tag\nbranch_deleted: branch_deleted\nempty: empty\n"
+                        "other_branch: other_branch\nskip_requested: skip_requested\npaths_unchanged: paths_unchanged\n"
+                        "no_application: no_application",
+                        enum_type=WebhookReason,
+                        max_length=32,
+                    ),
+                ),
+                (
+                    "deployment",
+                    fields.ForeignKeyField(
+                        "models.Deployment",
+                        source_field="deployment_id",
+                        null=True,
+                        db_constraint=True,
+                        to_field="id",
+                        related_name=False,
+                        on_delete=OnDelete.SET_NULL,
+                    ),
+                ),
+                ("push", fields.JSONField(null=True, encoder=ENCODER, decoder=loads)),
+            ],
+            options={
+                "table": "webhook_delivery",
+                "app": "models",
+                "unique_together": (("application", "provider", "delivery"),),
+                "indexes": [Index(fields=["application_id", "created_at"]), Index(fields=["created_at"])],
+                "pk_attr": "id",
+                "table_description": (
+                    "What a verified webhook was to one application. "
+                    "`push` is what it told of a push, for whoever wants it delivered again."
+                ),
+            },
+            bases=["Row"],
+        ),
+        ops.AddField(model_name="Application", name="deploy_key", field=EncryptedJSONField(null=True, generated=False, unique=False)),
+        ops.AddField(model_name="Application", name="deploy_key_public", field=fields.TextField(null=True, unique=False)),
+        ops.AddField(model_name="Application", name="git_token", field=EncryptedJSONField(null=True, generated=False, unique=False)),
+        ops.AddField(model_name="Application", name="host_keys", field=fields.TextField(null=True, unique=False)),
+        ops.AddField(model_name="Application", name="repository", field=fields.CharField(null=True, db_index=True, max_length=512)),
+        ops.AddField(
+            model_name="Application",
+            name="watch_paths",
+            field=fields.JSONField(default=list, db_default="[]", encoder=ENCODER, decoder=loads),
+        ),
+        ops.AddField(model_name="Application", name="webhook_secret", field=EncryptedJSONField(null=True, generated=False, unique=False)),
+        ops.AddField(model_name="Deployment", name="report_due", field=fields.DatetimeField(null=True, auto_now=False, auto_now_add=False)),
+        ops.AddField(model_name="Deployment", name="report_tries", field=fields.IntField(default=0, db_default=0)),
+        ops.AddField(model_name="Deployment", name="reported", field=fields.CharField(null=True, max_length=16)),
+        ops.AlterField(model_name="User", name="password_hash", field=fields.TextField(null=True, unique=False)),
+        ops.RunSQL(REPOSITORIES, reverse_sql="select 1"),
+        ops.RunSQL(
+            "create index deployment_to_report on deployment (report_due) where report_due is not null",
+            reverse_sql="drop index deployment_to_report",
+        ),
+    ]
