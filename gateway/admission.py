@@ -14,6 +14,8 @@ from schema.context import Context
 from schema.errors import ApiError
 
 UNCOUNTED = PROBES | {"/api/openapi.json", "/api/v1/openapi.json"}
+WEBHOOKS = ("/api/webhooks/", "/api/v1/webhooks/")
+"""Where senders prove who they are by other means, and are counted once they have (`gateway.webhooks.route`)."""
 
 
 class Admission:
@@ -30,7 +32,8 @@ class Admission:
 
 
 async def _admit(scope: Scope) -> None:
-    free = scope["path"] in UNCOUNTED or scope["method"] == "OPTIONS" or scope["path"].startswith(base())
+    path: str = scope["path"]
+    free = path in UNCOUNTED or scope["method"] == "OPTIONS" or path.startswith((base(), *WEBHOOKS))
     if free or is_scraper(HTTPConnection(scope)):
         scope["context"] = nobody(scope)
         return

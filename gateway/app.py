@@ -18,6 +18,7 @@ from gateway.persisted import Persisted, listed
 from gateway.ratelimit import limiter
 from gateway.reader import Reader
 from gateway.routing import Paths
+from gateway.webhooks import route as webhooks
 from models import events
 from models.database import connected
 from models.settings import settings
@@ -45,7 +46,8 @@ class Application:
         reader = Reader(runner, Persisted(listed(settings().graphql_documents, found.catalog, settings().graphql_limits)))
         self._streams = Streams(runner)
         graphql = [*graphql_http.routes(runner, reader, self._streams), *graphql_stream.routes(self._streams)]
-        paths = Paths([*rest.routes(found), *graphql, *openapi.routes(found), *pages.routes(), *prometheus.routes()])
+        documents = [*openapi.routes(found), *pages.routes(), *prometheus.routes()]
+        paths = Paths([*rest.routes(found), *graphql, *documents, *webhooks.routes(rest.PREFIXES)])
         routes = [paths, *websocket.routes(runner, reader), pages.assets()]
         self._app = _outside(Router(routes, default=_nowhere, lifespan=self.lifespan))
 

@@ -5,12 +5,13 @@ Specification, "Rate Limiting Details"; DECISIONS 12.
 
 import asyncio
 import math
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from ipaddress import ip_address, ip_network
 from time import monotonic
 from typing import Any, Self
+from uuid import UUID
 
 import structlog
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -20,7 +21,8 @@ from redis.commands.core import AsyncScript
 from redis.exceptions import RedisError
 
 from models import background
-from models.limits import ANONYMOUS, Allowance
+from models.enums import RateTier
+from models.limits import ANONYMOUS
 from models.settings import settings
 from schema.context import Context
 from schema.errors import RateLimitExceeded, ServiceUnavailable
@@ -35,13 +37,16 @@ SOON = 0.2
 
 MOST_CONNECTIONS = 16
 
+MINUTE, HOUR = 60_000, 3_600_000
+"""Milliseconds."""
+
 SCRIPT = """
-local limit, burst, cost = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local limit, burst, cost, span = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local bucket = redis.call('HMGET', KEYS[1], 'tokens', 'at')
-local tokens = math.min(limit, (tonumber(bucket[1]) or limit) + math.max(0, now - (tonumber(bucket[2]) or now)) * limit / 60000)
-redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now - 60000)
+local tokens = math.min(limit, (tonumber(bucket[1]) or limit) + math.max(0, now - (tonumber(bucket[2]) or now)) * limit / span)
+redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now - span)
 local used = redis.call('ZCARD', KEYS[2])
 local wait = 0
 if tokens >= cost and used + cost <= burst then
@@ -50,16 +55,16 @@ if tokens >= cost and used + cost <= burst then
     end
     tokens, used = tokens - cost, used + cost
     redis.call('HSET', KEYS[1], 'tokens', tokens, 'at', now)
-    redis.call('PEXPIRE', KEYS[1], 120000)
-    redis.call('PEXPIRE', KEYS[2], 60000)
+    redis.call('PEXPIRE', KEYS[1], 2 * span)
+    redis.call('PEXPIRE', KEYS[2], span)
 else
-    wait = math.max(1, math.ceil((cost - tokens) * 60000 / limit))
+    wait = math.max(1, math.ceil((cost - tokens) * span / limit))
     local freed = redis.call('ZRANGE', KEYS[2], 0, math.max(0, used + cost - burst - 1), 'WITHSCORES')
     if used + cost > burst and #freed > 0 then
-        wait = math.max(wait, freed[#freed] + 60000 - now)
+        wait = math.max(wait, freed[#freed] + span - now)
     end
 end
-local full = now + math.ceil((limit - tokens) * 60000 / limit)
+local full = now + math.ceil((limit - tokens) * span / limit)
 return {wait, math.max(0, math.floor(math.min(tokens, burst - used))), full}
 """
 
@@ -135,11 +140,24 @@ class Limiter:
         if allowances is None:
             return None
         user = context.user
-        asking = self._ask(whose(context), allowances[user.tier.value if user else ANONYMOUS], cost)
+        allowance = allowances[user.tier.value if user else ANONYMOUS]
+        asking = self._ask(whose(context), [allowance.limit, allowance.burst, cost, MINUTE])
         standing = await (asking if user is None else self._soon(asking))
         if standing is None and user is None:
             raise ServiceUnavailable
         return standing
+
+    async def take_webhook(self, application: UUID, tier: RateTier) -> None:
+        """Count a verified webhook to an application whose owner is of a tier (DECISIONS 12). Raises `RateLimitExceeded`."""
+        allowances = settings().rate_limits
+        if allowances is None:
+            return
+        most = allowances[tier.value].webhooks
+        if most == 0:
+            raise RateLimitExceeded(HOUR // 1000, limit=0, remaining=0)
+        standing = await self._soon(self._ask(f"webhooks:{application}", [most, most, 1, HOUR]))
+        if standing is not None:
+            standing.check()
 
     async def _soon(self, asking: Coroutine[Any, Any, Standing | None]) -> Standing | None:
         """What is found, unless it takes longer than somebody who is let in anyway should wait; it is asked to its end all the same."""
@@ -156,14 +174,14 @@ class Limiter:
                 return None
         return task.result()
 
-    async def _ask(self, who: str, allowance: Allowance, cost: int) -> Standing | None:
+    async def _ask(self, who: str, asked: Sequence[int]) -> Standing | None:
         """Ask Redis, one request at a time when it was away. None when it is."""
         if self._away_until > monotonic():
             return None
         if self._away_until:
             self._away_until = monotonic() + 2 * PATIENCE
         try:
-            standing = await self._counted(who, allowance, cost)
+            standing = await self._counted(who, asked)
         except (RedisError, OSError) as error:
             log.warning("ratelimit.redis_away", error=str(error))
             self._away_until = monotonic() + PATIENCE
@@ -173,12 +191,12 @@ class Limiter:
         self._away_until, self._answered = 0.0, monotonic()
         return standing
 
-    async def _counted(self, who: str, allowance: Allowance, cost: int) -> Standing:
+    async def _counted(self, who: str, asked: Sequence[int]) -> Standing:
         if self._script is None:
             raise ConnectionError("the limiter has not been entered")
         keys = [f"dokploy:rate:{{{who}}}:{part}" for part in ("bucket", "window")]
-        wait, remaining, full = await self._script(keys=keys, args=[allowance.limit, allowance.burst, cost])
-        return Standing(allowance.limit, remaining, math.ceil(full / 1000), math.ceil(wait / 1000))
+        wait, remaining, full = await self._script(keys=keys, args=asked)
+        return Standing(asked[0], remaining, math.ceil(full / 1000), math.ceil(wait / 1000))
 
 
 limiter = Limiter()

@@ -1,10 +1,27 @@
-"""Names of repositories: one for all the URLs that a repository has (DECISIONS 24)."""
+"""Names of repositories: one for all the URLs that a repository has (DECISIONS 24), and what kind of server it is on."""
 
 import re
+from types import MappingProxyType
+from typing import Final
 
-_URL = re.compile(r"[a-z+]+://(?:[^/@]*@)?(?P<host>\[[^\]]*\]|[^/:@]+)(?::[0-9]*)?/(?P<path>.+)", re.IGNORECASE)
-_SCP = re.compile(r"(?:[^/@]*@)?(?P<host>[^/:@]+):(?P<path>.+)")
-LONGEST = 512
+from models.enums import GitProvider
+
+_URL = re.compile(r"[a-z+]+://(?:[^/@]*@)?(?P<host>\[[^\]]*\]|[^/:@]+)(?P<port>:[0-9]*)?/(?P<path>.+)", re.IGNORECASE)
+_SCP = re.compile(r"(?:[^/@]*@)?(?P<host>[^/:@]+)(?P<port>):(?P<path>.+)")
+LONGEST: Final = 512
+HOSTS: Final = MappingProxyType(
+    {
+        "github.com": GitProvider.github,
+        "gitlab.com": GitProvider.gitlab,
+        "codeberg.org": GitProvider.gitea,
+        "bitbucket.org": GitProvider.bitbucket,
+    }
+)
+"""Those that everybody knows."""
+
+
+def _split(url: str) -> re.Match[str] | None:
+    return _URL.fullmatch(url) or (None if "://" in url else _SCP.fullmatch(url))
 
 
 def key_of(url: str) -> str | None:
@@ -12,9 +29,21 @@ def key_of(url: str) -> str | None:
 
     `https://github.com/User/App.git` and `git@github.com:user/app` are both `github.com/user/app`.
     """
-    match = _URL.fullmatch(url) or ("://" not in url and _SCP.fullmatch(url))
+    match = _split(url)
     if not match:
         return None
     path = match["path"].lower().strip("/").removesuffix(".git").strip("/")
     found = f"{match['host'].lower()}/{path}"
     return found if path and len(found) <= LONGEST else None
+
+
+def host_of(url: str) -> str | None:
+    """Scheme, host and port of a repository's URL: what a secret that was made for one of its repositories may be shown to."""
+    match = _split(url)
+    return f"{url.partition('://')[0] if '://' in url else 'ssh'}://{match['host']}{match['port'] or ''}".lower() if match else None
+
+
+def provider_of(url: str) -> GitProvider | None:
+    """The kind of server that a repository is on, where its host says so."""
+    match = _split(url)
+    return HOSTS.get(match["host"].lower()) if match else None

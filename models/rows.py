@@ -153,9 +153,10 @@ class Application(Row):
     """The source as `models.repositories.key_of` has it, by which webhooks find it."""
     git_token = EncryptedJSONField(null=True)
     """The `token` that opens the source over HTTPS, and by which commits are told of their deployments."""
-    deploy_key = EncryptedJSONField(null=True)
-    """The `private` half, in OpenSSH's format, of the key that opens the source over SSH."""
-    deploy_key_public = fields.TextField(null=True)
+    deploy_key = fields.TextField(null=True)
+    """The public half of the key that opens the source over SSH."""
+    deploy_key_private = EncryptedJSONField(null=True)
+    """The other half, `pem`, in OpenSSH's format."""
     host_keys = fields.TextField(null=True)
     """The keys of the source's host, as the first clone over SSH found them; it is trusted with no others."""
     webhook_secret = EncryptedJSONField(null=True)

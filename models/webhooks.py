@@ -10,7 +10,7 @@ from models.rows import Application, Deployment, Project, Row, User
 
 
 class WebhookDelivery(Row):
-    """What a verified webhook was to one application. `push` is what it told of a push, for whoever wants it delivered again."""
+    """What a verified webhook was to one application. `push` is what of it moved, for whoever wants it delivered again."""
 
     application_id: UUID
     application: fields.ForeignKeyRelation[Application] = fields.ForeignKeyField(
@@ -28,7 +28,7 @@ class WebhookDelivery(Row):
     deployment: fields.ForeignKeyNullableRelation[Deployment] = fields.ForeignKeyField(
         "models.Deployment", related_name=False, on_delete=fields.SET_NULL, null=True
     )
-    push: dict[str, Any] | None = fields.JSONField(null=True)
+    push: list[dict[str, Any]] | None = fields.JSONField(null=True)
 
     class Meta:
         """A delivery is done once for each application."""

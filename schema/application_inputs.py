@@ -15,12 +15,12 @@ import workers
 from models import ports as published
 from schema.errors import Conflict, NotFound
 from schema.filters import Compare
+from schema.git_sources import MASK, Branch, CommitSha, GitSourceInput, columns
 from schema.inputs import Input, refuse
 from schema.page import sorting
 from schema.rules import Between, Distinct, Length, Pattern
 from schema.unique import unique
 
-MASK = "***"
 NAME_TAKEN = "The project has an application of this name."
 
 ApplicationSort = sorting("application", "created_at", "updated_at", "name")
@@ -47,30 +47,6 @@ Image = Annotated[
         "must be an image reference like registry/name:tag",
         1,
         512,
-    ),
-]
-RepoUrl = Annotated[
-    str,
-    Pattern(
-        r"https?://[A-Za-z0-9\[][A-Za-z0-9.:\[\]-]*/[A-Za-z0-9._~/%+-]+"
-        r"|ssh://(?:[a-z_][a-z0-9_-]*@)?[A-Za-z0-9][A-Za-z0-9.:-]*/[A-Za-z0-9._~/%+-]+"
-        r"|[a-z_][a-z0-9_-]*@[A-Za-z0-9][A-Za-z0-9.-]*:[A-Za-z0-9._~][A-Za-z0-9._~/+-]*",
-        "must be an https or ssh URL of a git repository, without a password in it",
-        5,
-        2048,
-    ),
-]
-Branch = Annotated[
-    str,
-    Pattern(
-        r"(?![-/.])(?!.*(?:\.\.|//|@\{|/\.|\.lock(?:/|$)))[A-Za-z0-9._/+#@=,%!-]+(?<![/.])", "must be a valid name of a git branch", 1, 255
-    ),
-]
-CommitSha = Annotated[str, Pattern(r"[0-9a-f]{7,40}|[0-9a-f]{64}", "must be a commit's hexadecimal id", 7, 64)]
-RelativePath = Annotated[
-    str,
-    Pattern(
-        r"(?!/)(?!.*(?:^|/)\.\.(?:/|$))(?!-)[A-Za-z0-9._/@+ -]+", "must be a relative path inside the repository, without '..'", 1, 512
     ),
 ]
 EnvKey = Annotated[str, Pattern(r"[A-Za-z_][A-Za-z0-9_]*", "must be a name of letters, digits and underscores", 1, 255)]
@@ -137,16 +113,8 @@ class ResourcesInput(Input):
     cpu_limit: Annotated[float, Between(0.01, 1024)] | None = None
 
 
-@strawberry.pydantic.input
-class GitSourceInput(Input):
-    """Where the code comes from."""
-
-    repo_url: RepoUrl
-    branch: Branch = "main"
-    build_path: RelativePath = "./"
-    dockerfile: RelativePath = "Dockerfile"
-
-
+WatchPath = Annotated[str, Pattern(r"[^\x00-\x1f\x7f]+", "must be a pattern of paths in the repository, like src/**", 1, 255)]
+WatchPaths = Annotated[list[WatchPath], Length(0, 20, "items")]
 EnvVars = Annotated[list[EnvVarInput], Length(0, 500, "items"), Distinct("key")]
 Ports = Annotated[list[PortInput], Length(0, 50, "items"), Distinct("container_port", "published_port")]
 Volumes = Annotated[list[VolumeInput], Length(0, 50, "items"), Distinct("target")]
@@ -167,6 +135,7 @@ class CreateApplicationInput(Input):
     health_check: HealthCheckInput | None = None
     resources: ResourcesInput | None = None
     git_source: GitSourceInput | None = None
+    watch_paths: WatchPaths = Field(default_factory=list)
 
 
 @strawberry.pydantic.input
@@ -183,6 +152,7 @@ class UpdateApplicationInput(Input):
     health_check: strawberry.Maybe[HealthCheckInput | None] = None
     resources: strawberry.Maybe[ResourcesInput | None] = None
     git_source: strawberry.Maybe[GitSourceInput | None] = None
+    watch_paths: strawberry.Maybe[WatchPaths] = None
 
 
 @strawberry.pydantic.input
@@ -224,7 +194,8 @@ async def created(project: models.Project, input: CreateApplicationInput) -> mod
 
     Raises `Conflict` when the name or a published port is taken.
     """
-    values: dict[str, Any] = {name: _plain(getattr(input, name)) for name in type(input).model_fields if name != "project_id"}
+    given = set(type(input).model_fields) - {"project_id", "git_source"}
+    values: dict[str, Any] = {name: _plain(getattr(input, name)) for name in given} | columns(input.git_source)
     values["env_vars"] = _kept_secrets([], values["env_vars"])
     wanted = values.pop("ports")
     service_name = f"{input.name.lower()}-{secrets.token_hex(4)}"
@@ -256,6 +227,8 @@ async def changed(application: models.Application, input: UpdateApplicationInput
                 values["env_vars"] = _kept_secrets(row.env_vars, values["env_vars"])
             if "ports" in values:
                 values["ports"] = await published.claim(row, values["ports"])
+            if input.git_source is not None:
+                values |= columns(input.git_source.value, row)
             before = {name: getattr(row, name) for name in values}
             row.update_from_dict(values)
             await row.save()

@@ -7,10 +7,9 @@ import strawberry
 
 import models
 import workers
-from schema import deployments
+from schema import deployments, git_sources, webhooks
 from schema.access import Role
 from schema.application_inputs import (
-    MASK,
     ApplicationFilters,
     ApplicationSort,
     CreateApplicationInput,
@@ -25,9 +24,11 @@ from schema.deployments import Deployment, DeploymentFilters, DeploymentSort
 from schema.domains import VIEW as DOMAIN
 from schema.domains import Domain, of_applications
 from schema.fields import Node, computed, count, entity, one, page
+from schema.git_sources import MASK, GitSource
 from schema.page import Page
 from schema.projects import Project, projects
 from schema.resource import Resource
+from schema.webhooks import DeliveryFilters, DeliverySort, WebhookDelivery
 
 
 @strawberry.type
@@ -79,18 +80,6 @@ class Resources:
     current_cpu: float | None = None
 
 
-@strawberry.type
-class GitSource:
-    """Where the code comes from, and what was built of it last."""
-
-    repo_url: str
-    branch: str
-    build_path: str
-    dockerfile: str
-    last_commit_sha: str | None
-    last_sync: datetime | None
-
-
 def _masked(env_vars: list[dict[str, Any]]) -> list[EnvVar]:
     return [EnvVar(key=each["key"], value=MASK if each["is_secret"] else each["value"], is_secret=each["is_secret"]) for each in env_vars]
 
@@ -109,10 +98,6 @@ def _health_check(value: dict[str, Any] | None) -> HealthCheck | None:
 
 def _resources(value: dict[str, Any] | None) -> Resources:
     return Resources(**(value or {"memory_limit": None, "cpu_limit": None}))
-
-
-def _git_source(value: dict[str, Any] | None, sha: str | None, at: datetime | None) -> GitSource | None:
-    return GitSource(**value, last_commit_sha=sha, last_sync=at) if value else None
 
 
 @entity(models.Application, scope="project_id")
@@ -134,7 +119,10 @@ class Application(Node):
     health_check: HealthCheck | None = computed(_health_check, "health_check")
     domains: list[Domain] = computed(of_applications, "id", batch=True)
     resources: Resources = computed(_resources, "resources")
-    git_source: GitSource | None = computed(_git_source, "git_source", "last_commit_sha", "last_sync")
+    git_source: GitSource | None = computed(git_sources.shown, "git_source", "git_token", "last_commit_sha", "last_sync")
+    watch_paths: list[str]
+    deploy_key: str | None
+    webhook_deliveries: Page[WebhookDelivery] = page("-created_at", fk="application_id", sort=DeliverySort, filters=DeliveryFilters)
     last_deployment: Deployment | None = one("application_id", "-id")
     deployments: Page[Deployment] = page("-created_at", fk="application_id", sort=DeploymentSort, filters=DeploymentFilters)
     deployment_count: int = count(lambda: Deployment, "application_id")
@@ -160,7 +148,8 @@ DETAIL = """
     healthCheck { command interval timeout retries startPeriod }
     domains { domain certificateStatus expiresAt }
     resources { memoryLimit cpuLimit currentMemory currentCpu }
-    gitSource { repoUrl branch buildPath dockerfile lastCommitSha lastSync }
+    gitSource { repoUrl branch buildPath dockerfile provider username token lastCommitSha lastSync }
+    watchPaths deployKey
     createdAt updatedAt
 """
 
@@ -175,6 +164,7 @@ get = applications.get(needs=Role.viewer, view=DETAIL, links=LINKS)
 
 deployments_ = applications.related("deployments", needs=Role.viewer, view=deployments.SUMMARY, links=deployments.SUMMARY_LINKS)
 
+webhook_deliveries = applications.related("webhook_deliveries", needs=Role.viewer, view=webhooks.VIEW)
 
 domains_ = applications.part("domains", needs=Role.viewer, view=f"data: domains {{ {DOMAIN} }}")
 

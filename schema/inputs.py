@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from schema.errors import InvalidInput, Problem, ValidationFailed
 from schema.names import api_name
 
-SECRET_FIELDS = frozenset({"password", "currentPassword", "privateKey", "certificateChain"})
+SECRET_FIELDS = frozenset({"password", "currentPassword", "privateKey", "certificateChain", "token"})
 _LONGEST_ECHO = 200
 
 M = TypeVar("M", bound=BaseModel)

@@ -104,6 +104,8 @@ class Operation(Generic[F]):
     """Whether its change and the entry of it in the audit trail are one transaction; not where it first hashes a password."""
     relation: str | None = None
     """For the list of a row's relation, or a part of a row: the name of that field. In GraphQL it is that field and nothing else."""
+    discloses: bool = False
+    """Whether it shows a secret: reading it is entered in the audit trail, and no answer is kept for an Idempotency-Key."""
     deprecation: Deprecation | None = None
 
     @property
@@ -140,7 +142,7 @@ class Operation(Generic[F]):
     @property
     def repeatable(self) -> bool:
         """Whether it takes an Idempotency-Key: an action of somebody who is logged in."""
-        return self.method == "POST" and self.needs is not Role.anonymous and self.atomic
+        return self.method == "POST" and self.needs is not Role.anonymous and self.atomic and not self.discloses
 
     @property
     def resumes(self) -> Parameter | None:

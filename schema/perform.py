@@ -54,10 +54,10 @@ async def admit(bound: Bound, context: Context, ids: tuple[str, ...]) -> tuple[A
 async def perform(bound: Bound, context: Context, ask: Ask) -> Any:
     """What the function of an operation returns, for whoever may ask: a row, or a plain object of the schema.
 
-    A change and its entry in the audit trail are stored together; what was forbidden is entered, too.
+    A change, or the reading of a secret, and its entry in the audit trail are stored together; what was forbidden is entered, too.
     """
     operation = bound.operation
-    if operation.kind != "mutation":
+    if operation.kind != "mutation" and not operation.discloses:
         return await _called(operation, context, await admit(bound, context, ask.ids), ask.read())
     asked, context.subject = Asked(), None
     try:
@@ -70,7 +70,7 @@ async def perform(bound: Bound, context: Context, ask: Ask) -> Any:
         if context.user is not None or operation.needs is Role.anonymous:
             await _enter(bound, context, ask.ids, asked, outcome=error.code)
         raise
-    context.changed = True
+    context.changed = context.changed or operation.kind == "mutation"
     context.forget()
     return value
 

@@ -77,6 +77,7 @@ class Resource:
         listing: Listing | None = None,
         atomic: bool = True,
         relation: str | None = None,
+        discloses: bool = False,
     ) -> Operation[Any]:
         name = f"{self.plural}.{verb}"
         if needs is None:
@@ -90,8 +91,22 @@ class Resource:
         if not isinstance(links, Mapping):
             links = {link: f"{self.plural}.{'get' if link == 'self' else link}" for link in links}
         operation = Operation(
-            self, verb, method, self.path + path, needs, status, view, links, signature, summary, handler, listing, atomic, relation
-        )
+            self,
+            verb,
+            method,
+            self.path + path,
+            needs,
+            status,
+            view,
+            links,
+            signature,
+            summary,
+            handler,
+            listing,
+            atomic,
+            relation,
+            discloses,
+        )  # fmt: skip
         self.operations.append(operation)
         return operation
 
@@ -140,8 +155,9 @@ class Resource:
         if self.type is None or not isinstance(listing, Listing):
             raise WrongDeclaration(f"{self.plural}.{name}: the chapter's type has no page of this name")
         return self._add(
-            name, "GET", f"/{{id}}/{name}", needs=needs, status=200, view=view, links=links, listing=listing, relation=name,
-            signature=Signature({self.singular: entity_of(self.type).model}), summary=f"List a {self.singular}'s {name}.",
+            name, "GET", f"/{{id}}/{name.replace('_', '-')}", needs=needs, status=200, view=view, links=links, listing=listing,
+            relation=name, signature=Signature({self.singular: entity_of(self.type).model}),
+            summary=f"List a {self.singular}'s {name.replace('_', ' ')}.",
         )  # fmt: skip
 
     def get(self, *, view: str, needs: Role | None = None, links: tuple[str, ...] | Mapping[str, str] = ()) -> Operation[Any]:
@@ -185,9 +201,10 @@ class Resource:
         needs: Role | None = None,
         view: str | None = None,
         links: tuple[str, ...] | Mapping[str, str] = (),
+        discloses: bool = False,
     ) -> Callable[[F], Operation[F]]:
         """Declare a read that is more than rows."""
-        return self._decorator("GET", path, needs=needs, status=200, view=view, links=links)
+        return self._decorator("GET", path, needs=needs, status=200, view=view, links=links, discloses=discloses)
 
     def stream(self, path: str, *, needs: Role | None = None, view: str | None = None) -> Callable[[F], Operation[F]]:
         """Declare a subscription, which REST serves as server-sent events."""
@@ -202,9 +219,11 @@ class Resource:
         view: str | None = None,
         links: tuple[str, ...] | Mapping[str, str] = (),
         atomic: bool = True,
+        discloses: bool = False,
     ) -> Callable[[F], Operation[F]]:
         """Declare an action."""
-        return self._decorator("POST", path, needs=needs, status=status, view=view, links=links, atomic=atomic)
+        declared = {"needs": needs, "status": status, "view": view, "links": links, "atomic": atomic, "discloses": discloses}
+        return self._decorator("POST", path, **declared)
 
     def patch(
         self,

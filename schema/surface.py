@@ -8,7 +8,7 @@ from typing import Any
 import strawberry
 from tortoise.models import Model
 
-from schema import applications, audit, auth, deployments, domains, health, members, projects, teams, users
+from schema import applications, audit, auth, deploy_keys, deployments, domains, health, members, projects, teams, users, webhooks
 from schema.documents.outline import outlined
 from schema.fields import Entity, WrongDeclaration, entity_of
 from schema.graph import graph
@@ -29,6 +29,9 @@ CHAPTERS: tuple[Resource, ...] = (
     projects.projects,
     applications.applications,
     domains.domains,
+    webhooks.secret,
+    webhooks.deliveries,
+    deploy_keys.deploy_key,
     deployments.deployments,
     audit.audit,
     health.service,
@@ -41,6 +44,7 @@ ENTITIES: tuple[type, ...] = (
     projects.Project,
     applications.Application,
     domains.Domain,
+    webhooks.WebhookDelivery,
     deployments.Deployment,
     audit.AuditEntry,
 )

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway.openapi import errors, headers, parameters
+from gateway.openapi import errors, headers, parameters, webhooks
 from gateway.openapi.examples import example
 from gateway.openapi.links import links
 from gateway.openapi.schemas import Components, answer, body
@@ -80,12 +80,13 @@ def document(found: Surface) -> dict[str, Any]:
     naming = [bound for verb in ("get", "list") for bound in found.operations if bound.operation.verb == verb]
     for bound in naming:
         answer(bound, components)
-    described = {
+    described: dict[str, Any] = {
         PREFIX + path: {method.lower(): _operation(bound, found, components) for method, bound in by_method.items()}
         for path, by_method in paths(found.operations).items()
     }
+    described |= webhooks.paths(PREFIX, components)
     chapters = [bound.operation.chapter for bound in found.operations]
-    about = {chapter.plural: chapter.about for chapter in chapters if chapter.about}
+    about = {chapter.plural: chapter.about for chapter in chapters if chapter.about} | {webhooks.TAG: webhooks.ABOUT}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -103,7 +104,7 @@ def document(found: Surface) -> dict[str, Any]:
             "responses": errors.responses(),
             "parameters": dict(parameters.PARAMETERS),
             "headers": dict(headers.HEADERS),
-            "securitySchemes": {"bearer": _BEARER},
+            "securitySchemes": {"bearer": _BEARER, **webhooks.schemes()},
         },
     }
 

@@ -92,8 +92,12 @@ def failures(operation: Operation[Any]) -> list[type[errors.ApiError]]:
 
 def failed(operation: Operation[Any]) -> dict[str, Any]:
     """The failed answers of an operation by status, each by reference."""
-    by_status = groupby(failures(operation), lambda each: each.status)
-    return {str(status): {"$ref": f"#/components/responses/{_NAMES[status]}"} for status, _ in by_status}
+    return shared(*(status for status, _ in groupby(failures(operation), lambda each: each.status)))
+
+
+def shared(*statuses: int) -> dict[str, Any]:
+    """The failed answers of some statuses, each by reference."""
+    return {str(status): {"$ref": f"#/components/responses/{_NAMES[status]}"} for status in statuses}
 
 
 def responses() -> dict[str, Any]:

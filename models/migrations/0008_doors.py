@@ -135,14 +135,15 @@ class Migration(migrations.Migration):
                 "indexes": [Index(fields=["application_id", "created_at"]), Index(fields=["created_at"])],
                 "pk_attr": "id",
                 "table_description": (
-                    "What a verified webhook was to one application. "
-                    "`push` is what it told of a push, for whoever wants it delivered again."
+                    "What a verified webhook was to one application. `push` is what of it moved, for whoever wants it delivered again."
                 ),
             },
             bases=["Row"],
         ),
-        ops.AddField(model_name="Application", name="deploy_key", field=EncryptedJSONField(null=True, generated=False, unique=False)),
-        ops.AddField(model_name="Application", name="deploy_key_public", field=fields.TextField(null=True, unique=False)),
+        ops.AddField(model_name="Application", name="deploy_key", field=fields.TextField(null=True, unique=False)),
+        ops.AddField(
+            model_name="Application", name="deploy_key_private", field=EncryptedJSONField(null=True, generated=False, unique=False)
+        ),
         ops.AddField(model_name="Application", name="git_token", field=EncryptedJSONField(null=True, generated=False, unique=False)),
         ops.AddField(model_name="Application", name="host_keys", field=fields.TextField(null=True, unique=False)),
         ops.AddField(model_name="Application", name="repository", field=fields.CharField(null=True, db_index=True, max_length=512)),

@@ -31,6 +31,8 @@ class Place:
     """Somebody in the team, beside the actors."""
     domain: str
     """Of the application."""
+    delivery: str
+    """A webhook's to the application."""
     outsider: str
     """Somebody who is in no team."""
 
@@ -69,8 +71,19 @@ class Cast:
         waiting = await workers.start_deployment(application)
         internal = {"path": "/", "certificate": models.CertificateSource.internal}
         domain = await models.Domain.create(application=application, project=project, domain=f"app{n}.example.com", **internal)
-        found = (team.id, project.id, application.id, ids[-1], waiting.id, people["member"].id, domain.id, people["outsider"].id)
-        return Place(*map(str, found))
+        delivery = await _delivered(application)
+        rows = (team.id, project.id, application.id, ids[-1], waiting.id, people["member"].id, domain.id, delivery, people["outsider"].id)
+        return Place(*map(str, rows))
+
+
+async def _delivered(application: models.Application) -> Any:
+    push = [{"branch": None, "commit": None, "message": "", "paths": None, "reason": "tag"}]
+    about = {"provider": models.GitProvider.github, "event": "push", "push": push}
+    ignored = {"outcome": models.WebhookOutcome.ignored, "reason": models.WebhookReason.tag}
+    delivery = await models.WebhookDelivery.create(
+        application=application, project_id=application.project_id, delivery=f"delivery-{next(_numbers)}", **about, **ignored
+    )
+    return delivery.id
 
 
 async def _deployed(application: models.Application) -> Any:

@@ -25,7 +25,7 @@ RULES: Final[dict[str, dict[str, int]]] = {
     "developer also creates, deploys, scales, restarts, cancels, rolls back": _rule(401, 404, 403, OK, OK, OK, OK, OK),
     "developer also creates: the place is named in the body, not seen is 422": _rule(401, 422, 403, OK, OK, OK, OK, OK),
     "developer also creates with that teamId; a project's owner is nobody in its team": _rule(401, 422, 403, OK, OK, 422, OK, OK),
-    "team admin also deletes; a project's owner is team admin there": _rule(401, 404, 403, 403, OK, OK, OK, OK),
+    "team admin also deletes, sees webhook secrets; a project's owner is team admin there": _rule(401, 404, 403, 403, OK, OK, OK, OK),
     "viewer reads the team; a project's owner is nobody in its team": _rule(401, 404, OK, OK, OK, 404, OK, OK),
     "team admin manages members": _rule(401, 404, 403, 403, OK, 404, OK, OK),
     "only owner/admin": _rule(401, 403, 403, 403, 403, 403, OK, OK),
@@ -37,12 +37,14 @@ _UNDER: Final[dict[str, str]] = {
     "login:": "auth.login",
     "whoever": "auth.logout users.me users.update_me teams.list projects.list applications.list deployments.list",
     "viewer reads;": "projects.get projects.applications applications.get applications.deployments applications.domains "
+    "applications.webhook_deliveries "
     "deployments.get deployments.logs deployments.events",
     "developer also creates, deploys": "projects.update applications.update applications.deploy applications.scale applications.restart "
-    "deployments.cancel deployments.rollback domains.add domains.remove",
+    "deployments.cancel deployments.rollback domains.add domains.remove webhook_deliveries.redeliver "
+    "deploy_keys.generate deploy_keys.remove",
     "developer also creates:": "applications.create",
     "developer also creates with": "projects.create",
-    "team admin also deletes": "projects.delete applications.delete",
+    "team admin also deletes": "projects.delete applications.delete webhook_secrets.get webhook_secrets.rotate",
     "viewer reads the team": "teams.get teams.members",
     "team admin manages": "teams.update teams.delete members.add members.update members.remove",
     "only owner/admin": "users.list users.get teams.create audit.list",

@@ -151,8 +151,8 @@ def written(matrix: dict[str, dict[str, tuple[int, int]]], shown: dict[str, dict
         id: {name: str(rest) if rest == graphql else f"{rest}|{graphql}" for name, (rest, graphql) in row.items()}
         for id, row in matrix.items()
     }
-    lines = [f"{'':28}" + "".join(f"{name:15}" for name in ACTORS)]
-    lines += [f"{id:28}" + "".join(f"{row[name]:15}" for name in ACTORS) for id, row in (cells | shown).items()]
+    lines = [f"{'':36}" + "".join(f"{name:15}" for name in ACTORS)]
+    lines += [f"{id:36}" + "".join(f"{row[name]:15}" for name in ACTORS) for id, row in (cells | shown).items()]
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 

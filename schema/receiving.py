@@ -1,0 +1,193 @@
+"""Webhooks that come in: whose they are, what they mean to each application, and what becomes of them (DECISIONS 24)."""
+
+import asyncio
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from time import time
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+
+import models
+import workers
+from models import GitProvider, RateTier, WebhookOutcome, WebhookReason
+from models.database import fetch, together
+from models.secrets import decrypt
+from schema.errors import ServiceUnavailable
+from schema.globs import touched
+from schema.pushes import Change, Notice
+
+NAMELESS: Final = "sha256:"
+"""How a delivery that has no name begins, called after its body."""
+NAMELESS_FOR: Final = timedelta(hours=24)
+"""How long the same body without a name is the same delivery."""
+MOST_WAITING: Final = 16
+"""Webhooks that wait for being held against all secrets, because none of their repository's fits; more are sent away."""
+MOMENT: Final = 256 * 1024
+"""Bytes that are signed within a moment."""
+MOST_PATHS: Final = 300
+"""Changed files of a push that are kept for whoever delivers it again; with more it is not known what changed."""
+_SKIP: Final = ("[skip ci]", "[ci skip]", "[skip deploy]", "[deploy skip]")
+
+_SECRETS = """
+select a.id, a.project_id, a.repository, a.git_source ->> 'branch', a.watch_paths, a.webhook_secret, u.tier
+from application a join project p on p.id = a.project_id join account u on u.id = p.owner_id
+where a.webhook_secret is not null and a.deleted_at is null
+"""
+_OF_REPOSITORIES: Final = _SECRETS + " and a.repository = any($1::text[]) order by a.id"
+_OF_ALL: Final = _SECRETS + " order by a.id"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An application that webhooks may be meant for."""
+
+    id: UUID
+    project_id: UUID
+    repository: str | None
+    branch: str | None
+    watch_paths: Sequence[str]
+    secret: bytes = field(default=b"", repr=False)
+    tier: RateTier = RateTier.authenticated
+    """That of its project's owner."""
+
+    def meaning(self, notice: Notice) -> tuple[Change | None, WebhookReason | None]:
+        """The change that it is to be deployed for, or why there is none."""
+        if notice.reason is not None:
+            return None, notice.reason
+        mine = [each for each in notice.changes if each.branch == self.branch]
+        if not mine:
+            others = [each.reason for each in notice.changes if each.branch is None and each.reason is not None]
+            return None, others[0] if others else WebhookReason.other_branch
+        change = mine[-1]
+        if change.reason is None and any(words in change.message.lower() for words in _SKIP):
+            return change, WebhookReason.skip_requested
+        if change.reason is None and self.watch_paths and change.paths is not None and not touched(self.watch_paths, change.paths):
+            return change, WebhookReason.paths_unchanged
+        return change, change.reason
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One sending of a webhook that was verified."""
+
+    provider: GitProvider
+    name: str
+    event: str
+    notice: Notice
+
+
+@lru_cache(4096)
+def _secret(stored: str) -> bytes:
+    """A secret out of its ciphertext, which takes longer than what it is needed for."""
+    found: str = decrypt(stored)["secret"]
+    return found.encode()
+
+
+def _targets(rows: Iterable[Sequence[Any]]) -> list[Target]:
+    found = []
+    for id, project, repository, branch, paths, secret, tier in rows:
+        watched = msgspec.json.decode(paths) if isinstance(paths, str) else paths
+        found.append(Target(id, project, repository, branch, watched or (), _secret(secret), RateTier(tier)))
+    return found
+
+
+def of(application: models.Application) -> Target:
+    """An application as what a delivery is meant for."""
+    source = application.git_source or {}
+    return Target(
+        application.id,
+        application.project_id,
+        application.repository,
+        source.get("branch"),
+        application.watch_paths,
+        b"",
+        RateTier.authenticated,
+    )
+
+
+Verify = Callable[[bytes], bool]
+"""Whether a request was sent by somebody who knows a secret."""
+
+
+async def known(verify: Verify, repositories: Collection[str], size: int) -> list[Target]:
+    """The applications from some repositories whose own secret fits a body of so many bytes."""
+    return await _fitting(_targets(await fetch(_OF_REPOSITORIES, list(repositories))), verify, size)
+
+
+_one_at_a_time = asyncio.Semaphore(1)
+_waiting: set[object] = set()
+
+
+async def known_anywhere(verify: Verify, size: int) -> list[Target]:
+    """Those of all applications whose own secret fits. Raises `ServiceUnavailable` when too many ask for that at once."""
+    if len(_waiting) >= MOST_WAITING:
+        raise ServiceUnavailable("Too many webhooks are waiting to be verified.")
+    me = object()
+    _waiting.add(me)
+    try:
+        async with _one_at_a_time:
+            return await _fitting(_targets(await fetch(_OF_ALL)), verify, size)
+    finally:
+        _waiting.discard(me)
+
+
+async def _fitting(targets: list[Target], verify: Verify, size: int) -> list[Target]:
+    """Those whose secret fits; what takes longer than a moment is done beside everything else."""
+
+    def fit() -> list[Target]:
+        return [each for each in targets if verify(each.secret)]
+
+    return await asyncio.to_thread(fit) if size * len(targets) > MOMENT else fit()
+
+
+async def received(target: Target, delivery: Delivery) -> models.WebhookDelivery:
+    """What a delivery is to an application; sent again it is what it was. Raises `workers.Busy`."""
+    if (before := await _before(target, delivery)) is not None:
+        return before
+    change, reason = target.meaning(delivery.notice)
+    name = f"{delivery.name}@{int(time())}" if delivery.name.startswith(NAMELESS) else delivery.name
+    async with together():
+        row = await models.Application.filter(id=target.id, deleted_at__isnull=True).select_for_update().first()
+        if (before := await _before(target, delivery)) is not None:
+            return before
+        if row is None or row.repository != target.repository:
+            reason = WebhookReason.no_application
+        deployment = None
+        if row is not None and reason is None and change is not None:
+            called = f"{delivery.provider.value}:{name}"
+            deployment = await workers.start_deployment(row, branch=change.branch, commit_sha=change.commit, delivery=called)
+        return await models.WebhookDelivery.create(
+            application_id=target.id,
+            project_id=target.project_id,
+            provider=delivery.provider,
+            delivery=name,
+            event=delivery.event,
+            outcome=WebhookOutcome.queued if deployment else WebhookOutcome.ignored,
+            reason=None if deployment else reason,
+            deployment_id=deployment.id if deployment else None,
+            push=_kept(delivery.notice),
+        )
+
+
+def _kept(notice: Notice) -> list[dict[str, Any]] | None:
+    """What of a push is needed to look at it once more; None of what is no push."""
+    changes = [replace(each, paths=None) if each.paths and len(each.paths) > MOST_PATHS else each for each in notice.changes]
+    return [msgspec.to_builtins(each) for each in changes] if changes else None
+
+
+def once_more(push: list[dict[str, Any]], repository: str | None) -> Notice:
+    """A push as it was kept."""
+    return Notice(frozenset({repository} if repository else ()), msgspec.convert(tuple(push), tuple[Change, ...]))
+
+
+async def _before(target: Target, delivery: Delivery) -> models.WebhookDelivery | None:
+    """What a delivery was when it came first."""
+    rows = models.WebhookDelivery.filter(application_id=target.id, provider=delivery.provider)
+    if delivery.name.startswith(NAMELESS):
+        since = datetime.now(UTC) - NAMELESS_FOR
+        return await rows.filter(delivery__startswith=delivery.name, created_at__gt=since).order_by("-id").first()
+    return await rows.filter(delivery=delivery.name).first()
