@@ -136,7 +136,6 @@ SAMPLES: Final[Mapping[str, Any]] = {
     "username": "admin",
     "gitSource.token": None,
     "gitSource.username": None,
-    "createApplication.gitSource.token": None,
     "deployKey": None,
     "publicKey": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl dokploy-myapp-3f9c2a1b",
     "provider": "github",

@@ -65,4 +65,4 @@ def _operation(provider: Provider, answer: dict[str, Any], shown: Any) -> dict[s
 
 
 def _parameter(name: str, description: str, example: str) -> dict[str, Any]:
-    return {"name": name, "in": "header", "description": description, "schema": {"type": "string"}, "example": example}
+    return {"name": name, "in": "header", "required": False, "description": description, "schema": {"type": "string"}, "example": example}

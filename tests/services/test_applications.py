@@ -40,7 +40,7 @@ async def test_the_specifications_example_is_taken_and_shown_again(api: Api) -> 
     assert body["resources"] == FULL["resources"] | {"currentMemory": None, "currentCpu": None}
     assert body["domains"] == []
     assert body["healthCheck"] == FULL["healthCheck"] | {"startPeriod": 0}
-    assert body["gitSource"] == FULL["gitSource"] | {"lastCommitSha": None, "lastSync": None}
+    assert body["gitSource"] == FULL["gitSource"] | dict.fromkeys(("provider", "username", "token", "lastCommitSha", "lastSync"))
     assert body["replicas"] == 2
 
 

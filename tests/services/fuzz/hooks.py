@@ -91,7 +91,7 @@ async def _path_ids(path: str, given: dict[str, Any]) -> dict[str, str]:
         name = segment.strip("{}")
         kind = before if before in KINDS else _kind(name)
         if name in given and kind in KINDS and _made_up(given[name]):
-            found[name] = await _world.some(kind, team=(given | found).get("id"))
+            found[name] = await _world.some(kind, within=(given | found).get("id"))
     if segments[-1] == "cancel" and "id" in given:  # whatever the id is of, by now it has ended
         found["id"] = await _world.waiting()
     return found

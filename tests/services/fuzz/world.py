@@ -23,8 +23,11 @@ KINDS: dict[str, type[Any]] = {
     "projects": models.Project,
     "applications": models.Application,
     "deployments": models.Deployment,
+    "webhook-deliveries": models.WebhookDelivery,
 }
 """Whose ids follow a segment of a path."""
+PARENTS = {"members": "team_id", "webhook-deliveries": "application_id"}
+"""What their ids are looked for within."""
 GIT = {"repo_url": "https://example.com/a.git", "branch": "main", "build_path": "./", "dockerfile": "Dockerfile"}
 
 
@@ -64,11 +67,11 @@ class World:
         self.owner = await self._person(models.GlobalRole.owner)
         self.token = await issued(self.owner)
 
-    async def some(self, kind: str, team: str | None = None) -> str:
-        """The id of a living row; of a member, of that team if one is given, the person's id."""
+    async def some(self, kind: str, within: str | None = None) -> str:
+        """The id of a living row, of what it is within if that is given; of a member the person's id."""
         rows = living(kind)
-        if kind == "members" and team is not None:
-            rows = rows.filter(team_id=team)
+        if kind in PARENTS and within is not None:
+            rows = rows.filter(**{PARENTS[kind]: within})
         found = await rows.order_by("-id").limit(NEWEST).values_list("user_id" if kind == "members" else "id", flat=True)
         return str(self.dice.choice(found)) if found else str(uuid7())
 
@@ -88,7 +91,7 @@ class World:
     async def grow(self) -> None:
         """One more row of each kind; the deployments under way end."""
         for kind in KINDS:
-            await getattr(self, f"_make_{kind}")()
+            await getattr(self, f"_make_{kind.replace('-', '_')}")()
         await self.end()
 
     async def free_ports(self) -> None:
@@ -125,6 +128,14 @@ class World:
     async def _make_applications(self) -> None:
         project, name = await self.oldest("projects"), self.name()
         await models.Application.create(name=name, project_id=project, service_name=name, image="busybox:1", git_source=GIT, env_vars=[])
+
+    async def _make_webhook_deliveries(self) -> None:
+        """One of each application that requests are about."""
+        push = [{"branch": "main", "commit": None, "message": "", "paths": None, "reason": None}]
+        about = {"provider": models.GitProvider.github, "delivery": self.name(), "event": "push", "push": push}
+        outcome = {"outcome": models.WebhookOutcome.ignored, "reason": models.WebhookReason.paths_unchanged}
+        for row in await living("applications").order_by("-id").limit(NEWEST):
+            await models.WebhookDelivery.create(application=row, project_id=row.project_id, **about, **outcome)
 
     async def _make_deployments(self) -> None:
         """Several of one application, so that there is something to go back to."""
