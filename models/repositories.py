@@ -43,6 +43,17 @@ def host_of(url: str) -> str | None:
     return f"{url.partition('://')[0] if '://' in url else 'ssh'}://{match['host']}{match['port'] or ''}".lower() if match else None
 
 
+def web_of(url: str) -> tuple[str, str]:
+    """Where a repository's server is on the web, without a slash at its end, and the repository's path there. Raises ValueError."""
+    match = _split(url)
+    if not match:
+        raise ValueError(f"{url} names no repository")
+    scheme = url.partition("://")[0].lower()
+    port = (match["port"] or "") if scheme in ("http", "https") else ""
+    path = match["path"].strip("/")
+    return f"{scheme if scheme == 'http' else 'https'}://{match['host'].lower()}{port}", path.removesuffix(".git")
+
+
 def provider_of(url: str) -> GitProvider | None:
     """The kind of server that a repository is on, where its host says so."""
     match = _split(url)

@@ -8,9 +8,9 @@ from pathlib import Path
 from models import StageName
 from models.settings import settings
 from workers import git
-from workers.git_argv import Source
 from workers.git_errors import GitError
 from workers.run import Run, StageFailed, Stored, stage
+from workers.source_access import access_of, opened
 
 _PERCENTAGE = re.compile(r":\s+\d{1,2}% \(")
 """Git counts on one line, over and over; only the end of it is worth a line of the log."""
@@ -44,16 +44,20 @@ async def obtain(run: Run, commit_sha: str | None) -> git.Commit:
     await asyncio.to_thread(clear, run)
     await asyncio.to_thread(shutil.rmtree, run.directory, ignore_errors=True)
     run.directory.mkdir(mode=0o700, parents=True)
+    url, branch = source["repo_url"], run.deployment.branch or source["branch"]
     try:
-        return await git.checkout(
-            Source(source["repo_url"], run.deployment.branch or source["branch"], commit_sha),
-            checkout_of(run),
-            allowed_hosts=settings().git_allowed_hosts,
-            deadline=DEADLINE,
-            on_line=heard,
-        )
+        with opened(await access_of(run), run.directory, url) as access:
+            commit = await git.checkout(
+                access.source(branch, commit_sha),
+                checkout_of(run),
+                allowed_hosts=settings().git_allowed_hosts,
+                deadline=DEADLINE,
+                on_line=heard,
+            )
+            await access.remember(run.deployment.application_id)
     except GitError as error:
         raise StageFailed(error.code, str(error), error.tail) from error
+    return commit
 
 
 @stage(StageName.cloning, deadline=DEADLINE + 30)

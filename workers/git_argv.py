@@ -15,6 +15,7 @@ _SHA = re.compile(r"[0-9a-f]{7,64}")
 _BRANCH = re.compile(r"(?!-)[^\x00-\x20\x7f~^:?*\[\\\ud800-\udfff]{1,255}")  # git check-ref-format has the last word
 _SSH_KEY = re.compile(r"/[A-Za-z0-9/._-]+")
 _CREDENTIAL = re.compile(r"[\x21-\x7e]{1,4096}")
+_OWN_KNOWN_HOSTS = "~/.ssh/known_hosts"
 _NO_HOME = "/dev/null"
 """Never a directory: git and curl would offer what the real one has (`.netrc`, `.config/git`) to a server that a tenant chose."""
 
@@ -32,6 +33,9 @@ class Source:
     username: str = "x-access-token"
     token: str | None = field(default=None, repr=False)
     ssh_key: Path | None = None
+    known_hosts: Path | None = None
+    """The file of the keys of hosts that are trusted, and, unless `pinned`, that the host's is added to when it is met first."""
+    pinned: bool = False
 
 
 def validate(source: Source) -> Source:
@@ -40,8 +44,9 @@ def validate(source: Source) -> Source:
         raise InvalidSource("This is not the name of a branch.")
     if source.commit_sha is not None and not _SHA.fullmatch(source.commit_sha):
         raise InvalidSource("A commit is 7 to 64 lower-case hexadecimal digits.")
-    if source.ssh_key is not None and not _SSH_KEY.fullmatch(str(source.ssh_key)):
-        raise InvalidSource("The path of the SSH key has characters that are not allowed.")
+    for path in (source.ssh_key, source.known_hosts):
+        if path is not None and not _SSH_KEY.fullmatch(str(path)):
+            raise InvalidSource("The path of the SSH key has characters that are not allowed.")
     if source.token is not None and not (_CREDENTIAL.fullmatch(source.token) and _CREDENTIAL.fullmatch(source.username)):
         raise InvalidSource("The user name or token has characters that are not allowed.")
     return source
@@ -67,27 +72,29 @@ def environment(endpoint: Endpoint | None = None, source: Source | None = None) 
         env["GIT_ALLOW_PROTOCOL"] = "https:ssh:http"
     if endpoint.scheme == "ssh":
         env["GIT_SSH_VARIANT"] = "ssh"
-        env["GIT_SSH_COMMAND"] = shlex.join(ssh(endpoint, source.ssh_key if source else None))
+        env["GIT_SSH_COMMAND"] = shlex.join(ssh(endpoint, source))
     elif source and source.token is not None:
         basic = base64.b64encode(f"{source.username}:{source.token}".encode()).decode()
         env |= {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "http.extraHeader", "GIT_CONFIG_VALUE_0": f"Authorization: Basic {basic}"}
     return env
 
 
-def ssh(endpoint: Endpoint, key: Path | None) -> list[str]:
+def ssh(endpoint: Endpoint, source: Source | None = None) -> list[str]:
     """The ssh that git calls. git splits it by a shell, so it holds nothing but constants, an address and a host that were matched.
 
     Without a key none is offered: the worker's own would let one tenant read the repositories of another. The keys of hosts are those
-    that the worker's user knows; ssh takes that user's home from the accounts, whatever HOME says.
+    of the source, and those that the worker's user knows; ssh takes that user's home from the accounts, whatever HOME says.
     """
+    key, known = (source.ssh_key, source.known_hosts) if source else (None, None)
+    trusted = f"{known} {_OWN_KNOWN_HOSTS}" if known else _OWN_KNOWN_HOSTS
     argv = [
         "ssh",
         "-F",
         "/dev/null",
         "-oBatchMode=yes",
         "-oConnectTimeout=15",
-        "-oStrictHostKeyChecking=accept-new",
-        "-oUserKnownHostsFile=~/.ssh/known_hosts",
+        f"-oStrictHostKeyChecking={'yes' if source and source.pinned else 'accept-new'}",
+        f"-oUserKnownHostsFile={trusted}",
         "-oIdentitiesOnly=yes",
     ]
     argv += ["-oIdentityAgent=none", f"-oIdentityFile={key or 'none'}"]

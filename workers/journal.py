@@ -67,13 +67,19 @@ class Journal:
 
     def __init__(self, deployment: UUID, epoch: int, worker: str, secrets: Iterable[str], progress: int = 0) -> None:
         self._fence = (deployment, epoch, worker)
-        self.redact = Redactor(secrets)
+        self._secrets = list(secrets)
+        self.redact = Redactor(self._secrets)
         self._entries: list[Entry] = []
         self._storing = asyncio.Lock()
         self._lines = self._characters = 0
         self._progress = self._told = progress
         self._cut = False
         self.last: list[str] = []
+
+    def conceal(self, secrets: Iterable[str]) -> None:
+        """Keep more secrets out of the log."""
+        self._secrets += secrets
+        self.redact = Redactor(self._secrets)
 
     def say(self, message: str, level: LogLevel = LogLevel.info) -> None:
         """Add a line; returns at once."""

@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from models import Project, Session, answers
+from models import Project, Session, WebhookDelivery, answers
 from models.database import database, own_connection
 from models.events import wake
-from workers import leftovers, line, memory, observe, orphans, rescue, retention
+from workers import commit_status, leftovers, line, memory, observe, orphans, rescue, retention
 from workers.runtime import Runtime
 
 log = structlog.get_logger()
@@ -18,6 +18,8 @@ INTERVAL = 5.0
 """Seconds between two looks."""
 KEPT_PROJECTS = timedelta(days=30)
 """How long a deleted project keeps its row (DECISIONS 22)."""
+KEPT_DELIVERIES = timedelta(days=30)
+"""How long webhooks are listed."""
 SILENCE = 8
 """Seconds without a word after which Postgres takes the lead away: a leader that is frozen still has its connection."""
 _LEADER = 0x6C656164
@@ -34,6 +36,7 @@ async def _tell_the_line(runtime: Runtime) -> None:
 async def _clear_away(runtime: Runtime) -> None:
     """Delete the rows that have expired."""
     await answers.forget_expired()
+    await WebhookDelivery.filter(created_at__lt=datetime.now(UTC) - KEPT_DELIVERIES).delete()
     await Session.filter(expires_at__lt=datetime.now(UTC)).delete()
     empty = "not exists (select from application a where a.project_id = project.id)"
     before = datetime.now(UTC) - KEPT_PROJECTS
@@ -48,6 +51,8 @@ RESCUE: tuple[Duty, ...] = (
     _tell_the_line,
 )
 """What the leader does every few seconds, in this order; one that fails is reported and the next goes on."""
+REPORTS: tuple[Duty, ...] = (commit_status.report,)
+"""What it tells others beside both: somebody who does not listen keeps nobody waiting."""
 UPKEEP: tuple[Duty, ...] = (observe.refresh, retention.keep, leftovers.remove, _clear_away)
 """What it does beside that, for as long as it takes: an engine that does not answer keeps nobody from being rescued."""
 ON_EACH_HOST: tuple[Duty, ...] = (leftovers.remove_directories, orphans.end, memory.give_back)
@@ -59,7 +64,7 @@ async def run(runtime: Runtime) -> None:
 
     Whoever leads takes the lock again each time: that is how it hears that the lead was taken away.
     """
-    upkeep = asyncio.create_task(asyncio.sleep(0))
+    beside = {duties: asyncio.create_task(asyncio.sleep(0)) for duties in (UPKEEP, REPORTS)}
     try:
         while True:
             try:
@@ -69,19 +74,21 @@ async def run(runtime: Runtime) -> None:
                         await _each(ON_EACH_HOST, runtime)
                         if await connection.fetchval("select pg_try_advisory_lock($1)", _LEADER):
                             await _each(RESCUE, runtime)
-                            if upkeep.done():
-                                upkeep = asyncio.create_task(_each(UPKEEP, runtime))
+                            for duties, task in beside.items():
+                                if task.done():
+                                    beside[duties] = asyncio.create_task(_each(duties, runtime))
                         await asyncio.sleep(INTERVAL)
             except Exception as error:
                 log.warning("reconcile.interrupted", error=str(error))
                 await asyncio.sleep(1)
     finally:
-        upkeep.cancel()
+        for task in beside.values():
+            task.cancel()
 
 
 async def tick(runtime: Runtime) -> None:
     """One look at everything."""
-    await _each((*RESCUE, *UPKEEP), runtime)
+    await _each((*RESCUE, *UPKEEP, *REPORTS), runtime)
 
 
 async def _each(duties: Sequence[Duty], runtime: Runtime) -> None:

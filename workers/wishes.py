@@ -96,11 +96,16 @@ async def start_deployment(
         if source is None:
             kind, columns = DeploymentKind.image, {"image": row.image}
         else:
-            kind, columns = DeploymentKind.git, {"branch": branch or source["branch"], "commit_sha": commit_sha}
+            kind, columns = DeploymentKind.git, {"branch": branch or source["branch"], "commit_sha": commit_sha, **_told(row)}
         older = await _waiting_pushes(row) if trigger is DeploymentTrigger.webhook else []
         deployment = await _create(row, kind, superseding=older, force=force, trigger=trigger, delivery=delivery, **columns)
     _ring(deployment)
     return deployment
+
+
+def _told(application: Application) -> dict[str, Any]:
+    """Since when the provider of an application's source is to be told of a deployment."""
+    return {"report_due": datetime.now(UTC)} if application.git_token else {}
 
 
 async def _waiting_pushes(application: Application) -> list[Deployment]:

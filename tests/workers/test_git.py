@@ -110,13 +110,13 @@ def test_environment_is_clean(monkeypatch: pytest.MonkeyPatch):
 
 def test_ssh_is_pinned_and_has_no_key_of_the_worker():
     endpoint = Endpoint("ssh", "git", "github.com", 22, "a/b", scp=True, addresses=("140.82.121.4",))
-    assert git_argv.ssh(endpoint, None) == [
+    assert git_argv.ssh(endpoint) == [
         *("ssh", "-F", "/dev/null", "-oBatchMode=yes", "-oConnectTimeout=15", "-oStrictHostKeyChecking=accept-new"),
         "-oUserKnownHostsFile=~/.ssh/known_hosts",
         *("-oIdentitiesOnly=yes", "-oIdentityAgent=none", "-oIdentityFile=none"),
         *("-oHostName=140.82.121.4", "-oHostKeyAlias=github.com"),
     ]
-    assert "-oIdentityFile=/keys/1" in git_argv.ssh(endpoint, Path("/keys/1"))
+    assert "-oIdentityFile=/keys/1" in git_argv.ssh(endpoint, Source("", "", ssh_key=Path("/keys/1")))
 
 
 def test_a_token_is_in_the_environment_only():
@@ -286,7 +286,7 @@ def test_the_ssh_command_survives_the_shell():
     endpoint = Endpoint("ssh", "git", "github.com", 22, "a/b", scp=True, addresses=("140.82.121.4",))
     command = git_argv.environment(endpoint)["GIT_SSH_COMMAND"]
     printed = subprocess.run(["sh", "-c", f'printf "%s\\n" {command}'], capture_output=True, text=True, check=True).stdout
-    assert printed.splitlines() == git_argv.ssh(endpoint, None)
+    assert printed.splitlines() == git_argv.ssh(endpoint)
 
 
 async def test_redirects_are_not_followed(server: Server, tmp_path: Path):

@@ -1,0 +1,126 @@
+"""Commit statuses: what providers have not been told yet of their commits, told until they take it.
+
+A deployment that is to be reported has `report_due`; what the provider was told last is `reported`. Both are columns of the deployment, so
+that nothing can be lost between it and a queue: whoever leads looks for what differs.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import httpx2
+import structlog
+
+from models import Application, Deployment, GitProvider
+from models.database import database
+from models.lifecycle import TERMINAL
+from models.repositories import provider_of
+from models.settings import settings
+from workers import addresses
+from workers.commit_requests import REQUESTS, Report, Request, State, state_of
+from workers.runtime import Runtime
+from workers.source_access import Access
+
+log = structlog.get_logger()
+
+SECONDS: Final = 10.0
+"""How long a provider is waited for."""
+AT_ONCE, MOST = 8, 64
+"""Reports that are under way at a time, and those of one look."""
+FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=5), timedelta(hours=1)
+MOST_TRIES: Final = 15
+"""After which a report is given up, about six hours after it was due."""
+NOT_TAKEN: Final = (httpx2.HTTPError, TimeoutError, OSError, addresses.InvalidAddress, addresses.Forbidden, addresses.Unresolvable)
+WHOLE: Final = (40, 64)
+"""Lengths of a commit's id that is not cut short."""
+_DESCRIPTIONS: Final = {
+    State.pending: "The deployment is under way",
+    State.success: "Deployed",
+    State.failure: "The deployment failed",
+    State.error: "The deployment was cancelled",
+}
+
+_DUE = f"""
+select id from deployment where report_due <= now() and length(commit_sha) in {WHOLE}
+and reported is distinct from case status when 'success' then 'success' when 'failed' then 'failure' when 'cancelled' then 'error'
+    else 'pending' end
+order by report_due limit $1
+"""  # noqa: S608 (constants of our own)
+
+
+def provider_told(git_source: Mapping[str, Any] | None, token: Mapping[str, str] | None) -> GitProvider | None:
+    """The provider that is told of a source's commits: where there is a token, and it is of a kind that listens."""
+    if not git_source or not token:
+        return None
+    given = git_source.get("provider")
+    found = GitProvider(given) if given else provider_of(git_source["repo_url"])
+    return found if found in REQUESTS else None
+
+
+async def report(runtime: Runtime) -> None:
+    """Tell the providers what they have not been told yet, a few of them at a time."""
+    rows = await database().execute_query_dict(_DUE, [MOST])
+    turns = asyncio.Semaphore(AT_ONCE)
+
+    async def take(id: Any) -> None:
+        async with turns:
+            await _report(id)
+
+    await asyncio.gather(*[take(row["id"]) for row in rows])
+
+
+async def _report(id: Any) -> None:
+    deployment = await Deployment.get(id=id)
+    state = state_of(deployment.status)
+    application = await Application.get(id=deployment.application_id)
+    source: dict[str, Any] = deployment.snapshot.get("git_source") or {}
+    provider = provider_told(application.git_source, application.git_token)
+    token = Access.of(application, source["repo_url"]).token if source else None
+    if provider is None or token is None or (state is State.error and deployment.reported is None):
+        await Deployment.filter(id=id).update(report_due=None)
+        return
+    link = f"{settings().public_url}/api/deployments/{id}" if settings().public_url else None
+    told = Report(source["repo_url"], token, deployment.commit_sha or "", state, f"dokploy/{application.name}", _DESCRIPTIONS[state], link)
+    try:
+        await send(REQUESTS[provider](told))
+    except NOT_TAKEN as error:
+        await _later(deployment, provider, error)
+        return
+    due = None if deployment.status in TERMINAL else datetime.now(UTC)
+    await Deployment.filter(id=id).update(reported=state.value, report_tries=0, report_due=due)
+
+
+async def _later(deployment: Deployment, provider: GitProvider, error: Exception) -> None:
+    """Try again after a while that doubles."""
+    tries = deployment.report_tries + 1
+    log.warning("commit_status.not_taken", deployment=str(deployment.id), provider=provider.value, tries=tries, error=_said(error))
+    pause = min(FIRST_PAUSE * 2 ** min(tries - 1, 12), LONGEST_PAUSE)
+    due = datetime.now(UTC) + pause if tries < MOST_TRIES else None
+    await Deployment.filter(id=deployment.id).update(report_tries=tries, report_due=due)
+
+
+def _said(error: Exception) -> str:
+    return f"status {error.response.status_code}" if isinstance(error, httpx2.HTTPStatusError) else type(error).__name__
+
+
+async def send(request: Request) -> None:
+    """Send a request to an address that may be reached. Raises one of `NOT_TAKEN`."""
+    allowed = settings().git_allowed_hosts
+    url = httpx2.URL(request.url)
+    endpoint = await addresses.check(_endpoint(url, allowed), allowed)
+    pinned = url.copy_with(host=endpoint.addresses[0]) if endpoint.addresses else url
+    headers = {**request.headers, "Host": url.netloc.decode(), "User-Agent": "dokploy"}
+    async with httpx2.AsyncClient(timeout=SECONDS, follow_redirects=False, trust_env=False) as client:
+        asked = client.build_request("POST", pinned, json=dict(request.body), headers=headers, extensions={"sni_hostname": url.host})
+        async with asyncio.timeout(SECONDS):
+            answer = await client.send(asked, stream=True)
+            await answer.aclose()
+    answer.raise_for_status()
+
+
+def _endpoint(url: httpx2.URL, allowed: frozenset[str]) -> addresses.Endpoint:
+    """The host of a URL as what is checked; what an API's path may hold is not that of a repository."""
+    found = addresses.parse(f"{url.scheme}://{url.netloc.decode()}/", allowed)
+    return replace(found, path=url.raw_path.decode())
