@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
-import httpx2
 import pytest
 
 import models
 from tests.services.conftest import Api
+from tests.services.webhooks import deployments, hooked, sent
 from tests.webhooks.senders import SECRET, SENDERS, Sender, Sending, sending
 
 
@@ -21,22 +21,6 @@ def of(senders: Sequence[Sender]) -> pytest.MarkDecorator:
 
 
 every_sender = of(SENDERS)
-
-
-async def sent(api: Api, request: Sending, **headers: str) -> httpx2.Response:
-    return await api.anonymous.call("POST", request.path, content=request.body, headers=request.headers | headers)
-
-
-async def hooked(api: Api, sender: Sender, secret: str = SECRET, **more: Any) -> dict[str, Any]:
-    """An application of a sender's repository whose secret is known."""
-    source = {"repoUrl": sender.repo_url, "branch": "main"} | more.pop("gitSource", {})
-    application = await api.application(image=None, gitSource=source, **more)
-    await models.Application.filter(id=application["id"]).update(webhook_secret={"secret": secret})
-    return application
-
-
-async def deployments(application: dict[str, Any]) -> list[models.Deployment]:
-    return await models.Deployment.filter(application_id=application["id"]).order_by("id")
 
 
 @every_sender
