@@ -106,6 +106,17 @@ def connection() -> Any:
 
 
 @asynccontextmanager
+async def joined() -> AsyncIterator[BaseDBAsyncClient]:
+    """The transaction that is under way, which is lost with whatever is raised inside, or else one of its own."""
+    client = database()
+    if isinstance(client, TransactionalDBClient):
+        yield client
+        return
+    async with in_transaction() as connection:
+        yield connection
+
+
+@asynccontextmanager
 async def together() -> AsyncIterator[None]:
     """One transaction around everything inside, other transactions too; then what `after_commit` was given is done."""
     outer = _later.get()
@@ -127,6 +138,12 @@ async def together() -> AsyncIterator[None]:
 def is_together() -> bool:
     """Whether a transaction of `together` is under way."""
     return _later.get() is not None
+
+
+async def counted() -> None:
+    """Have what was made or deleted in the transaction under way counted, which is else done when it ends, so that it can be shown."""
+    if is_together():
+        await database().execute_script("set constraints all immediate")
 
 
 def after_commit(work: Callable[[], object]) -> None:

@@ -10,7 +10,7 @@ from tortoise.models import Model
 
 import models
 import workers
-from models.database import together
+from models.database import counted, together
 from schema.access import Role
 from schema.audit import shown
 from schema.context import Context
@@ -70,6 +70,7 @@ async def perform(bound: Bound, context: Context, ask: Ask) -> Any:
         if context.user is not None or operation.needs is Role.anonymous:
             await _enter(bound, context, ask.ids, asked, outcome=error.code)
         raise
+    await counted()
     context.changed = context.changed or operation.kind == "mutation"
     context.forget()
     return value

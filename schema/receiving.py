@@ -10,6 +10,7 @@ from typing import Any, Final
 from uuid import UUID
 
 import msgspec
+from tortoise.exceptions import IntegrityError
 
 import models
 import workers
@@ -148,29 +149,37 @@ async def received(target: Target, delivery: Delivery) -> models.WebhookDelivery
     """What a delivery is to an application; sent again it is what it was. Raises `workers.Busy`."""
     if (before := await _before(target, delivery)) is not None:
         return before
+    try:
+        async with together():
+            return await _done(target, delivery)
+    except IntegrityError:
+        before = await _before(target, delivery)
+        if before is None:
+            raise
+        return before
+
+
+async def _done(target: Target, delivery: Delivery) -> models.WebhookDelivery:
     change, reason = target.meaning(delivery.notice)
     name = f"{delivery.name}@{int(time())}" if delivery.name.startswith(NAMELESS) else delivery.name
-    async with together():
-        row = await models.Application.filter(id=target.id, deleted_at__isnull=True).select_for_update().first()
-        if (before := await _before(target, delivery)) is not None:
-            return before
-        if row is None or row.repository != target.repository:
+    deployment = None
+    if reason is None and change is not None:
+        called = f"{delivery.provider.value}:{name}"
+        try:
+            deployment = await workers.start_pushed(target.id, called, branch=change.branch, commit_sha=change.commit)
+        except (workers.Contradiction, workers.Impossible):
             reason = WebhookReason.no_application
-        deployment = None
-        if row is not None and reason is None and change is not None:
-            called = f"{delivery.provider.value}:{name}"
-            deployment = await workers.start_deployment(row, branch=change.branch, commit_sha=change.commit, delivery=called)
-        return await models.WebhookDelivery.create(
-            application_id=target.id,
-            project_id=target.project_id,
-            provider=delivery.provider,
-            delivery=name,
-            event=delivery.event,
-            outcome=WebhookOutcome.queued if deployment else WebhookOutcome.ignored,
-            reason=None if deployment else reason,
-            deployment_id=deployment.id if deployment else None,
-            push=_kept(delivery.notice),
-        )
+    return await models.WebhookDelivery.create(
+        application_id=target.id,
+        project_id=target.project_id,
+        provider=delivery.provider,
+        delivery=name,
+        event=delivery.event,
+        outcome=WebhookOutcome.queued if deployment else WebhookOutcome.ignored,
+        reason=reason,
+        deployment_id=deployment.id if deployment else None,
+        push=_kept(delivery.notice),
+    )
 
 
 def _kept(notice: Notice) -> list[dict[str, Any]] | None:

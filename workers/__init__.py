@@ -3,7 +3,7 @@
 from workers.facts import Busy, Contradiction, Impossible
 from workers.line import Place, places
 from workers.service_spec import reserved
-from workers.wishes import cancel, plan_change, remove, restart, ring_change, roll_back, scale, start_deployment
+from workers.wishes import cancel, plan_change, remove, restart, ring_change, roll_back, scale, start_deployment, start_pushed
 
 __all__ = [
     "Busy",
@@ -20,4 +20,5 @@ __all__ = [
     "roll_back",
     "scale",
     "start_deployment",
+    "start_pushed",
 ]

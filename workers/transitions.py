@@ -5,10 +5,9 @@ from functools import partial
 from typing import Any
 
 from tortoise.backends.base.client import BaseDBAsyncClient
-from tortoise.transactions import in_transaction
 
 from models import DeploymentStatus, EventKind, LogLevel
-from models.database import after_commit
+from models.database import after_commit, joined
 from models.events import Entry, append, wake_soon
 from models.lifecycle import ACTIVE, TERMINAL
 from workers import line
@@ -38,7 +37,7 @@ async def apply(change: Change) -> dict[str, Any] | None:
 
     Returns the deployment's columns after it, None when its guard did not hold.
     """
-    async with in_transaction() as connection:
+    async with joined() as connection:
         if change.event is not Event.renew:
             await connection.execute_query(_LOCK, [change.deployment])
         statement, parameters = sql(change)

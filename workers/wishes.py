@@ -21,7 +21,7 @@ from models import (
     Stage,
     StageName,
 )
-from models.database import database
+from models.database import database, joined
 from models.events import Entry, append
 from models.lifecycle import LIVING
 from workers import line, rings
@@ -39,7 +39,7 @@ def frozen(application: Application) -> dict[str, Any]:
     return {"project_id": str(application.project_id)} | {name: getattr(application, name) for name in names}
 
 
-async def _create(application: Application, kind: DeploymentKind, *, superseding: Sequence[Deployment] = (), **columns: Any) -> Deployment:
+async def _create(application: Application, kind: DeploymentKind, *, superseding: Sequence[UUID] = (), **columns: Any) -> Deployment:
     """A pending deployment with its stages and first events, instead of others that wait; runs inside the caller's transaction.
 
     Raises `Busy`, unless it takes the place of another one.
@@ -54,8 +54,9 @@ async def _create(application: Application, kind: DeploymentKind, *, superseding
     await append(database(), deployment.id, [Entry(EventKind.status, "Waiting for a worker")])
     for older in superseding:
         message = "A newer push takes its place"
-        await apply(Change(Event.cancel, older.id, message=message, store={"superseded_by": deployment.id}))
-    await line.told(database(), application.id)
+        await apply(Change(Event.cancel, older, message=message, store={"superseded_by": deployment.id}))
+    if not superseding:
+        await line.told(database(), application.id)
     return deployment
 
 
@@ -71,36 +72,46 @@ async def _locked(id: UUID) -> Application:
 
 
 async def start_deployment(
-    application: Application,
-    *,
-    branch: str | None = None,
-    commit_sha: str | None = None,
-    force: bool = False,
-    delivery: str | None = None,
+    application: Application, *, branch: str | None = None, commit_sha: str | None = None, force: bool = False
 ) -> Deployment:
     """Deploy an application from its git source, or else its image.
 
-    `delivery` is what a webhook's sender calls it: the same one again is the same deployment, and an older deployment of a webhook that
-    still waits is superseded, unless it is forced (DECISIONS 21). Raises `Impossible` when there is neither source nor image, or a
-    branch or commit is given for an image, and `Busy`.
+    Raises `Impossible` when there is neither source nor image, or a branch or commit is given for an image, and `Busy`.
     """
     async with in_transaction():
         row = await _locked(application.id)
-        if delivery is not None and (known := await Deployment.get_or_none(application_id=row.id, delivery=delivery)):
-            return known
-        source, trigger = row.git_source, DeploymentTrigger.manual if delivery is None else DeploymentTrigger.webhook
-        if source is None and row.image is None:
-            raise Impossible("The application has neither an image nor a git source.", "NOTHING_TO_DEPLOY")
-        if source is None and (branch or commit_sha):
-            raise Impossible("An application that runs an image has no branches and commits.", "NO_GIT_SOURCE")
-        if source is None:
-            kind, columns = DeploymentKind.image, {"image": row.image}
-        else:
-            kind, columns = DeploymentKind.git, {"branch": branch or source["branch"], "commit_sha": commit_sha, **_told(row)}
-        older = await _waiting_pushes(row) if trigger is DeploymentTrigger.webhook else []
-        deployment = await _create(row, kind, superseding=older, force=force, trigger=trigger, delivery=delivery, **columns)
+        kind, columns = _wanted(row, branch, commit_sha)
+        deployment = await _create(row, kind, force=force, trigger=DeploymentTrigger.manual, **columns)
     _ring(deployment)
     return deployment
+
+
+async def start_pushed(application_id: UUID, delivery: str, *, branch: str | None = None, commit_sha: str | None = None) -> Deployment:
+    """Deploy what was pushed to an application's git source, instead of older pushes that wait, unless they are forced (DECISIONS 21).
+
+    `delivery` is what the sender of the webhook calls it: the same one again is the same deployment. Raises `Contradiction` when the
+    application is gone, `Impossible` when it has no source, and `Busy`.
+    """
+    async with joined():
+        row = await _locked(application_id)
+        if known := await Deployment.get_or_none(application_id=row.id, delivery=delivery):
+            return known
+        kind, columns = _wanted(row, branch, commit_sha)
+        older = await _waiting_pushes(row)
+        deployment = await _create(row, kind, superseding=older, trigger=DeploymentTrigger.webhook, delivery=delivery, **columns)
+    _ring(deployment)
+    return deployment
+
+
+def _wanted(row: Application, branch: str | None, commit_sha: str | None) -> tuple[DeploymentKind, dict[str, Any]]:
+    """What a deployment of an application is, as it stands. Raises `Impossible`."""
+    if row.git_source is not None:
+        return DeploymentKind.git, {"branch": branch or row.git_source["branch"], "commit_sha": commit_sha, **_told(row)}
+    if row.image is None:
+        raise Impossible("The application has neither an image nor a git source.", "NOTHING_TO_DEPLOY")
+    if branch or commit_sha:
+        raise Impossible("An application that runs an image has no branches and commits.", "NO_GIT_SOURCE")
+    return DeploymentKind.image, {"image": row.image}
 
 
 def _told(application: Application) -> dict[str, Any]:
@@ -108,10 +119,11 @@ def _told(application: Application) -> dict[str, Any]:
     return {"report_due": datetime.now(UTC)} if application.git_token else {}
 
 
-async def _waiting_pushes(application: Application) -> list[Deployment]:
+async def _waiting_pushes(application: Application) -> list[UUID]:
     """What waits of an application's webhooks and gives way to a newer one."""
     waiting = Deployment.filter(application_id=application.id, status=DeploymentStatus.pending)
-    return await waiting.filter(trigger=DeploymentTrigger.webhook, force=False).order_by("id")
+    found: list[UUID] = await waiting.filter(trigger=DeploymentTrigger.webhook, force=False).order_by("id").values_list("id", flat=True)  # type: ignore[assignment]
+    return found
 
 
 async def cancel(deployment: Deployment) -> Deployment:

@@ -26,6 +26,25 @@ update application set repository = lower(regexp_replace(
 """
 """As `models.repositories.key_of` has it."""
 
+TALLY = [
+    statement
+    for table in ("application", "deployment")
+    for statement in (
+        f"drop trigger {table}_comes on {table}",
+        f"drop trigger {table}_changes on {table}",
+        f"""
+        create constraint trigger {table}_comes after insert or delete on {table}
+        deferrable initially deferred for each row execute function tally_row()
+        """,
+        f"""
+        create constraint trigger {table}_changes after update on {table} deferrable initially deferred for each row
+        when ((old.deleted_at is null) <> (new.deleted_at is null) or old.project_id <> new.project_id)
+        execute function tally_row()
+        """,
+    )
+]
+"""Counted when the transaction ends: whoever counts first in a project would keep all others waiting until then."""
+
 
 class Migration(migrations.Migration):
     """What it takes that the outside may knock."""
@@ -157,6 +176,7 @@ class Migration(migrations.Migration):
         ops.AddField(model_name="Deployment", name="report_tries", field=fields.IntField(default=0, db_default=0)),
         ops.AddField(model_name="Deployment", name="reported", field=fields.CharField(null=True, max_length=16)),
         ops.AlterField(model_name="User", name="password_hash", field=fields.TextField(null=True, unique=False)),
+        ops.RunSQL(TALLY, reverse_sql=""),
         ops.RunSQL(REPOSITORIES, reverse_sql="select 1"),
         ops.RunSQL(
             "create index deployment_to_report on deployment (report_due) where report_due is not null",

@@ -66,7 +66,7 @@ async def deploying(api: Api, provider: Provider, **source: Any) -> models.Deplo
     given = {"repoUrl": f"http://{provider.host}/user/app.git", "provider": "gitea", "token": TOKEN} | source
     application = await api.application(name="web", image=None, gitSource=given)
     row = await models.Application.get(id=application["id"])
-    return await workers.start_deployment(row, commit_sha=SHA, delivery=f"github:{row.id}")
+    return await workers.start_pushed(row.id, f"github:{row.id}", commit_sha=SHA)
 
 
 async def becomes(deployment: models.Deployment, status: DeploymentStatus) -> None:

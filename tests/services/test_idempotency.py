@@ -172,3 +172,15 @@ async def test_a_mutation_that_did_something_is_kept_with_its_errors(api: Api) -
     first, again = [await sent(api.owner, "/graphql", {"query": query, "variables": {"id": application["id"]}}) for _ in range(2)]
     assert again.content == first.content
     assert await models.Deployment.all().count() == 1
+
+
+async def test_an_answer_counts_what_was_just_made_with_a_key_and_without(api: Api) -> None:
+    project = await api.project()
+    for number, headers in enumerate(({}, {"Idempotency-Key": "counted"}), start=1):
+        body = {"name": f"app{number}", "projectId": project["id"], "image": "busybox:1"}
+        assert (await api.owner.post("/applications", body, headers=headers)).status_code == 201
+        assert (await api.owner.get(f"/projects/{project['id']}")).json()["statistics"]["applicationCount"] == number
+    document = "mutation($i: CreateApplicationInput!) { createApplication(input: $i) { project { applicationCount } } }"
+    given = {"query": document, "variables": {"i": {"name": "app3", "projectId": project["id"], "image": "busybox:1"}}}
+    answer = await api.owner.post("/graphql", given, headers={"Idempotency-Key": "graphql"})
+    assert answer.json()["data"]["createApplication"] == {"project": {"statistics": {"applicationCount": 3}}}

@@ -111,18 +111,19 @@ async def test_the_event_stream_has_position_and_time(api: Api) -> None:
 
 async def test_the_same_delivery_fifty_times_at_once_is_one_deployment(api: Api) -> None:
     app = await application(api)
-    rows = await asyncio.gather(*(wishes.start_deployment(app, delivery="github:1") for _ in range(50)))
+    rows = await asyncio.gather(*(wishes.start_pushed(app.id, "github:1") for _ in range(50)))
     assert len({row.id for row in rows}) == 1
     assert await models.Deployment.filter(application_id=app.id).count() == 1
-    assert (await wishes.start_deployment(app, delivery="github:2")).id != rows[0].id
+    assert (await wishes.start_pushed(app.id, "github:2")).id != rows[0].id
 
 
 async def test_a_storm_of_pushes_leaves_one_that_runs_and_one_that_waits(api: Api) -> None:
     app = await application(api)
-    running = await wishes.start_deployment(app, delivery="0")
+    running = await wishes.start_pushed(app.id, "0")
     await started(running)
-    manual, forced = await wishes.start_deployment(app), await wishes.start_deployment(app, delivery="f", force=True)
-    await asyncio.gather(*(wishes.start_deployment(app, delivery=f"push {n}") for n in range(40)))
+    manual, forced = await wishes.start_deployment(app), await wishes.start_pushed(app.id, "f")
+    await models.Deployment.filter(id=forced.id).update(force=True)
+    await asyncio.gather(*(wishes.start_pushed(app.id, f"push {n}") for n in range(40)))
     waiting = await models.Deployment.filter(application_id=app.id, status=DeploymentStatus.pending).order_by("id")
     assert [row.id for row in waiting[:2]] == [manual.id, forced.id]
     assert len(waiting) == 3
@@ -154,10 +155,10 @@ async def test_a_full_queue_says_come_back_later(api: Api, over: Transport, monk
 
 async def test_a_push_that_takes_the_place_of_another_finds_room_in_a_full_queue(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     app, other = await application(api), await application(api)
-    first = await wishes.start_deployment(app, delivery="1")
+    first = await wishes.start_pushed(app.id, "1")
     monkeypatch.setattr(settings(), "queue_limit", 1)
-    second = await wishes.start_deployment(app, delivery="2")
+    second = await wishes.start_pushed(app.id, "2")
     await first.refresh_from_db()
     assert (first.status, first.superseded_by) == (DeploymentStatus.cancelled, second.id)
     with pytest.raises(workers.Busy):
-        await wishes.start_deployment(other, delivery="3")
+        await wishes.start_pushed(other.id, "3")
