@@ -31,6 +31,8 @@ MOMENT: Final = 256 * 1024
 """Bytes that are signed within a moment."""
 MOST_PATHS: Final = 300
 """Changed files of a push that are kept for whoever delivers it again; with more it is not known what changed."""
+LONGEST_TEXT: Final = 10_000
+"""Characters of a message that are kept."""
 _SKIP: Final = ("[skip ci]", "[ci skip]", "[skip deploy]", "[deploy skip]")
 
 _SECRETS = """
@@ -184,8 +186,17 @@ async def _done(target: Target, delivery: Delivery) -> models.WebhookDelivery:
 
 def _kept(notice: Notice) -> list[dict[str, Any]] | None:
     """What of a push is needed to look at it once more; None of what is no push."""
-    changes = [replace(each, paths=None) if each.paths and len(each.paths) > MOST_PATHS else each for each in notice.changes]
-    return [msgspec.to_builtins(each) for each in changes] if changes else None
+    return [msgspec.to_builtins(_storable(each)) for each in notice.changes] or None
+
+
+def _storable(change: Change) -> Change:
+    """A change as the database can hold it, and should."""
+    paths = tuple(_text(each) for each in change.paths) if change.paths and len(change.paths) <= MOST_PATHS else None
+    return replace(change, branch=_text(change.branch) if change.branch else None, message=_text(change.message), paths=paths)
+
+
+def _text(given: str) -> str:
+    return given[:LONGEST_TEXT].replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def once_more(push: list[dict[str, Any]], repository: str | None) -> Notice:

@@ -119,7 +119,7 @@ async def _answered(provider: Provider, request: Request) -> Response:
     event = provider.event_of(request.headers)
     try:
         notice = provider.parse(event, _document(body, kind))
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidInput(f"This is no event of {provider.title}: {error}") from error
     name = provider.delivery_of(request.headers) or NAMELESS + hashlib.sha256(body).hexdigest()
     targets = [each for each in verified if each.repository in notice.repositories]

@@ -180,7 +180,7 @@ async def test_an_answer_counts_what_was_just_made_with_a_key_and_without(api: A
         body = {"name": f"app{number}", "projectId": project["id"], "image": "busybox:1"}
         assert (await api.owner.post("/applications", body, headers=headers)).status_code == 201
         assert (await api.owner.get(f"/projects/{project['id']}")).json()["statistics"]["applicationCount"] == number
-    document = "mutation($i: CreateApplicationInput!) { createApplication(input: $i) { project { applicationCount } } }"
+    document = "mutation($i: CreateApplicationInput!) { createApplication(input: $i) { project { statistics { applicationCount } } } }"
     given = {"query": document, "variables": {"i": {"name": "app3", "projectId": project["id"], "image": "busybox:1"}}}
     answer = await api.owner.post("/graphql", given, headers={"Idempotency-Key": "graphql"})
     assert answer.json()["data"]["createApplication"] == {"project": {"statistics": {"applicationCount": 3}}}
