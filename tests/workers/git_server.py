@@ -31,7 +31,10 @@ class Server(ThreadingHTTPServer):
     root: Path
     hits: list[str]
     headers: list[str | None]
+    told: list[tuple[str, str | None, bytes]]
     mode: str = "smart"
+    opened_by: str = ""
+    """The Authorization header that opens it in the mode `token`."""
 
     @property
     def host(self) -> str:
@@ -55,6 +58,8 @@ class Handler(BaseHTTPRequestHandler):
                 threading.Event().wait(30)
             case "private":
                 self._answer("401 Unauthorized", [("WWW-Authenticate", "Basic realm=x")], b"")
+            case "token" if self.headers.get("Authorization") != self.server.opened_by:
+                self._answer("401 Unauthorized", [("WWW-Authenticate", "Basic realm=x")], b"")
             case "redirect":
                 self._answer("302 Found", [("Location", f"http://{self.server.host}/else{self.path}")], b"")
             case "dumb":
@@ -63,7 +68,13 @@ class Handler(BaseHTTPRequestHandler):
             case _:
                 self._backend()
 
-    do_POST = do_GET  # noqa: N815 - the name that http.server calls
+    def do_POST(self) -> None:
+        if not self.path.startswith("/api/"):
+            self.do_GET()
+            return
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.told.append((self.path, self.headers.get("Authorization"), body))
+        self._answer("201 Created", [], b"{}")
 
     def _backend(self) -> None:
         parts = urlsplit(self.path)
@@ -106,7 +117,7 @@ class Handler(BaseHTTPRequestHandler):
 def serve(root: Path) -> Iterator[Server]:
     """A server for the bare repositories under `root`."""
     server = Server(("127.0.0.1", 0), Handler)
-    server.root, server.hits, server.headers = root, [], []
+    server.root, server.hits, server.headers, server.told = root, [], [], []
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:
