@@ -26,22 +26,33 @@ update application set repository = lower(regexp_replace(
 """
 """As `models.repositories.key_of` has it."""
 
+TALLY_UP = """
+create or replace function tally_up(place text, whose uuid, step int) returns void language plpgsql as $$
+begin
+    execute format('insert into tally as t (project_id, %1$I) select id, $2 from project where id = $1
+        on conflict (project_id) do update set %1$I = t.%1$I + $2', place) using whose, step;
+end $$
+"""
+"""When the transaction ends, the project may be gone, too."""
 TALLY = [
-    statement
-    for table in ("application", "deployment")
-    for statement in (
-        f"drop trigger {table}_comes on {table}",
-        f"drop trigger {table}_changes on {table}",
-        f"""
+    TALLY_UP,
+    *[
+        statement
+        for table in ("application", "deployment")
+        for statement in (
+            f"drop trigger {table}_comes on {table}",
+            f"drop trigger {table}_changes on {table}",
+            f"""
         create constraint trigger {table}_comes after insert or delete on {table}
         deferrable initially deferred for each row execute function tally_row()
         """,
-        f"""
+            f"""
         create constraint trigger {table}_changes after update on {table} deferrable initially deferred for each row
         when ((old.deleted_at is null) <> (new.deleted_at is null) or old.project_id <> new.project_id)
         execute function tally_row()
         """,
-    )
+        )
+    ],
 ]
 """Counted when the transaction ends: whoever counts first in a project would keep all others waiting until then."""
 

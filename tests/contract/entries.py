@@ -16,7 +16,7 @@ NOT_BUILT: dict[str, tuple[str, ...]] = {
     "GET /api/applications/:id/logs": ("/api/applications/{id}/logs",),
     "GET /api/applications/:id/metrics": ("/api/applications/{id}/metrics",),
     "Databases": ("/api/projects/{id}/databases",),
-    "Webhooks": (),
+    "POST /api/webhooks/gitlab": (),
     "Metrics": (),
     "WebSocket API": (),
     "JavaScript/TypeScript": (),
@@ -44,6 +44,8 @@ class Entry(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=T
     """What stands for `:id`."""
     query: dict[str, str] = {}
     """The query parameters; `{nextCursor}` is that of the answer to the others."""
+    signed: str = ""
+    """The event as which GitHub sends it."""
     sends: dict[str, str] = {}
     """Headers of the request."""
     request: dict[str, Any] | None = None

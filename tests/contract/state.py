@@ -13,6 +13,7 @@ import models
 from models.database import database
 from schema import tokens
 from tests.services.conftest import Person
+from tests.webhooks.senders import SECRET
 
 PASSWORD = "secretpassword"
 START = datetime(2024, 12, 30, 10, tzinfo=UTC)
@@ -105,6 +106,8 @@ async def _application(project: models.Project, name: str, published: int) -> mo
         health_check={"command": "true", "interval": 30, "timeout": 10, "retries": 3, "start_period": 0},
         resources={"memory_limit": 512, "cpu_limit": 0.5},
         git_source={"repo_url": "https://github.com/user/myapp", "branch": "main", "build_path": "./", "dockerfile": "Dockerfile"},
+        repository="github.com/user/myapp",
+        webhook_secret={"secret": SECRET},
         last_commit_sha="abc123def456",
         last_sync=START,
     )

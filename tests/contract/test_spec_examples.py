@@ -17,6 +17,7 @@ from tests.contract.entries import NOT_BUILT, Entry, Example, examples
 from tests.contract.shapes import Comparison, lost
 from tests.contract.specification import TEXT, Printed, printed
 from tests.contract.state import State
+from tests.webhooks.senders import SENDERS, sending
 
 ERROR = {"error": {"code": "string", "message": "string", "details": {}, "timestamp": "time", "requestId": "string"}}
 
@@ -32,6 +33,9 @@ async def sent(state: State, entry: Entry, request: dict[str, Any] | None = None
     body: dict[str, Any] = {"json": state.filled(request)} if request is not None else {}
     if entry.content:
         body = {"content": entry.content, "headers": {"Content-Type": "application/json"}}
+    if entry.signed:
+        signed = sending(SENDERS[0], state.filled(request), event=entry.signed)
+        body = {"content": signed.body, "headers": signed.headers}
     headers = body.pop("headers", {}) | state.filled(entry.sends)
     async with CIRCUMSTANCES[entry.given](state):
         answer = await state.send(entry.sender, entry.operation, entry.id, params=state.filled(query or {}), headers=headers, **body)
