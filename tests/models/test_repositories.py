@@ -26,7 +26,9 @@ def test_all_urls_of_a_repository_have_one_key(url: str, key: str) -> None:
     assert key_of(url) == key
 
 
-@pytest.mark.parametrize("url", ["", "https://github.com", "https://github.com/", "nothing", "/a/path", "https:///x", "x" * 600, "a:" + "x" * 600])
+@pytest.mark.parametrize(
+    "url", ["", "https://github.com", "https://github.com/", "nothing", "/a/path", "https:///x", "x" * 600, "a:" + "x" * 600]
+)
 def test_what_names_no_repository_has_none(url: str) -> None:
     assert key_of(url) is None
 
