@@ -8,7 +8,7 @@ from starlette.routing import Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
-from gateway import graphql_http, graphql_stream, openapi, pages, prometheus, rest, websocket
+from gateway import graphql_http, graphql_stream, oidc, openapi, pages, prometheus, rest, websocket
 from gateway.admission import Admission
 from gateway.graphql import Runner
 from gateway.graphql_stream import Streams
@@ -45,7 +45,7 @@ class Application:
         reader = Reader(runner, Persisted(listed(settings().graphql_documents, found.catalog, settings().graphql_limits)))
         self._streams = Streams(runner)
         graphql = [*graphql_http.routes(runner, reader, self._streams), *graphql_stream.routes(self._streams)]
-        paths = Paths([*rest.routes(found), *graphql, *openapi.routes(found), *pages.routes(), *prometheus.routes()])
+        paths = Paths([*rest.routes(found), *oidc.routes(found), *graphql, *openapi.routes(found), *pages.routes(), *prometheus.routes()])
         routes = [paths, *websocket.routes(runner, reader), pages.assets()]
         self._app = _outside(Router(routes, default=_nowhere, lifespan=self.lifespan))
 

@@ -1,0 +1,139 @@
+"""Asking a provider: never led elsewhere, for a limited time, and read up to a limited size. What it publishes is kept for a while."""
+
+import asyncio
+import functools
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from ssl import SSLContext
+from time import monotonic
+from typing import Any, Final
+
+import httpx2
+import msgspec
+import structlog
+from authlib.integrations.httpx_client import AsyncOAuth2Client
+
+from models.oidc import Provider
+from schema.errors import ServiceUnavailable
+
+log = structlog.get_logger()
+
+SECONDS: Final = 10.0
+"""For a whole answer."""
+LARGEST: Final = 1024 * 1024
+"""Bytes of an answer."""
+KEPT: Final = 3600.0
+"""Seconds for which a document is taken for what the provider publishes."""
+AGAIN: Final = 60.0
+"""Seconds in which a document is asked for once more at most."""
+_HEADERS: Final = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "dokploy"}
+_UNUSABLE: Final = (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError, TimeoutError, OSError, ValueError, TypeError, RecursionError)
+"""What asking raises when nobody answers, or not as they should."""
+
+Document = dict[str, Any]
+
+
+class _Limited(httpx2.AsyncByteStream):
+    """The bytes of an answer, up to the limit."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        size = 0
+        async for chunk in self._inner:
+            size += len(chunk)
+            if size > LARGEST:
+                raise httpx2.ReadError("The answer is too large.")
+            yield chunk
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+
+class _Transport(httpx2.AsyncHTTPTransport):
+    """Limits answers before they are unpacked, and takes none that is packed."""
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        answer = await super().handle_async_request(request)
+        if answer.headers.get("content-encoding", "identity").lower() != "identity":
+            await answer.aclose()
+            raise httpx2.ReadError("The answer is compressed, which was not asked for.")
+        stream = _Limited(answer.stream)
+        return httpx2.Response(answer.status_code, headers=answer.headers, stream=stream, extensions=answer.extensions)
+
+
+@functools.cache
+def _trusted() -> SSLContext:
+    """The authorities that are trusted; reading them takes a while."""
+    return httpx2.create_ssl_context()
+
+
+def client(provider: Provider, **options: Any) -> AsyncOAuth2Client:
+    """A client for one login by a provider."""
+    secret = provider.client_secret.get_secret_value() if provider.client_secret else None
+    return AsyncOAuth2Client(
+        client_id=provider.client_id,
+        client_secret=secret,
+        scope=" ".join(provider.scopes),
+        code_challenge_method="S256",
+        transport=_Transport(verify=_trusted()),
+        headers=_HEADERS,
+        timeout=SECONDS,
+        follow_redirects=False,
+        trust_env=False,
+        **options,
+    )
+
+
+@asynccontextmanager
+async def asking(provider: Provider, url: str) -> AsyncIterator[None]:
+    """Raise `ServiceUnavailable` when the provider cannot be reached inside, takes too long or answers what cannot be used."""
+    try:
+        async with asyncio.timeout(SECONDS):
+            yield
+    except _UNUSABLE as error:
+        log.warning("oidc.provider_away", provider=provider.name, url=url, error=repr(error))
+        raise away(provider) from error
+
+
+def away(provider: Provider) -> ServiceUnavailable:
+    """What is answered while a provider cannot be used."""
+    return ServiceUnavailable(f"{provider.title} cannot be reached, or does not answer as it should. Try again later.")
+
+
+async def fetched(http: AsyncOAuth2Client, provider: Provider, url: str, headers: dict[str, str] | None = None) -> Document:
+    """The JSON object at a URL of the provider. Raises `ServiceUnavailable`."""
+    async with asking(provider, url):
+        answer = await http.get(url, headers=headers, withhold_token=True)
+        if answer.status_code != httpx2.codes.OK:
+            raise ValueError(f"HTTP {answer.status_code}")
+        return msgspec.json.decode(answer.content, type=Document)
+
+
+@dataclass
+class _Kept:
+    """A document of a provider, since when it is known, and when it was last asked for; both by the monotonic clock."""
+
+    document: Document
+    since: float
+    asked: float
+
+
+_kept: dict[str, _Kept] = {}
+
+
+async def published(http: AsyncOAuth2Client, provider: Provider, url: str, *, anew: bool = False) -> Document:
+    """A document that the provider publishes, as it was within the last hour, or `anew`, unless that was done within the last minute.
+
+    Raises `ServiceUnavailable`.
+    """
+    known, now = _kept.get(url), monotonic()
+    if known is not None and now - (known.asked if anew else known.since) < (AGAIN if anew else KEPT):
+        return known.document
+    if known is not None:
+        known.asked = now
+    document = await fetched(http, provider, url)
+    _kept[url] = _Kept(document, now, now)
+    return document
