@@ -106,7 +106,7 @@ def away(provider: Provider) -> ServiceUnavailable:
 async def fetched(http: AsyncOAuth2Client, provider: Provider, url: str, headers: dict[str, str] | None = None) -> Document:
     """The JSON object at a URL of the provider. Raises `ServiceUnavailable`."""
     async with asking(provider, url):
-        answer = await http.get(url, headers=headers, withhold_token=True)
+        answer = await http.request("GET", url, headers=headers, withhold_token=True)
         if answer.status_code != httpx2.codes.OK:
             raise ValueError(f"HTTP {answer.status_code}")
         return msgspec.json.decode(answer.content, type=Document)
