@@ -32,8 +32,8 @@ async def sent(state: State, entry: Entry, request: dict[str, Any] | None = None
     body: dict[str, Any] = {"json": state.filled(request)} if request is not None else {}
     if entry.content:
         body = {"content": entry.content, "headers": {"Content-Type": "application/json"}}
-    headers = body.pop("headers", {}) | state.filled(entry.sends)
     async with CIRCUMSTANCES[entry.given](state):
+        headers = body.pop("headers", {}) | state.filled(entry.sends)
         answer = await state.send(entry.sender, entry.operation, entry.id, params=state.filled(query or {}), headers=headers, **body)
     assert answer.status_code == entry.status, answer.text
     return answer
