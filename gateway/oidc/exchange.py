@@ -1,6 +1,8 @@
 """From the code that a browser brings back to whom the provider says it is."""
 
+import base64
 from typing import Any
+from urllib.parse import quote_plus
 
 import structlog
 from authlib.integrations.base_client import OAuthError
@@ -56,8 +58,8 @@ async def vouched(provider: Provider, attempt: Attempt, code: str | None, error:
 
 async def _tokens(http: AsyncOAuth2Client, provider: Provider, metadata: Metadata, attempt: Attempt, code: str) -> dict[str, Any]:
     """What the code is worth. Raises `Unauthorized` and `ServiceUnavailable`."""
-    if provider.client_secret and metadata.posts_secret:
-        http.token_endpoint_auth_method = "client_secret_post"  # noqa: S105
+    if provider.client_secret:
+        http.token_endpoint_auth_method = "client_secret_post" if metadata.posts_secret else _escaped
     given = {"code": code, "code_verifier": attempt.verifier, "redirect_uri": attempt.callback}
     try:
         async with asking(provider, metadata.token_endpoint):
@@ -65,6 +67,13 @@ async def _tokens(http: AsyncOAuth2Client, provider: Provider, metadata: Metadat
     except OAuthError as error:
         log.warning("oidc.code_refused", provider=provider.name, error=error.error)
         raise Unauthorized("The provider does not accept the code of this login.") from error
+
+
+def _escaped(client: Any, method: str, url: str, headers: Any, body: Any) -> tuple[str, Any, Any]:
+    """Have the client say who it is by the scheme Basic, escaped as OAuth wants it (RFC 6749, 2.3.1) and authlib does not."""
+    known = f"{quote_plus(client.client_id)}:{quote_plus(client.client_secret)}"
+    headers["Authorization"] = f"Basic {base64.b64encode(known.encode()).decode()}"
+    return url, headers, body
 
 
 def _lacks(claims: dict[str, Any], provider: Provider) -> bool:

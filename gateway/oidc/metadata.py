@@ -24,7 +24,7 @@ class Metadata:
     jwks_uri: str
     userinfo_endpoint: str | None
     posts_secret: bool
-    """Whether the client's secret may stand in the body, where nothing has to be escaped twice."""
+    """Whether the client's secret stands in the body, since the scheme Basic is not taken."""
     names_itself: bool
     """Whether it says who it is when it sends a browser back (RFC 9207)."""
 
@@ -47,7 +47,7 @@ class Metadata:
             url("token_endpoint"),
             url("jwks_uri"),
             url("userinfo_endpoint") if "userinfo_endpoint" in document else None,
-            isinstance(methods, list) and "client_secret_post" in methods,
+            isinstance(methods, list) and "client_secret_post" in methods and "client_secret_basic" not in methods,
             document.get("authorization_response_iss_parameter_supported") is True,
         )
 

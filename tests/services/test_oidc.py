@@ -4,7 +4,7 @@ import asyncio
 import base64
 import time
 from typing import Any
-from urllib.parse import parse_qs, parse_qsl, urlsplit
+from urllib.parse import parse_qs, parse_qsl, quote_plus, urlsplit
 
 import pytest
 from redis.exceptions import ConnectionError as RedisAway
@@ -119,11 +119,20 @@ async def test_several_logins_at_once_in_one_browser_all_succeed(house: House) -
     assert await house.sessions() == 3
 
 
-@pytest.mark.parametrize("posts", [False, True])
-async def test_the_client_says_who_it_is_in_the_way_that_the_provider_takes(house: House, posts: bool) -> None:
-    house.provider.metadata = {"token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"][: 1 + posts]}
+@pytest.mark.parametrize(
+    ("methods", "posts"),
+    [
+        (None, False),
+        (["client_secret_post", "client_secret_basic"], False),
+        (["private_key_jwt", "client_secret_post"], True),
+        ("x", False),
+    ],
+)
+async def test_the_client_says_who_it_is_in_the_way_that_the_provider_takes(house: House, methods: Any, posts: bool) -> None:
+    house.provider.metadata = {"token_endpoint_auth_methods_supported": methods}
     await house.login()
-    assert house.provider.clients == [SECRET if posts else f"Basic {base64.b64encode(f'{CLIENT}:{SECRET}'.encode()).decode()}"]
+    basic = base64.b64encode(f"{CLIENT}:{quote_plus(SECRET)}".encode()).decode()
+    assert house.provider.clients == [SECRET if posts else f"Basic {basic}"]
 
 
 async def test_a_public_client_has_no_secret_to_tell(house: House) -> None:
