@@ -22,9 +22,10 @@ def is_reachable(url: object, *, insecure: bool) -> bool:
         return False
     try:
         parts = urlsplit(url)
-        return bool(parts.hostname) and "@" not in parts.netloc and parts.scheme in (("https", "http") if insecure else ("https",))
+        host = bool(parts.hostname) and parts.port != 0 and "@" not in parts.netloc
     except ValueError:
         return False
+    return host and parts.scheme in (("https", "http") if insecure else ("https",))
 
 
 class Provider(BaseModel):

@@ -91,7 +91,7 @@ async def _have_role(user: models.User, provider: Provider, person: Person) -> N
         return
     user.role = wanted
     await user.save(update_fields=["role", "updated_at"])
-    if not await owned():
+    if before is models.GlobalRole.owner and not await owned():
         user.role = before
         await user.save(update_fields=["role", "updated_at"])
 

@@ -2,12 +2,12 @@
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from ssl import SSLContext
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, TypeVar, cast
 
 import httpx2
 import msgspec
@@ -32,6 +32,7 @@ _UNUSABLE: Final = (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError, Tim
 """What asking raises when nobody answers, or not as they should."""
 
 Document = dict[str, Any]
+T = TypeVar("T")
 
 
 class _Limited(httpx2.AsyncByteStream):
@@ -95,12 +96,7 @@ async def asking(provider: Provider, url: str) -> AsyncIterator[None]:
             yield
     except _UNUSABLE as error:
         log.warning("oidc.provider_away", provider=provider.name, url=url, error=repr(error))
-        raise away(provider) from error
-
-
-def away(provider: Provider) -> ServiceUnavailable:
-    """What is answered while a provider cannot be used."""
-    return ServiceUnavailable(f"{provider.title} cannot be reached, or does not answer as it should. Try again later.")
+        raise ServiceUnavailable(f"{provider.title} cannot be reached, or does not answer as it should. Try again later.") from error
 
 
 async def fetched(http: AsyncOAuth2Client, provider: Provider, url: str, headers: dict[str, str] | None = None) -> Document:
@@ -114,26 +110,29 @@ async def fetched(http: AsyncOAuth2Client, provider: Provider, url: str, headers
 
 @dataclass
 class _Kept:
-    """A document of a provider, since when it is known, and when it was last asked for; both by the monotonic clock."""
+    """What was read in a document, since when it is known, and when it was last asked for; both by the monotonic clock."""
 
-    document: Document
+    value: Any
     since: float
     asked: float
 
 
-_kept: dict[str, _Kept] = {}
+_kept: dict[tuple[str, str], _Kept] = {}
+"""By the name of a provider and the URL."""
 
 
-async def published(http: AsyncOAuth2Client, provider: Provider, url: str, *, anew: bool = False) -> Document:
-    """A document that the provider publishes, as it was within the last hour, or `anew`, unless that was done within the last minute.
+async def published(http: AsyncOAuth2Client, provider: Provider, url: str, read: Callable[[Document], T], *, anew: bool = False) -> T:
+    """What is to be read in a document that the provider publishes: as it was within the last hour, or `anew`, once in a minute at most.
 
-    Raises `ServiceUnavailable`.
+    `read` raises ValueError for a document that cannot be used, which is not kept. Raises `ServiceUnavailable`.
     """
-    known, now = _kept.get(url), monotonic()
-    if known is not None and now - (known.asked if anew else known.since) < (AGAIN if anew else KEPT):
-        return known.document
+    known, now = _kept.get((provider.name, url)), monotonic()
     if known is not None:
+        if now - (known.asked if anew else known.since) < (AGAIN if anew else KEPT):
+            return cast("T", known.value)
         known.asked = now
     document = await fetched(http, provider, url)
-    _kept[url] = _Kept(document, now, now)
-    return document
+    async with asking(provider, url):
+        value = read(document)
+    _kept[provider.name, url] = _Kept(value, now, now)
+    return value

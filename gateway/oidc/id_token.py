@@ -79,18 +79,22 @@ def _check_subject(subject: object) -> None:
 
 async def _signed(http: AsyncOAuth2Client, provider: Provider, metadata: Metadata, token: str) -> jwt.Token:
     """A token by one of the provider's keys, which are asked for again when none fits: they change."""
-    keys = _keys(await published(http, provider, metadata.jwks_uri))
+    keys = await published(http, provider, metadata.jwks_uri, _keys)
     try:
         return jwt.decode(token, keys, registry=_REGISTRY)
     except (InvalidKeyIdError, BadSignatureError):
-        keys = _keys(await published(http, provider, metadata.jwks_uri, anew=True))
+        keys = await published(http, provider, metadata.jwks_uri, _keys, anew=True)
         return jwt.decode(token, keys, registry=_REGISTRY)
 
 
 def _keys(document: Document) -> KeySet:
-    """The keys of a provider that can verify something; others may stand beside them."""
+    """The keys of a provider that can verify something; others may stand beside them. Raises ValueError when there is none."""
+    listed = document.get("keys")
     found: list[Key] = []
-    for each in document["keys"]:
+    for each in listed if isinstance(listed, list) else ():
         with suppress(*_MALFORMED):
             found.append(JWKRegistry.import_key(each))
-    return KeySet([each for each in found if not isinstance(each, OctKey)])
+    found = [each for each in found if not isinstance(each, OctKey)]
+    if not found:
+        raise ValueError("there are no keys")
+    return KeySet(found)

@@ -1,15 +1,13 @@
 """What a provider says of itself (OpenID Connect Discovery)."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Self
 
-import structlog
 from authlib.integrations.httpx_client import AsyncOAuth2Client
 
-from gateway.oidc.documents import Document, away, published
+from gateway.oidc.documents import Document, published
 from models.oidc import Provider
-
-log = structlog.get_logger()
 
 _LONGEST_ISSUER = 512
 
@@ -54,9 +52,4 @@ class Metadata:
 
 async def metadata_of(http: AsyncOAuth2Client, provider: Provider) -> Metadata:
     """What a provider says of itself. Raises `ServiceUnavailable` when it cannot be reached or says what may not be."""
-    document = await published(http, provider, provider.metadata)
-    try:
-        return Metadata.of(provider, document)
-    except ValueError as error:
-        log.warning("oidc.bad_metadata", provider=provider.name, url=provider.metadata, error=str(error))
-        raise away(provider) from error
+    return await published(http, provider, provider.metadata, partial(Metadata.of, provider))

@@ -83,6 +83,7 @@ def test_a_provider_has_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"name": "x" * 33}, "name"),
         ({"issuer": ""}, "issuer or metadataUrl is required"),
         ({"issuer": "http://id.example"}, "issuer must be a URL like https"),
+        ({"issuer": "https://id.example:65536"}, "issuer must be a URL like https"),
         ({"issuer": "https://user@id.example"}, "issuer must be a URL like https"),
         ({"metadataUrl": "file:///etc/passwd"}, "metadataUrl must be a URL like https"),
         ({"clientId": ""}, "clientId"),

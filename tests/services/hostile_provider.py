@@ -94,6 +94,10 @@ class Hostile:
     """How the client has said who it is at the token endpoint."""
     _codes: dict[str, dict[str, str]] = field(default_factory=dict)
 
+    def renew(self) -> None:
+        """Do everything right again."""
+        vars(self).update(vars(Hostile(self.url)))
+
     def says(self, **claims: Any) -> None:
         """Say something else in the ID token."""
         self.wrong |= claims

@@ -79,15 +79,22 @@ class Browser:
         return await self.back(**await self.begin(**asked))
 
 
+@pytest.fixture(scope="module")
+async def provider(stack: object) -> AsyncIterator[Hostile]:
+    """One provider for all tests of a module; to start and stop one takes longer than most of them."""
+    async with hostile() as found:
+        yield found
+
+
 @pytest.fixture
-async def house(api: Api, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[House]:
-    """A gateway that knows a provider."""
+async def house(api: Api, provider: Hostile, monkeypatch: pytest.MonkeyPatch) -> House:
+    """A gateway that knows a provider, which does everything right."""
     monkeypatch.setattr(documents, "_kept", {})
     monkeypatch.setitem(settings().__dict__, "oidc_redirects", frozenset({PAGE}))
-    async with hostile() as provider:
-        found = House(api, provider, monkeypatch)
-        found.configure()
-        yield found
+    provider.renew()
+    found = House(api, provider, monkeypatch)
+    found.configure()
+    return found
 
 
 def refusal(answer: httpx2.Response) -> tuple[int, str]:

@@ -16,9 +16,9 @@ from models.secrets import cipher
 from models.settings import settings
 from tests.services.asking import Transport, ask
 from tests.services.hostile_provider import CLIENT, SECRET, hostile
-from tests.services.oidc import PAGE, House, house, refusal
+from tests.services.oidc import PAGE, House, house, provider, refusal
 
-__all__ = ["house"]
+__all__ = ["house", "provider"]
 
 BOTH = pytest.mark.parametrize("over", ["rest", "graphql"])
 

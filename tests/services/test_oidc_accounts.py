@@ -10,9 +10,9 @@ import pytest
 import models
 from models.settings import settings
 from tests.services.conftest import PASSWORD
-from tests.services.oidc import House, house, refusal
+from tests.services.oidc import House, house, provider, refusal
 
-__all__ = ["house"]
+__all__ = ["house", "provider"]
 
 ROLES = {"bosses": "owner", "admins": "admin", "everybody": "member"}
 
