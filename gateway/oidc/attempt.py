@@ -4,7 +4,7 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 from secrets import token_urlsafe
-from typing import Final, Self
+from typing import Final, Literal, Self
 
 import msgspec
 from cryptography.fernet import InvalidToken
@@ -19,9 +19,11 @@ _LONGEST_STATE: Final = 128
 _FOREIGN: Final = "This login was not begun in this browser, or too long ago. Begin again."
 
 
-class Attempt(msgspec.Struct, frozen=True, tag="oidc-login"):
+class Attempt(msgspec.Struct, frozen=True):
     """What is remembered of a login, by the browser alone."""
 
+    purpose: Literal["oidc-login"]
+    """Nothing else that the same keys have encrypted has it. A tag of msgspec's would do less: one that lacks is forgiven."""
     provider: str
     """Its name."""
     callback: str
@@ -36,7 +38,7 @@ class Attempt(msgspec.Struct, frozen=True, tag="oidc-login"):
     @classmethod
     def begun(cls, provider: str, callback: str, redirect: str | None) -> Self:
         """A new one, which nobody can guess."""
-        return cls(provider, callback, redirect, token_urlsafe(32), token_urlsafe(32), token_urlsafe(48))
+        return cls("oidc-login", provider, callback, redirect, token_urlsafe(32), token_urlsafe(32), token_urlsafe(48))
 
     @property
     def cookie(self) -> str:

@@ -88,6 +88,8 @@ class Hostile:
     """Metadata that replace the right ones; None leaves some out."""
     answers: dict[str, Answer] = field(default_factory=dict)
     """What is answered at a path instead."""
+    wrapped: dict[str, Callable[[bytes], Response]] = field(default_factory=dict)
+    """What is made of the right answer at a path."""
     asked: Counter[str] = field(default_factory=Counter)
     """How often each path was asked for."""
     clients: list[str] = field(default_factory=list)
@@ -133,9 +135,11 @@ class Hostile:
     async def _answer(self, request: Request) -> Response:
         path = request.url.path
         self.asked[path] += 1
-        if path in self.answers:
-            return await self.answers[path](request)
-        match path:
+        answer = await self.answers.get(path, self._right)(request)
+        return self.wrapped[path](bytes(answer.body)) if path in self.wrapped else answer
+
+    async def _right(self, request: Request) -> Response:
+        match path := request.url.path:
             case "/.well-known/openid-configuration":
                 return JSONResponse(self._document())
             case "/keys":

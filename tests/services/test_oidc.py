@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import json
 import time
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl, quote_plus, urlsplit
@@ -223,12 +224,16 @@ async def test_a_cookie_that_is_none_of_ours_is_worth_nothing(house: House, valu
 
 
 async def test_what_else_this_installation_has_encrypted_is_no_cookie(house: House) -> None:
-    begun = await house.browser().begin()
-    other = cipher().encrypt(b'{"state": "x"}').decode()
-    answer = await house.browser().client.get(
-        "/api/auth/oidc/callback", params=begun, headers={"Cookie": f"{cookie_of(begun['state'])}={other}"}
-    )
-    await refused(house, answer, "not begun in this browser")
+    browser = house.browser()
+    begun = await browser.begin()
+    (cookie,) = browser.client.cookies.jar
+    right = json.loads(cipher().decrypt(str(cookie.value)))
+    purpose = right.pop("purpose")
+    for other in ({}, right, right | {"purpose": "another"}, right | {"purpose": purpose, "state": 7}):
+        value = cipher().encrypt(json.dumps(other).encode()).decode()
+        header = {"Cookie": f"{cookie.name}={value}"}
+        answer = await house.browser().client.get("/api/auth/oidc/callback", params=begun, headers=header)
+        await refused(house, answer, "not begun in this browser")
 
 
 @pytest.mark.parametrize(
