@@ -71,7 +71,7 @@ def _trusted() -> SSLContext:
     return httpx2.create_ssl_context()
 
 
-def client(provider: Provider, **options: Any) -> AsyncOAuth2Client:
+def client(provider: Provider) -> AsyncOAuth2Client:
     """A client for one login by a provider."""
     secret = provider.client_secret.get_secret_value() if provider.client_secret else None
     return AsyncOAuth2Client(
@@ -84,7 +84,6 @@ def client(provider: Provider, **options: Any) -> AsyncOAuth2Client:
         timeout=SECONDS,
         follow_redirects=False,
         trust_env=False,
-        **options,
     )
 
 

@@ -5,16 +5,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from gateway.oidc import CALLBACK, LOGIN
-from gateway.openapi.errors import referred_to
+from gateway.openapi.errors import shared
 from gateway.openapi.headers import COUNTED, referred
-from schema import errors
 from schema.auth import auth
 from schema.surface import PREFIX
 
 _URL: Final = {"type": "string", "format": "uri"}
 _TEXT: Final = {"type": "string"}
-_ALWAYS: Final = (errors.InternalServerError, errors.ServiceUnavailable, errors.RateLimitExceeded, errors.InvalidToken)
-"""What any route that is counted can fail with."""
 
 
 @dataclass(frozen=True)
@@ -30,12 +27,12 @@ class BrowserRoute:
     status: int
     redirect: str
     """Where the redirect leads."""
-    fails: tuple[type[errors.ApiError], ...]
+    fails: tuple[int, ...]
+    """The statuses of its errors."""
 
     def described(self, more: Mapping[str, Any]) -> dict[str, Any]:
         """The operation as OpenAPI has it; `more` are further answers, by status."""
         moved = {"description": self.redirect, "headers": referred((*COUNTED, "Location"))}
-        fails = {*self.fails, *_ALWAYS}
         return {
             "operationId": f"{auth.plural}.{self.verb}",
             "tags": [auth.plural],
@@ -45,7 +42,7 @@ class BrowserRoute:
                 {"name": name, "in": "query", "required": required, "description": text, "schema": dict(schema)}
                 for name, (text, schema, required) in self.parameters.items()
             ],
-            "responses": {**more, str(self.status): moved, **referred_to(each for each in errors.ERRORS if each in fails)},
+            "responses": {**more, str(self.status): moved, **shared(*self.fails)},
             "security": [],
         }
 
@@ -61,7 +58,7 @@ _LOGIN: Final = BrowserRoute(
     },
     302,
     "On to the provider.",
-    (errors.ValidationFailed, errors.Unauthorized, errors.NotFound),
+    (400, 401, 404, 429, 500, 503),
 )
 _CALLBACK: Final = BrowserRoute(
     "oidc_callback",
@@ -77,7 +74,7 @@ _CALLBACK: Final = BrowserRoute(
     },
     303,
     "On to the page that the login was begun for.",
-    (errors.Unauthorized, errors.Forbidden),
+    (401, 403, 429, 500, 503),
 )
 
 

@@ -1,6 +1,6 @@
 """The errors that an operation can answer with, each with an example in the standard envelope."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, Final
@@ -92,13 +92,12 @@ def failures(operation: Operation[Any]) -> list[type[errors.ApiError]]:
 
 def failed(operation: Operation[Any]) -> dict[str, Any]:
     """The failed answers of an operation by status, each by reference."""
-    return referred_to(failures(operation))
+    return shared(*(status for status, _ in groupby(failures(operation), lambda each: each.status)))
 
 
-def referred_to(fails: Iterable[type[errors.ApiError]]) -> dict[str, Any]:
-    """Failed answers by status, each by reference; the errors come by status, too."""
-    by_status = groupby(fails, lambda each: each.status)
-    return {str(status): {"$ref": f"#/components/responses/{_NAMES[status]}"} for status, _ in by_status}
+def shared(*statuses: int) -> dict[str, Any]:
+    """The failed answers of some statuses, each by reference."""
+    return {str(status): {"$ref": f"#/components/responses/{_NAMES[status]}"} for status in statuses}
 
 
 def responses() -> dict[str, Any]:
