@@ -8,7 +8,7 @@ from starlette.routing import Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
-from gateway import graphql_http, graphql_stream, openapi, pages, prometheus, rest, websocket
+from gateway import graphql_http, graphql_stream, oidc, openapi, pages, prometheus, rest, websocket
 from gateway.admission import Admission
 from gateway.graphql import Runner
 from gateway.graphql_stream import Streams
@@ -47,7 +47,8 @@ class Application:
         self._streams = Streams(runner)
         graphql = [*graphql_http.routes(runner, reader, self._streams), *graphql_stream.routes(self._streams)]
         documents = [*openapi.routes(found), *pages.routes(), *prometheus.routes()]
-        paths = Paths([*rest.routes(found), *graphql, *documents, *webhooks.routes(rest.PREFIXES)])
+        doors = [*webhooks.routes(rest.PREFIXES), *oidc.routes(found)]
+        paths = Paths([*rest.routes(found), *graphql, *documents, *doors])
         routes = [paths, *websocket.routes(runner, reader), pages.assets()]
         self._app = _outside(Router(routes, default=_nowhere, lifespan=self.lifespan))
 

@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from models.document_limits import DocumentLimits
 from models.limits import STANDARD, Allowances, allowances
+from models.oidc import Provider, providers, redirect
 
 
 def _origin(value: str) -> str:
@@ -23,7 +24,7 @@ def _origin(value: str) -> str:
 class Settings(BaseSettings):
     """Everything that can be configured; each field is the environment variable `DOKPLOY_<FIELD>` in upper case."""
 
-    model_config = SettingsConfigDict(env_prefix="DOKPLOY_", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="DOKPLOY_", extra="ignore", hide_input_in_errors=True)
 
     database_url: str = "postgresql://dokploy@localhost/dokploy"
     """Postgres ≥ 16, as a libpq URL; a unix socket is `postgresql://user@/name?host=/directory`."""
@@ -35,6 +36,12 @@ class Settings(BaseSettings):
     """Directory of this installation: the keys, and the work directories of running deployments."""
 
     registration: Literal["open", "closed"] = "open"
+
+    oidc: Annotated[tuple[Provider, ...], NoDecode] = ()
+    """JSON list of the OpenID providers by which people may log in; `models.oidc.Provider` says what each may have."""
+
+    oidc_redirects: Annotated[frozenset[Annotated[str, AfterValidator(redirect)]], NoDecode] = frozenset()
+    """Pages, comma-separated, that a login by an OpenID provider may end at, each to the letter: origin and path."""
 
     public_url: Annotated[str, AfterValidator(_origin)] = ""
     """Where the world reaches this installation, as `https://host`; with https, plain HTTP is redirected there."""
@@ -114,7 +121,9 @@ class Settings(BaseSettings):
     swarm_advertise_address: str = "127.0.0.1"
     """The address other nodes would reach this Swarm manager by; used when Swarm is initialised."""
 
-    @field_validator("reserved_ports", "secret_keys", "git_allowed_hosts", "cors_origins", "trusted_proxies", mode="before")
+    @field_validator(
+        *("reserved_ports", "secret_keys", "git_allowed_hosts", "cors_origins", "trusted_proxies", "oidc_redirects"), mode="before"
+    )
     @classmethod
     def _comma_separated(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
@@ -123,6 +132,11 @@ class Settings(BaseSettings):
     @classmethod
     def _off_or_json(cls, value: object) -> object:
         return allowances(value) if isinstance(value, str) else value
+
+    @field_validator("oidc", mode="before")
+    @classmethod
+    def _none_or_providers(cls, value: object) -> object:
+        return providers(value) if isinstance(value, str) else value
 
     @field_validator("graphql_documents", mode="before")
     @classmethod

@@ -1,5 +1,6 @@
-"""The audit trail: who did what to which resource, from where. Entries are written by `schema.perform` and read by operators."""
+"""The audit trail: who did what to which resource, from where. Operators read it."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from enum import Enum
 from typing import Annotated, Any
@@ -9,6 +10,7 @@ import strawberry
 
 import models
 from schema.access import Role
+from schema.context import Context
 from schema.fields import Node, Realm, computed, entity, one
 from schema.filters import Compare
 from schema.inputs import uuid_of
@@ -82,3 +84,25 @@ def shown(name: str, value: Any) -> str | None:
         return str(value)
     names_id = name == "id" or name.endswith("Id")
     return str(value) if names_id and isinstance(value, str) and uuid_of(value) else None
+
+
+async def enter(
+    context: Context,
+    action: str,
+    outcome: str,
+    resource: tuple[str | None, Any] = (None, None),
+    fields: Iterable[tuple[str, str | None]] = (),
+) -> None:
+    """Write an entry of what somebody did, or was not allowed to do; `fields` are kept as they are."""
+    who = context.user or context.subject
+    await models.AuditEntry.create(
+        user_id=who.id if who else None,
+        username=who.username if who else None,
+        action=action,
+        outcome=outcome,
+        resource_type=resource[0],
+        resource_id=resource[1],
+        fields_given=list(fields),
+        address=context.address or None,
+        request_id=context.request_id,
+    )

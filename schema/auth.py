@@ -1,15 +1,15 @@
 """Auth: the chapter "Authentication" of the specification."""
 
 import strawberry
-from tortoise.transactions import in_transaction
 
 import models
 from models import passwords
 from models.settings import settings
 from schema import tokens
 from schema.access import Role
+from schema.accounts import opened, settled
 from schema.context import Caller, Context
-from schema.errors import Forbidden, Unauthorized
+from schema.errors import Unauthorized
 from schema.inputs import Input
 from schema.resource import Resource
 from schema.unique import unique
@@ -60,6 +60,33 @@ async def logout(ctx: Context) -> None:
     await models.Session.filter(id=ctx.session_id).delete()
 
 
+@strawberry.type
+class Provider:
+    """An OpenID provider by which people may log in."""
+
+    name: str
+    label: str
+    login_url: str
+
+
+@strawberry.type
+class Providers:
+    """Every OpenID provider by which people may log in."""
+
+    data: list[Provider]
+
+
+OIDC_LOGIN = "/oidc/login"
+
+
+@auth.query("/oidc/providers", needs=Role.anonymous, view="data { name label loginUrl }")
+async def providers(ctx: Context) -> Providers:
+    """List the OpenID providers by which people may log in; a browser begins at the URL of one (DECISIONS 16)."""
+    login = f"{settings().public_url}/api{auth.path}{OIDC_LOGIN}"
+    data = [Provider(name=each.name, label=each.title, login_url=f"{login}?provider={each.name}") for each in settings().oidc]
+    return Providers(data=data)
+
+
 @strawberry.pydantic.input
 class RegisterInput(Input):
     """A new account."""
@@ -73,16 +100,7 @@ class RegisterInput(Input):
 async def register(ctx: Context, input: RegisterInput) -> models.User:
     """Register a new user; the first one becomes the owner of the installation (DECISIONS 14)."""
     hashed = await passwords.hashed(input.password)
-    async with unique("The user name or the e-mail address is taken."), in_transaction() as connection:
-        await connection.execute_query("select pg_advisory_xact_lock($1)", [models.OWNERS_LOCK])
-        first = not await models.User.exists()
-        if settings().registration == "closed" and not first:
-            raise Forbidden("Registration is closed.")
-        user = await models.User.create(
-            username=input.username.lower(),
-            email=input.email,
-            password_hash=hashed,
-            role=models.GlobalRole.owner if first else models.GlobalRole.member,
-        )
+    async with unique("The user name or the e-mail address is taken."), settled():
+        user = await opened(input.username.lower(), input.email, hashed)
     ctx.subject = Caller.of(user)
     return user

@@ -8,11 +8,10 @@ from typing import Any
 from pydantic import BaseModel
 from tortoise.models import Model
 
-import models
 import workers
 from models.database import counted, together
 from schema.access import Role
-from schema.audit import shown
+from schema.audit import enter, shown
 from schema.context import Context
 from schema.errors import Conflict, Forbidden, ServiceUnavailable, Unauthorized, UnprocessableEntity
 from schema.names import api_name
@@ -102,15 +101,4 @@ async def _enter(
     fields |= {api_name(name): each for name, each in asked.arguments.items()}
     if made is not None and made[0] != resource[0]:
         fields[f"{made[0]}Id"] = made[1]
-    who = context.user or context.subject
-    await models.AuditEntry.create(
-        user_id=who.id if who else None,
-        username=who.username if who else None,
-        action=bound.operation.id,
-        outcome=outcome,
-        resource_type=resource[0],
-        resource_id=resource[1],
-        fields_given=[(name, shown(name, each)) for name, each in fields.items()],
-        address=context.address or None,
-        request_id=context.request_id,
-    )
+    await enter(context, bound.operation.id, outcome, resource, [(name, shown(name, each)) for name, each in fields.items()])

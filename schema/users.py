@@ -11,6 +11,7 @@ from tortoise.transactions import in_transaction
 import models
 from models import passwords
 from schema.access import Role
+from schema.accounts import owned, settled
 from schema.context import Context
 from schema.errors import Conflict, Forbidden, NotFound
 from schema.fields import Node, Realm, computed, entity
@@ -158,8 +159,7 @@ class UpdateUserInput(Input):
 @users.patch("/{id}", needs=Role.owner, view=DETAIL, links=("self",))
 async def update(ctx: Context, user: models.User, input: UpdateUserInput) -> models.User:
     """Change an account's role or tier, or disable it, which ends its sessions; one owner who may log in is always left."""
-    async with in_transaction() as connection:
-        await connection.execute_query("select pg_advisory_xact_lock($1)", [models.OWNERS_LOCK])
+    async with settled():
         row = await models.User.select_for_update().get_or_none(id=user.id)
         if row is None:
             raise NotFound.row("User", "user", str(user.id))
@@ -172,6 +172,6 @@ async def update(ctx: Context, user: models.User, input: UpdateUserInput) -> mod
         await row.save(update_fields=["role", "tier", "disabled_at", "updated_at"])
         if row.disabled_at is not None:
             await models.Session.filter(user_id=row.id).delete()
-        if not await models.User.exists(role=models.GlobalRole.owner, disabled_at__isnull=True):
+        if not await owned():
             raise Conflict("This is the last owner who may log in.", reason="LAST_OWNER")
     return row

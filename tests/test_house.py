@@ -22,6 +22,8 @@ CONFINED = {
     "starlette": ("gateway/",),
     "strawberry": ("schema/", "gateway/"),
     "graphql": ("schema/plan/", "schema/documents/", "gateway/graphql.py"),
+    "authlib": ("gateway/oidc/",),
+    "joserfc": ("gateway/oidc/",),
     "subprocess": ("workers/processes.py", "gateway/embedded/", "gateway/demo/"),
 }
 

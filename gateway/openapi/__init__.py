@@ -9,11 +9,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway.openapi import errors, headers, parameters, webhooks
+from gateway.openapi import browser, errors, headers, parameters, webhooks
 from gateway.openapi.examples import example
 from gateway.openapi.links import links
 from gateway.openapi.schemas import Components, answer, body
 from gateway.rest import paths
+from schema import auth
 from schema.access import Role
 from schema.operation import Operation
 from schema.surface import PREFIX, Bound, Surface, surface
@@ -85,6 +86,8 @@ def document(found: Surface) -> dict[str, Any]:
         for path, by_method in paths(found.operations).items()
     }
     described |= webhooks.paths(PREFIX, components)
+    for login in (bound for bound in found.operations if bound.operation is auth.login):
+        described |= browser.paths(_success(login, found, components))
     chapters = [bound.operation.chapter for bound in found.operations]
     about = {chapter.plural: chapter.about for chapter in chapters if chapter.about} | {webhooks.TAG: webhooks.ABOUT}
     return {

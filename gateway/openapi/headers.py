@@ -19,6 +19,7 @@ HEADERS: Final[Mapping[str, Any]] = {
     "X-RateLimit-Reset": _header("integer", "When all of them are there again, in seconds since 1970."),
     "X-RateLimit-Used": _header("integer", "How many requests are used up at this moment."),
     "Idempotency-Replayed": _header("string", "`true` where this is the answer that the same request got before."),
+    "Location": _header("string", "Where to go on to."),
     "Retry-After": _header("integer", "After how many seconds it is worth another try."),
     "WWW-Authenticate": _header("string", "What the Authorization header must look like."),
 }

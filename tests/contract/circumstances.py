@@ -6,13 +6,17 @@ from dataclasses import replace
 from datetime import date
 from typing import Any
 
+import msgspec
 import pytest
 
+from gateway.oidc import documents
 from gateway.ratelimit import Limiter, limiter
+from models.oidc import providers
 from models.settings import settings
 from schema.operation import Deprecation
 from schema.surface import surface
 from tests.contract.state import State
+from tests.services.hostile_provider import Hostile, hostile
 from tests.services.limits import limit_to
 
 
@@ -71,7 +75,28 @@ async def _deprecated(state: State) -> AsyncIterator[None]:
         yield
 
 
-CIRCUMSTANCES: dict[str, Callable[[State], AbstractAsyncContextManager[None]]] = {
+@asynccontextmanager
+async def _with_provider(state: State) -> AsyncIterator[Hostile]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(documents, "_kept", {})
+        async with hostile() as provider:
+            given = provider.settings(name="google", linkByEmail=True)
+            patch.setitem(settings().__dict__, "oidc", providers(msgspec.json.encode([given]).decode()))
+            yield provider
+
+
+@asynccontextmanager
+async def _from_provider(state: State) -> AsyncIterator[None]:
+    """The administrator has logged in there, and is on the way back with a code, a state and a cookie."""
+    async with _with_provider(state) as provider:
+        provider.says(email="admin@example.com")
+        begun = await state.send("anonymous", "GET /api/auth/oidc/login", params={"provider": "google"})
+        state.names |= provider.authorized(begun.headers["location"])
+        state.names["cookie"] = begun.headers["set-cookie"].partition(";")[0]
+        yield
+
+
+CIRCUMSTANCES: dict[str, Callable[[State], AbstractAsyncContextManager[Any]]] = {
     "": lambda _: nullcontext(),
     "the standard limits": _limited,
     "no requests left": _spent,
@@ -79,4 +104,6 @@ CIRCUMSTANCES: dict[str, Callable[[State], AbstractAsyncContextManager[None]]] =
     "a fault of ours": _broken,
     "https is public": _https,
     "listing projects is deprecated": _deprecated,
+    "there is an OpenID provider": _with_provider,
+    "a login at an OpenID provider": _from_provider,
 }

@@ -149,7 +149,7 @@ MAY_BE_EMPTY = {
     f"DOKPLOY_{name}"
     for name in (
         *("ACME_DIRECTORY", "ACME_EMAIL", "GIT_ALLOWED_HOSTS", "GRAPHQL_DOCUMENTS", "GRAPHQL_LIMITS"),
-        *("METRICS_TOKEN", "PUBLIC_URL", "RATE_LIMITS"),
+        *("METRICS_TOKEN", "OIDC", "OIDC_REDIRECTS", "PUBLIC_URL", "RATE_LIMITS"),
     )
 }
 
@@ -177,7 +177,7 @@ def test_environment_is_accepted(name: str, monkeypatch: pytest.MonkeyPatch) -> 
     assert [key.get_secret_value() for key in found.secret_keys] == [GIVEN["DOKPLOY_SECRET_KEYS"]]
     assert found.token_key is not None and found.token_key.get_secret_value() == GIVEN["DOKPLOY_TOKEN_KEY"]
     same = ("public_url", "cors_origins", "acme_directory", "acme_email", "rate_limits", "graphql_limits", "graphql_documents")
-    for field in (*same, "registration", "git_allowed_hosts", "port_range", "worker_threads"):
+    for field in (*same, "registration", "oidc", "oidc_redirects", "git_allowed_hosts", "port_range", "worker_threads"):
         assert getattr(found, field) == getattr(defaults, field)
 
 

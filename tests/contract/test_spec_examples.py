@@ -36,8 +36,8 @@ async def sent(state: State, entry: Entry, request: dict[str, Any] | None = None
     if entry.signed:
         signed = sending(SENDERS[0], state.filled(request), event=entry.signed)
         body = {"content": signed.body, "headers": signed.headers}
-    headers = body.pop("headers", {}) | state.filled(entry.sends)
     async with CIRCUMSTANCES[entry.given](state):
+        headers = body.pop("headers", {}) | state.filled(entry.sends)
         answer = await state.send(entry.sender, entry.operation, entry.id, params=state.filled(query or {}), headers=headers, **body)
     assert answer.status_code == entry.status, answer.text
     return answer

@@ -1,5 +1,7 @@
 """Settings and URLs as they come from the environment."""
 
+import json
+
 import pytest
 
 from models.database import credentials
@@ -60,3 +62,58 @@ def test_another_database_is_refused() -> None:
 )
 def test_the_queue_lives_in_the_next_redis_database(url: str, expected: str) -> None:
     assert queue_url(url) == expected
+
+
+PROVIDER = {"name": "corp", "issuer": "https://id.example/realm/", "clientId": "dokploy", "clientSecret": "hidden"}
+
+
+def test_a_provider_has_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Settings().oidc == ()
+    monkeypatch.setenv("DOKPLOY_OIDC", json.dumps([PROVIDER]))
+    (provider,) = Settings().oidc
+    assert (provider.title, provider.scopes, provider.link_by_email) == ("corp", ("openid", "email", "profile"), False)
+    assert provider.metadata == "https://id.example/realm/.well-known/openid-configuration"
+    assert "hidden" not in repr(provider)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"name": "Corp"}, "name"),
+        ({"name": "x" * 33}, "name"),
+        ({"issuer": ""}, "issuer or metadataUrl is required"),
+        ({"issuer": "http://id.example"}, "issuer must be a URL like https"),
+        ({"issuer": "https://id.example:65536"}, "issuer must be a URL like https"),
+        ({"issuer": "https://user@id.example"}, "issuer must be a URL like https"),
+        ({"metadataUrl": "file:///etc/passwd"}, "metadataUrl must be a URL like https"),
+        ({"clientId": ""}, "clientId"),
+        ({"scopes": ["email"]}, "scopes must hold openid"),
+        ({"roles": {"x": "owner"}}, "roleClaim and roles belong together"),
+        ({"roleClaim": "groups", "roles": {"x": "emperor"}}, "roles"),
+        ({"clientSecrets": "x"}, "clientSecrets"),
+    ],
+)
+def test_a_provider_that_makes_no_sense_is_refused_without_showing_its_secret(
+    monkeypatch: pytest.MonkeyPatch, change: dict[str, object], words: str
+) -> None:
+    monkeypatch.setenv("DOKPLOY_OIDC", json.dumps([PROVIDER | change]))
+    with pytest.raises(ValueError, match=words) as caught:
+        Settings()
+    assert "hidden" not in str(caught.value)
+
+
+def test_two_providers_of_one_name_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOKPLOY_OIDC", json.dumps([PROVIDER, PROVIDER]))
+    with pytest.raises(ValueError, match="the same name"):
+        Settings()
+
+
+@pytest.mark.parametrize(
+    "url", ["app.example/x", "https://app.example/#x", "https://app.example/?x", "https://a@app.example/", "javascript:x"]
+)
+def test_a_page_to_end_a_login_at_is_an_origin_and_a_path(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("DOKPLOY_OIDC_REDIRECTS", "https://app.example/in, http://localhost:3000/")
+    assert Settings().oidc_redirects == {"https://app.example/in", "http://localhost:3000/"}
+    monkeypatch.setenv("DOKPLOY_OIDC_REDIRECTS", url)
+    with pytest.raises(ValueError, match="oidc_redirects"):
+        Settings()

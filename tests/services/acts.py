@@ -38,6 +38,7 @@ def _given(**input: Any) -> Callable[[Place, Person], dict[str, Any]]:
 ACTS: dict[str, Act] = {
     "auth.login": Act(input=lambda place, person: {"username": person.username or "nobody", "password": PASSWORD}),
     "auth.logout": Act(),
+    "auth.providers": Act(),
     "auth.register": Act(input=_account),
     "users.me": Act(),
     "users.update_me": Act(input=lambda place, person: {"email": f"changed{next(_numbers)}@example.com"}),

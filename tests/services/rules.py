@@ -33,7 +33,7 @@ RULES: Final[dict[str, dict[str, int]]] = {
 }
 
 _UNDER: Final[dict[str, str]] = {
-    "anonymous:": "auth.register health.health",
+    "anonymous:": "auth.register auth.providers health.health",
     "login:": "auth.login",
     "whoever": "auth.logout users.me users.update_me teams.list projects.list applications.list deployments.list",
     "viewer reads;": "projects.get projects.applications applications.get applications.deployments applications.domains "
