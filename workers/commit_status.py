@@ -43,7 +43,7 @@ _DESCRIPTIONS: Final = {
 }
 
 _DUE = f"""
-select id from deployment where report_due <= now() and length(commit_sha) in {WHOLE}
+select id from deployment where report_due <= now() and (length(commit_sha) in {WHOLE} or finished_at is not null)
 and reported is distinct from case status when 'success' then 'success' when 'failed' then 'failure' when 'cancelled' then 'error'
     else 'pending' end
 order by report_due limit $1
@@ -78,7 +78,8 @@ async def _report(id: Any) -> None:
     source: dict[str, Any] = deployment.snapshot.get("git_source") or {}
     provider = provider_told(application.git_source, application.git_token)
     token = Access.of(application, source["repo_url"]).token if source else None
-    if provider is None or token is None or (state is State.error and deployment.reported is None):
+    unheard = state is State.error and deployment.reported is None
+    if provider is None or token is None or unheard or len(deployment.commit_sha or "") not in WHOLE:
         await Deployment.filter(id=id).update(report_due=None)
         return
     link = f"{settings().public_url}/api/deployments/{id}" if settings().public_url else None

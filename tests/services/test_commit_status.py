@@ -178,3 +178,11 @@ async def test_without_a_token_nobody_is_told(api: Api, provider: Provider) -> N
     assert deployment.report_due is None
     await becomes(deployment, DeploymentStatus.success)
     assert provider.heard == []
+
+
+async def test_a_deployment_that_ended_before_its_commit_was_known_is_looked_at_no_more(api: Api, provider: Provider) -> None:
+    deployment = await deploying(api, provider)
+    await models.Deployment.filter(id=deployment.id).update(commit_sha=None, finished_at=datetime.now(UTC))
+    await becomes(deployment, DeploymentStatus.failed)
+    assert provider.heard == []
+    assert (await models.Deployment.get(id=deployment.id)).report_due is None

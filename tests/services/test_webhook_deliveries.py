@@ -1,6 +1,8 @@
 """Deliveries and secrets as those see them who own the application: listed, looked at once more, made anew, and counted."""
 
-from collections.abc import Iterator
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,6 +13,7 @@ from gateway.webhooks import route
 from gateway.webhooks.patience import Refused
 from models.settings import settings
 from tests.services.conftest import Api, Person
+from tests.services.test_line import started
 from tests.services.webhooks import deployments, hooked, sent
 from tests.webhooks.senders import SENDERS, sending
 from workers import reconcile
@@ -133,12 +136,15 @@ async def test_deliveries_are_kept_for_thirty_days(api: Api) -> None:
     assert [each["delivery"] for each in await listed(api, application)] == ["29-days"]
 
 
-async def test_two_hundred_pushes_are_one_deployment_that_waits(api: Api) -> None:
+async def test_of_two_hundred_pushes_one_runs_and_one_waits(api: Api, tell: Callable[[str], None]) -> None:
     application = await hooked(api, GITHUB)
-    for _ in range(200):
-        assert (await sent(api, sending(GITHUB, GITHUB.payload("push")))).json()["status"] == "queued"
-    rows = await deployments(application)
-    assert [row.status.value for row in rows] == ["cancelled"] * 199 + ["pending"]
+    await sent(api, sending(GITHUB, GITHUB.payload("push")))
+    await started((await deployments(application))[0])
+    began = asyncio.get_running_loop().time()
+    answers = await asyncio.gather(*[sent(api, sending(GITHUB, GITHUB.payload("push"))) for _ in range(199)])
+    tell(f"199 pushes at once: answered within {asyncio.get_running_loop().time() - began:.1f} s.")
+    assert {(answer.status_code, answer.json()["status"]) for answer in answers} == {(202, "queued")}
+    assert Counter(row.status.value for row in await deployments(application)) == {"cloning": 1, "pending": 1, "cancelled": 198}
 
 
 async def test_who_is_not_known_is_refused_up_to_the_anonymous_limit_and_then_sent_away(limited: Any, api: Api) -> None:
