@@ -18,6 +18,7 @@ import pytest
 import models
 from gateway.embedded.stack import Stack
 from gateway.embedded.up import free_port
+from models.database import database
 from tests.clients.programs import installed, ran, ready, unavailable
 from tests.services.gateways import HOST, Gateway, gateways
 
@@ -74,7 +75,7 @@ class House:
 @pytest.fixture(scope="module")
 async def house(stack: Stack, gateway: object) -> AsyncIterator[House]:
     await ready(CLIENT)
-    await models.User.all().delete()
+    await database().execute_script("truncate account, team, project, edge_node cascade")
     await models.User.create(username="owner", email="owner@example.com", role=models.GlobalRole.owner)
     port = free_port(HOST, 0)
     provider = {
