@@ -33,10 +33,11 @@ def schemes() -> dict[str, Any]:
 
 def paths(prefix: str, components: Components) -> dict[str, Any]:
     """The paths."""
-    started = {"type": "array", "items": object_of({"applicationId": _ID, "deploymentId": _ID})}
-    queued = object_of({"deploymentId": _ID, "status": _only("queued"), "deployments": started})
+    started = component(components, "WebhookDeployment", object_of({"applicationId": _ID, "deploymentId": _ID}))
+    deployments = {"type": "array", "items": started}
+    queued = component(components, "WebhookQueued", object_of({"deploymentId": _ID, "status": _only("queued"), "deployments": deployments}))
     reason = {"type": "string", "enum": [each.value for each in WebhookReason]}
-    ignored = object_of({"status": _only("ignored"), "reason": reason})
+    ignored = component(components, "WebhookIgnored", object_of({"status": _only("ignored"), "reason": reason}))
     answer = component(components, "WebhookAnswer", {"oneOf": [queued, ignored]})
     shown = example(queued, components, ("webhookAnswer",))
     return {f"{prefix}{PREFIX}{each.name.value}": {"post": _operation(each, answer, shown)} for each in PROVIDERS}
