@@ -38,7 +38,7 @@ class Provider(BaseModel):
     label: str = Field(default="", max_length=100)
     """What it is called before people; empty is the name."""
     issuer: str = Field(default="", max_length=512)
-    """What it calls itself, to the letter; its metadata are found below. Empty takes what the metadata say."""
+    """What it calls itself, to the letter; its metadata are found below. Empty is where the metadata are, without the end."""
     metadata_url: str = Field(default="", alias="metadataUrl", max_length=2048)
     """Where its metadata are, if not below the issuer."""
     client_id: str = Field(alias="clientId", min_length=1, max_length=512)
@@ -48,8 +48,8 @@ class Provider(BaseModel):
     email_domains: frozenset[Annotated[str, AfterValidator(_domain)]] = Field(default=frozenset(), alias="emailDomains")
     """Whoever comes in has a verified e-mail address in one of these; none allows any."""
     link_by_email: bool = Field(default=False, alias="linkByEmail")
-    """Whether somebody new is taken for the account that has the same e-mail address, which nobody has verified: anybody may have
-    registered it while registration was open."""
+    """Whether somebody new is taken for the account that has the same e-mail address and came by no provider yet. Since nobody has
+    verified that address, whoever knew its password is out from then on."""
     role_claim: str = Field(default="", alias="roleClaim")
     """The claim that says what somebody may do, as a text or a list; dots lead into objects. Empty leaves roles alone."""
     roles: Mapping[str, GlobalRole] = {}
@@ -66,6 +66,15 @@ class Provider(BaseModel):
     def metadata(self) -> str:
         """The URL of its metadata."""
         return self.metadata_url or self.issuer.rstrip("/") + WELL_KNOWN
+
+    @property
+    def servers(self) -> frozenset[tuple[str, str]]:
+        """Scheme and authority of the servers that the administrator has named."""
+        return frozenset((parts.scheme, parts.netloc) for parts in map(urlsplit, (self.issuer, self.metadata_url)) if parts.netloc)
+
+    def is_issuer(self, issuer: str) -> bool:
+        """Whether it may call itself so: as the administrator says, or else by where its metadata are (Discovery, 4.3)."""
+        return issuer == self.issuer if self.issuer else issuer.rstrip("/") + WELL_KNOWN == self.metadata_url
 
     def may_have(self, url: object) -> bool:
         """Whether something may be the URL of one of its endpoints."""

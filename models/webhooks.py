@@ -45,6 +45,8 @@ class Identity(Row):
     user: fields.ForeignKeyRelation[User] = fields.ForeignKeyField("models.User", related_name=False, on_delete=fields.CASCADE)
     issuer = fields.CharField(max_length=512)
     subject = fields.CharField(max_length=255)
+    made_account = fields.BooleanField()
+    """Whether the account was made for it, and not linked to it later."""
 
     class Meta:
         """One person per account."""

@@ -32,9 +32,9 @@ class Person:
 
     @property
     def email(self) -> str | None:
-        """Their e-mail address in lower case, if the provider says that it is verified."""
+        """Their e-mail address in lower case, if the provider says that it is verified; in ASCII alone, as others fold into it."""
         email = self.claims.get("email")
-        if self.claims.get("email_verified") is not True or not isinstance(email, str) or not clean(email):
+        if self.claims.get("email_verified") is not True or not isinstance(email, str) or not email.isascii() or not clean(email):
             return None
         try:
             return _EMAIL.validate_python(email)

@@ -61,12 +61,21 @@ async def _account(provider: Provider, person: Person) -> models.User:
     if email is None:
         raise Forbidden(_UNKNOWN)
     user = await models.User.filter(email=email).first()
+    made = user is None
     if user is None:
         user = await _made(person, email)
-    elif not provider.link_by_email:
+    elif not provider.link_by_email or await models.Identity.filter(user_id=user.id).exists():
         raise Forbidden(_TAKEN)
-    await models.Identity.create(user=user, issuer=person.issuer, subject=person.subject)
+    else:
+        await _handed_over(user)
+    await models.Identity.create(user=user, issuer=person.issuer, subject=person.subject, made_account=made)
     return user
+
+
+async def _handed_over(user: models.User) -> None:
+    """Leave an account to whom its e-mail address has been verified for: somebody else may have set it, and may be in."""
+    await user.update_from_dict({"password_hash": None}).save(update_fields=["password_hash", "updated_at"])
+    await models.Session.filter(user_id=user.id).delete()
 
 
 async def _made(person: Person, email: str) -> models.User:
@@ -98,5 +107,4 @@ async def _have_role(user: models.User, provider: Provider, person: Person) -> N
 
 async def _belongs(user: models.User, person: Person) -> bool:
     """Whether an account was made for whoever this provider says, and not linked to them later."""
-    first = await models.Identity.filter(user_id=user.id).order_by("id").first()
-    return user.password_hash is None and first is not None and (first.issuer, first.subject) == (person.issuer, person.subject)
+    return await models.Identity.filter(user_id=user.id, issuer=person.issuer, subject=person.subject, made_account=True).exists()

@@ -151,6 +151,7 @@ get = users.get(needs=Role.operator, view=DETAIL, links=("self",))
 class UpdateUserInput(Input):
     """What an owner may change of an account; what is absent stays as it is."""
 
+    email: strawberry.Maybe[Email] = None
     role: strawberry.Maybe[models.GlobalRole] = None
     tier: strawberry.Maybe[models.RateTier] = None
     disabled: strawberry.Maybe[bool] = None
@@ -158,18 +159,20 @@ class UpdateUserInput(Input):
 
 @users.patch("/{id}", needs=Role.owner, view=DETAIL, links=("self",))
 async def update(ctx: Context, user: models.User, input: UpdateUserInput) -> models.User:
-    """Change an account's role or tier, or disable it, which ends its sessions; one owner who may log in is always left."""
-    async with settled():
+    """Change an account's e-mail, role or tier, or disable it, which ends its sessions; one owner who may log in is always left."""
+    async with unique("This e-mail address belongs to another account.", "EMAIL_TAKEN"), settled():
         row = await models.User.select_for_update().get_or_none(id=user.id)
         if row is None:
             raise NotFound.row("User", "user", str(user.id))
+        if input.email is not None:
+            row.email = input.email.value
         if input.role is not None:
             row.role = input.role.value
         if input.tier is not None:
             row.tier = input.tier.value
         if input.disabled is not None:
             row.disabled_at = (row.disabled_at or datetime.now(UTC)) if input.disabled.value else None
-        await row.save(update_fields=["role", "tier", "disabled_at", "updated_at"])
+        await row.save(update_fields=["email", "role", "tier", "disabled_at", "updated_at"])
         if row.disabled_at is not None:
             await models.Session.filter(user_id=row.id).delete()
         if not await owned():

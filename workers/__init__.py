@@ -2,6 +2,7 @@
 
 from workers.facts import Busy, Contradiction, Impossible
 from workers.line import Place, places
+from workers.outgoing import Unreachable, pinned
 from workers.service_spec import reserved
 from workers.wishes import cancel, plan_change, remove, restart, ring_change, roll_back, scale, start_deployment, start_pushed
 
@@ -10,7 +11,9 @@ __all__ = [
     "Contradiction",
     "Impossible",
     "Place",
+    "Unreachable",
     "cancel",
+    "pinned",
     "places",
     "plan_change",
     "remove",

@@ -6,7 +6,6 @@ that nothing can be lost between it and a queue: whoever leads looks for what di
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -18,8 +17,8 @@ from models.database import database
 from models.lifecycle import TERMINAL
 from models.repositories import provider_of
 from models.settings import settings
-from workers import addresses
 from workers.commit_requests import REQUESTS, Report, Request, State, state_of
+from workers.outgoing import pinned
 from workers.runtime import Runtime
 from workers.source_access import Access
 
@@ -32,7 +31,7 @@ AT_ONCE, MOST = 8, 64
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=5), timedelta(hours=1)
 MOST_TRIES: Final = 15
 """After which a report is given up, about six hours after it was due."""
-NOT_TAKEN: Final = (httpx2.HTTPError, TimeoutError, OSError, addresses.InvalidAddress, addresses.Forbidden, addresses.Unresolvable)
+NOT_TAKEN: Final = (httpx2.HTTPError, TimeoutError, OSError)
 WHOLE: Final = (40, 64)
 """Lengths of a commit's id that is not cut short."""
 _DESCRIPTIONS: Final = {
@@ -108,20 +107,11 @@ def _said(error: Exception) -> str:
 
 async def send(request: Request) -> None:
     """Send a request to an address that may be reached. Raises one of `NOT_TAKEN`."""
-    allowed = settings().git_allowed_hosts
     url = httpx2.URL(request.url)
-    endpoint = await addresses.check(_endpoint(url, allowed), allowed)
-    pinned = url.copy_with(host=endpoint.addresses[0]) if endpoint.addresses else url
     headers = {**request.headers, "Host": url.netloc.decode(), "User-Agent": "dokploy"}
-    async with httpx2.AsyncClient(timeout=SECONDS, follow_redirects=False, trust_env=False) as client:
-        asked = client.build_request("POST", pinned, json=dict(request.body), headers=headers, extensions={"sni_hostname": url.host})
-        async with asyncio.timeout(SECONDS):
-            answer = await client.send(asked, stream=True)
-            await answer.aclose()
+    async with asyncio.timeout(SECONDS), httpx2.AsyncClient(timeout=SECONDS, follow_redirects=False, trust_env=False) as client:
+        named = {"sni_hostname": url.host}
+        asked = client.build_request("POST", await pinned(request.url), json=dict(request.body), headers=headers, extensions=named)
+        answer = await client.send(asked, stream=True)
+        await answer.aclose()
     answer.raise_for_status()
-
-
-def _endpoint(url: httpx2.URL, allowed: frozenset[str]) -> addresses.Endpoint:
-    """The host of a URL as what is checked; what an API's path may hold is not that of a repository."""
-    found = addresses.parse(f"{url.scheme}://{url.netloc.decode()}/", allowed)
-    return replace(found, path=url.raw_path.decode())

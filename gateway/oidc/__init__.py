@@ -62,8 +62,8 @@ async def _login(request: Request) -> Response:
         raise NotFound("There is no login provider of this name.")
     attempt = Attempt.begun(provider.name, _callback_url(request), redirect)
     response = RedirectResponse(await authorization_url(provider, attempt), 302)
-    secure = attempt.callback.startswith("https:")
-    response.set_cookie(attempt.cookie, attempt.sealed(), LIFETIME, path=COOKIE_PATH, secure=secure, httponly=True, samesite="lax")
+    path = cookie_path(secure=attempt.secure)
+    response.set_cookie(attempt.cookie, attempt.sealed(), LIFETIME, path=path, secure=attempt.secure, httponly=True, samesite="lax")
     return response
 
 
@@ -83,9 +83,15 @@ async def _logged_in(request: Request, attempt: Attempt) -> Login:
         raise
 
 
-def _forget(response: Response, name: str) -> None:
-    """Have the browser delete a cookie."""
-    response.delete_cookie(name, path=COOKIE_PATH, httponly=True, samesite="lax")
+def cookie_path(*, secure: bool) -> str:
+    """Where a browser sends the cookie of a login; the name that it has by https wants it everywhere."""
+    return "/" if secure else COOKIE_PATH
+
+
+def _forget(response: Response, state: str, *, secure: bool) -> None:
+    """Have the browser delete the cookie of a login."""
+    name, path = cookie_of(state, secure=secure), cookie_path(secure=secure)
+    response.delete_cookie(name, path=path, secure=secure, httponly=True, samesite="lax")
 
 
 def _returning(view: View) -> Callable[[Request], Awaitable[Response]]:
@@ -93,11 +99,12 @@ def _returning(view: View) -> Callable[[Request], Awaitable[Response]]:
         """Take a browser back from the provider."""
         context: Context = request.scope["context"]
         state = request.query_params.get("state", "")
+        secure = _callback_url(request).startswith("https:")
         forgotten = Response()
-        _forget(forgotten, cookie_of(state))
+        _forget(forgotten, state, secure=secure)
         request.scope["answer_headers"] += [*_PRIVATE, *(each for each in forgotten.raw_headers if each[0] == b"set-cookie")]
         try:
-            attempt = remembered(request.cookies, state)
+            attempt = remembered(request.cookies, state, secure=secure)
         except Unauthorized as error:
             await refused(context, None, error)
             raise
@@ -119,4 +126,7 @@ def routes(found: Surface) -> list[Route]:
     """The two routes, also under `/api/v1`; a browser that was sent to a provider comes back to the one under `/api`."""
     (view,) = (bound.view for bound in found.operations if bound.operation is auth.login and bound.view is not None)
     endpoints = ((LOGIN, _login), (CALLBACK, _returning(view)))
-    return [Route(prefix + path, endpoint, methods=["GET"]) for prefix in PREFIXES for path, endpoint in endpoints]
+    made = [Route(prefix + path, endpoint, methods=["GET"]) for prefix in PREFIXES for path, endpoint in endpoints]
+    for route in made:
+        route.methods = {"GET"}  # HEAD, which Starlette adds, would use a login up and show it to nobody
+    return made

@@ -41,30 +41,35 @@ class Attempt(msgspec.Struct, frozen=True):
         return cls("oidc-login", provider, callback, redirect, token_urlsafe(32), token_urlsafe(32), token_urlsafe(48))
 
     @property
+    def secure(self) -> bool:
+        """Whether the browser comes and goes by https."""
+        return self.callback.startswith("https:")
+
+    @property
     def cookie(self) -> str:
         """The name of its cookie; each of several logins at once has one."""
-        return cookie_of(self.state)
+        return cookie_of(self.state, secure=self.secure)
 
     def sealed(self) -> str:
         """The value of its cookie."""
         return cipher().encrypt(msgspec.json.encode(self)).decode()
 
 
-def cookie_of(state: str) -> str:
-    """The name of the cookie of a login."""
-    return f"dokploy_oidc_{_digest(state)[:16]}"
+def cookie_of(state: str, *, secure: bool) -> str:
+    """The name of the cookie of a login; by https it is one that no other host or page can have set (RFC 6265bis, 4.1.3.2)."""
+    return f"{'__Host-' if secure else ''}dokploy_oidc_{_digest(state)[:16]}"
 
 
 def _digest(state: str) -> str:
     return hashlib.sha256(state.encode(errors="replace")).hexdigest()
 
 
-def remembered(cookies: Mapping[str, str], state: str) -> Attempt:
+def remembered(cookies: Mapping[str, str], state: str, *, secure: bool) -> Attempt:
     """The login that this browser has begun under a state.
 
     Raises `Unauthorized` when there is none, or the cookie is older than `LIFETIME` or not by this installation.
     """
-    sealed = cookies.get(cookie_of(state), "") if 0 < len(state) <= _LONGEST_STATE else ""
+    sealed = cookies.get(cookie_of(state, secure=secure), "") if 0 < len(state) <= _LONGEST_STATE else ""
     try:
         attempt = msgspec.json.decode(cipher().decrypt(sealed, ttl=LIFETIME), type=Attempt)
     except (InvalidToken, ValueError) as error:

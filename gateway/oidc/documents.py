@@ -14,6 +14,7 @@ import msgspec
 import structlog
 from authlib.integrations.httpx_client import AsyncOAuth2Client
 
+import workers
 from models.oidc import Provider
 from schema.errors import ServiceUnavailable
 
@@ -54,9 +55,19 @@ class _Limited(httpx2.AsyncByteStream):
 
 
 class _Transport(httpx2.AsyncHTTPTransport):
-    """Limits answers before they are unpacked, and takes none that is packed."""
+    """Limits answers before they are unpacked, and takes none that is packed.
+
+    Where the administrator has not named the server, its address must be a public one: the provider has named it.
+    """
+
+    def __init__(self, provider: Provider) -> None:
+        super().__init__(verify=_trusted())
+        self._named = provider.servers
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        if (request.url.scheme, request.url.netloc.decode()) not in self._named:
+            request.extensions = {**request.extensions, "sni_hostname": request.url.host}
+            request.url = httpx2.URL(await workers.pinned(str(request.url)))
         answer = await super().handle_async_request(request)
         if answer.headers.get("content-encoding", "identity").lower() != "identity":
             await answer.aclose()
@@ -79,7 +90,7 @@ def client(provider: Provider) -> AsyncOAuth2Client:
         client_secret=secret,
         scope=" ".join(provider.scopes),
         code_challenge_method="S256",
-        transport=_Transport(verify=_trusted()),
+        transport=_Transport(provider),
         headers=_HEADERS,
         timeout=SECONDS,
         follow_redirects=False,
@@ -117,7 +128,11 @@ class _Kept:
 
 
 _kept: dict[tuple[str, str], _Kept] = {}
-"""By the name of a provider and the URL."""
+"""By the name of a provider and the URL, as are the next two."""
+_turns: dict[tuple[str, str], asyncio.Lock] = {}
+"""Whoever wants the same document waits for whoever asks for it."""
+_failed: dict[tuple[str, str], float] = {}
+"""When it could not be had: that holds for whoever was waiting, too."""
 
 
 async def published(http: AsyncOAuth2Client, provider: Provider, url: str, read: Callable[[Document], T], *, anew: bool = False) -> T:
@@ -125,13 +140,22 @@ async def published(http: AsyncOAuth2Client, provider: Provider, url: str, read:
 
     `read` raises ValueError for a document that cannot be used, which is not kept. Raises `ServiceUnavailable`.
     """
-    known, now = _kept.get((provider.name, url)), monotonic()
-    if known is not None:
-        if now - (known.asked if anew else known.since) < (AGAIN if anew else KEPT):
-            return cast("T", known.value)
-        known.asked = now
-    document = await fetched(http, provider, url)
-    async with asking(provider, url):
-        value = read(document)
-    _kept[provider.name, url] = _Kept(value, now, now)
+    place, begun = (provider.name, url), monotonic()
+    async with _turns.setdefault(place, asyncio.Lock()):
+        known, now = _kept.get(place), monotonic()
+        if known is not None:
+            lasts = known.asked + AGAIN if anew else known.since + KEPT
+            if known.since >= begun or now < lasts:
+                return cast("T", known.value)
+            known.asked = now
+        if _failed.get(place, 0.0) >= begun:
+            raise ServiceUnavailable(f"{provider.title} could not be reached a moment ago. Try again later.")
+        try:
+            document = await fetched(http, provider, url)
+            async with asking(provider, url):
+                value = read(document)
+        except ServiceUnavailable:
+            _failed[place] = monotonic()
+            raise
+        _kept[place] = _Kept(value, now, now)
     return value

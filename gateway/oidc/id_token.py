@@ -8,7 +8,7 @@ from authlib.integrations.httpx_client import AsyncOAuth2Client
 from authlib.oidc.core import CodeIDToken
 from joserfc import jwt
 from joserfc.errors import BadSignatureError, ClaimError, InvalidKeyIdError, JoseError, UnsupportedAlgorithmError
-from joserfc.jwk import JWKRegistry, Key, KeySet, OctKey
+from joserfc.jwk import JWKRegistry, Key, KeySet
 from joserfc.jws import JWSRegistry
 
 from gateway.oidc.documents import Document, published
@@ -24,6 +24,11 @@ ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES25
 LEEWAY: Final = 60
 """Seconds by which clocks may differ."""
 LONGEST_SUBJECT: Final = 255
+MOST_KEYS: Final = 100
+"""Of one provider."""
+SHORTEST_MODULUS, LONGEST_MODULUS, LONGEST_EXPONENT = 342, 1366, 8
+"""Characters in base64url: keys of 2048 to 8192 bits."""
+_PUBLIC: Final = frozenset({"kty", "kid", "use", "alg", "n", "e", "crv", "x", "y"})
 _MALFORMED: Final = (JoseError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
 """What reading something that is no token, or no key, raises."""
 
@@ -87,14 +92,23 @@ async def _signed(http: AsyncOAuth2Client, provider: Provider, metadata: Metadat
         return jwt.decode(token, keys, registry=_REGISTRY)
 
 
+def _public(key: dict[str, Any]) -> dict[str, Any]:
+    """What of a key is for everybody: the rest could take minutes to make sense of. Raises ValueError for one that signs nothing well."""
+    found = {name: value for name, value in key.items() if name in _PUBLIC}
+    if found.get("kty") not in ("RSA", "EC", "OKP"):
+        raise ValueError("a key of another kind")
+    if found["kty"] == "RSA" and not (SHORTEST_MODULUS <= len(found["n"]) <= LONGEST_MODULUS and len(found["e"]) <= LONGEST_EXPONENT):
+        raise ValueError("an RSA key of another size")
+    return found
+
+
 def _keys(document: Document) -> KeySet:
     """The keys of a provider that can verify something; others may stand beside them. Raises ValueError when there is none."""
     listed = document.get("keys")
     found: list[Key] = []
-    for each in listed if isinstance(listed, list) else ():
+    for each in listed[:MOST_KEYS] if isinstance(listed, list) else ():
         with suppress(*_MALFORMED):
-            found.append(JWKRegistry.import_key(each))
-    found = [each for each in found if not isinstance(each, OctKey)]
+            found.append(JWKRegistry.import_key(_public(each)))
     if not found:
         raise ValueError("there are no keys")
     return KeySet(found)

@@ -36,7 +36,7 @@ class Metadata:
             return document[name]
 
         issuer = url("issuer")
-        if len(issuer) > _LONGEST_ISSUER or provider.issuer not in ("", issuer):
+        if len(issuer) > _LONGEST_ISSUER or not provider.is_issuer(issuer):
             raise ValueError("issuer is another one than it should be")
         methods = document.get("token_endpoint_auth_methods_supported")
         return cls(

@@ -80,6 +80,7 @@ class Migration(migrations.Migration):
                 ),
                 ("issuer", fields.CharField(max_length=512)),
                 ("subject", fields.CharField(max_length=255)),
+                ("made_account", fields.BooleanField()),
             ],
             options={
                 "table": "identity",

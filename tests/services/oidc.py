@@ -89,7 +89,8 @@ async def provider(stack: object) -> AsyncIterator[Hostile]:
 @pytest.fixture
 async def house(api: Api, provider: Hostile, monkeypatch: pytest.MonkeyPatch) -> House:
     """A gateway that knows a provider, which does everything right."""
-    monkeypatch.setattr(documents, "_kept", {})
+    for name in ("_kept", "_failed", "_turns"):
+        monkeypatch.setattr(documents, name, {})
     monkeypatch.setitem(settings().__dict__, "oidc_redirects", frozenset({PAGE}))
     provider.renew()
     found = House(api, provider, monkeypatch)

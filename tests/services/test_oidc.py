@@ -4,13 +4,17 @@ import asyncio
 import base64
 import json
 import time
+from collections import Counter
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl, quote_plus, urlsplit
 
 import pytest
 from redis.exceptions import ConnectionError as RedisAway
+from starlette.requests import Request
+from starlette.responses import Response
 
 import models
+from gateway.oidc import documents
 from gateway.oidc.attempt import cookie_of
 from models import valkey
 from models.secrets import cipher
@@ -73,7 +77,7 @@ async def test_the_cookie_is_out_of_reach_of_scripts_and_tells_nothing(house: Ho
     assert {each.lower() for each in attributes} >= {"httponly", "samesite=lax", "path=/api/auth/oidc", "max-age=600"}
     assert "Secure" not in attributes
     name, _, value = pair.partition("=")
-    assert name == cookie_of(asked["state"])
+    assert name == cookie_of(asked["state"], secure=False)
     padded = value.strip('"').encode()
     assert asked["nonce"].encode() not in base64.urlsafe_b64decode(padded)
     assert b"verifier" not in base64.urlsafe_b64decode(padded)
@@ -82,7 +86,10 @@ async def test_the_cookie_is_out_of_reach_of_scripts_and_tells_nothing(house: Ho
 async def test_under_https_the_cookie_is_sent_by_https_only(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gateway.oidc.is_secure", lambda scope: True)
     answer = await house.browser().get("/api/auth/oidc/login", provider="corp")
-    assert "Secure" in answer.headers["set-cookie"]
+    name, _, rest = answer.headers["set-cookie"].partition("=")
+    assert name.startswith("__Host-dokploy_oidc_")
+    assert {each.lower() for each in rest.split("; ")} >= {"secure", "path=/", "httponly", "samesite=lax"}
+    assert "domain" not in rest.lower()
 
 
 async def test_nothing_is_stored_on_the_way_and_nobody_is_told_where_one_comes_from(house: House) -> None:
@@ -209,7 +216,7 @@ async def test_the_cookie_of_another_login_under_the_right_name_is_worth_nothing
     wanted = await victim.begin()
     victim.client.cookies.clear()
     answer = await victim.client.get(
-        "/api/auth/oidc/callback", params=wanted, headers={"Cookie": f"{cookie_of(wanted['state'])}={other.value}"}
+        "/api/auth/oidc/callback", params=wanted, headers={"Cookie": f"{cookie_of(wanted['state'], secure=False)}={other.value}"}
     )
     await refused(house, answer, "not begun in this browser")
     assert begun["state"] != wanted["state"]
@@ -218,7 +225,7 @@ async def test_the_cookie_of_another_login_under_the_right_name_is_worth_nothing
 @pytest.mark.parametrize("value", ["", "x", "gAAAAA", "é"])
 async def test_a_cookie_that_is_none_of_ours_is_worth_nothing(house: House, value: str) -> None:
     begun = await house.browser().begin()
-    header = f"{cookie_of(begun['state'])}={value}".encode()
+    header = f"{cookie_of(begun['state'], secure=False)}={value}".encode()
     answer = await house.browser().client.get("/api/auth/oidc/callback", params=begun, headers={b"Cookie": header})
     await refused(house, answer, "not begun in this browser")
 
@@ -369,3 +376,45 @@ async def test_the_url_of_a_login_is_below_the_public_url(house: House, monkeypa
     monkeypatch.setitem(settings().__dict__, "public_url", "http://dokploy.example")
     (provider,) = (await house.api.anonymous.get("/auth/oidc/providers")).json()["data"]
     assert provider["loginUrl"] == "http://dokploy.example/api/auth/oidc/login?provider=corp"
+
+
+async def test_a_head_request_uses_no_login_up(house: House) -> None:
+    browser = house.browser()
+    back = await browser.begin()
+    answer = await browser.client.head("/api/auth/oidc/callback", params=back)
+    assert (answer.status_code, answer.headers["allow"], await house.sessions()) == (405, "GET", 0)
+    assert (await browser.back(**back)).status_code == 200
+
+
+async def test_a_provider_that_does_not_answer_is_asked_once_for_everybody(house: House) -> None:
+    async def away(request: Request) -> Response:
+        await asyncio.sleep(0.3)
+        return Response("no", 500)
+
+    house.provider.answers["/.well-known/openid-configuration"] = away
+    answers = await asyncio.gather(*[house.browser().get("/api/auth/oidc/login", provider="corp") for _ in range(20)])
+    assert {answer.status_code for answer in answers} == {503}
+    assert house.provider.asked["/.well-known/openid-configuration"] == 1
+
+
+async def test_a_server_that_the_provider_names_must_have_a_public_address(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with hostile() as inside:
+        house.provider.metadata = {"jwks_uri": f"{inside.url}/keys"}
+        assert (await house.login()).status_code == 503
+        assert inside.asked == Counter()
+        monkeypatch.setitem(settings().__dict__, "git_allowed_hosts", frozenset({urlsplit(inside.url).netloc}))
+        monkeypatch.setattr(documents, "_failed", {})
+        assert (await house.login()).status_code == 200
+        assert inside.asked == Counter({"/keys": 1})
+
+
+async def test_no_provider_can_call_itself_by_the_name_of_another(house: House) -> None:
+    await house.login()
+    async with hostile() as evil:
+        evil.metadata = {"issuer": house.provider.url}
+        evil.says(iss=house.provider.url)
+        named = {"name": "evil", "issuer": "", "metadataUrl": f"{evil.url}/.well-known/openid-configuration"}
+        house.set(house.provider.settings(), evil.settings(**named))
+        answer = await house.browser().get("/api/auth/oidc/login", provider="evil")
+        assert refusal(answer) == (503, "SERVICE_UNAVAILABLE")
+    assert await house.sessions() == 1

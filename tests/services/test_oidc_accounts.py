@@ -97,7 +97,41 @@ async def test_an_account_with_the_same_email_address_is_linked_where_that_is_wa
     house.provider.says(email="somebody@else.example")
     assert (await house.login()).json()["user"]["id"] == house.api.owner.id
     password = await house.api.anonymous.post("/auth/login", {"username": "owner", "password": PASSWORD})
-    assert password.status_code == 200
+    assert password.status_code == 401, "whoever has set that address may not have been its owner"
+
+
+async def test_whoever_had_claimed_an_address_is_out_once_its_owner_comes(house: House) -> None:
+    member = await house.api.person()
+    assert (await member.patch("/users/me", {"email": "alice@corp.example"})).status_code == 200
+    house.configure(linkByEmail=True, roleClaim="groups", roles=ROLES)
+    house.provider.says(groups=["bosses"])
+    assert await roles(await house.login()) == ["owner"]
+    assert (await member.get("/users/me")).status_code == 401
+    password = await house.api.anonymous.post("/auth/login", {"username": member.username, "password": PASSWORD})
+    assert password.status_code == 401
+
+
+async def test_an_account_that_came_by_a_provider_is_not_given_to_the_next_with_its_address(house: House) -> None:
+    house.configure(linkByEmail=True)
+    await house.login()
+    house.provider.says(sub="alice-the-second")
+    await forbidden(house, "Log in to it with its password", linkByEmail=True)
+
+
+async def test_an_owner_can_take_an_address_back_from_whoever_has_claimed_it(house: House) -> None:
+    member = await house.api.person()
+    await member.patch("/users/me", {"email": "alice@corp.example"})
+    await forbidden(house, "belongs to an account here")
+    assert (await house.api.owner.patch(f"/users/{member.id}", {"email": "member@corp.example"})).status_code == 200
+    assert (await house.login()).status_code == 200
+    taken = await house.api.owner.patch(f"/users/{member.id}", {"email": "owner@example.com"})
+    assert refusal(taken) == (409, "CONFLICT")
+
+
+@pytest.mark.parametrize("address", ["al\u212aice@corp.example", "al\u0131ce@corp.example", "alice@cörp.example"])
+async def test_an_address_with_letters_that_look_like_others_is_none(house: House, address: str) -> None:
+    house.provider.says(email=address)
+    await forbidden(house, "does not say that your e-mail address is verified")
 
 
 @pytest.mark.parametrize(("change", "words"), [({"email_verified": False}, "is verified"), ({}, "of this domain")])

@@ -11,7 +11,7 @@ from joserfc.jwk import RSAKey
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
 
-from gateway.oidc import documents
+from gateway.oidc import documents, id_token
 from tests.services.hostile_provider import CLIENT, SECRET, Answer, Hostile, by_hmac, key, segment, signed_by
 from tests.services.oidc import House, house, provider, refusal
 
@@ -84,9 +84,9 @@ HOSTILE: dict[str, Callable[[Hostile], None]] = {
     "never expires": says(exp=None),
     "expires at no number": says(exp="tomorrow"),
     "expires at no finite number": says(exp=float("nan")),
-    "issued in the future": says(iat=NOW + 600),
+    "issued in the future": lambda provider: provider.says(iat=int(time.time()) + 600),
     "issued at no time": says(iat=None),
-    "not good yet": says(nbf=NOW + 600),
+    "not good yet": lambda provider: provider.says(nbf=int(time.time()) + 600),
     "no subject": says(sub=None),
     "an empty subject": says(sub=""),
     "a subject that is no text": says(sub=7),
@@ -372,3 +372,15 @@ async def test_odd_answers_of_the_token_endpoint_break_nothing(house: House, odd
     house.provider.answers["/token"] = always(lambda: JSONResponse({"access_token": "x", "id_token": "x"} | odd))
     assert (await house.login()).status_code in (401, 503)
     assert await house.sessions() == 0
+
+
+def test_a_key_that_takes_long_to_make_sense_of_is_passed_over_at_once() -> None:
+    modulus = segment(b"\xff" * 4096)
+    heavy = {"kty": "RSA", "kid": "heavy", "n": modulus, "e": "AQAB", "d": modulus}
+    small = {"kty": "RSA", "kid": "small", "n": segment(b"\xff" * 128), "e": "AQAB"}
+    private = key().as_dict(private=True)
+    began = time.perf_counter()
+    found = id_token._keys({"keys": [heavy, small, OCT, private]})
+    assert time.perf_counter() - began < 1
+    assert [each.is_private for each in found.keys] == [False]
+    assert len(id_token._keys({"keys": [PUBLIC] * 500}).keys) == id_token.MOST_KEYS
