@@ -35,7 +35,7 @@ class WebhookDelivery(Row):
 
         table = "webhook_delivery"
         unique_together = (("application", "provider", "delivery"),)
-        indexes = (("application_id", "created_at"), ("created_at",))
+        indexes = (("application_id", "created_at"), ("created_at",), ("deployment_id",), ("project_id",))
 
 
 class Identity(Row):

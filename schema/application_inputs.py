@@ -113,7 +113,8 @@ class ResourcesInput(Input):
     cpu_limit: Annotated[float, Between(0.01, 1024)] | None = None
 
 
-WatchPath = Annotated[str, Pattern(r"[^\x00-\x1f\x7f]+", "must be a pattern of paths in the repository, like src/**", 1, 255)]
+_PATHS = r"[^/\x00-\x1f\x7f]*(?:/[^/\x00-\x1f\x7f]*){0,15}"
+WatchPath = Annotated[str, Pattern(_PATHS, "must be a pattern of paths in the repository, like src/**, of 16 segments at most", 1, 255)]
 WatchPaths = Annotated[list[WatchPath], Length(0, 20, "items")]
 EnvVars = Annotated[list[EnvVarInput], Length(0, 500, "items"), Distinct("key")]
 Ports = Annotated[list[PortInput], Length(0, 50, "items"), Distinct("container_port", "published_port")]

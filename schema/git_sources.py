@@ -60,6 +60,12 @@ class GitSourceInput(Input):
     token: Credential | None = None
 
     @model_validator(mode="after")
+    def _names_a_repository(self) -> "GitSourceInput":
+        if key_of(self.repo_url) is None:
+            raise PydanticCustomError("repository", "must have a repoUrl with a host and a path, of 512 characters at most together")
+        return self
+
+    @model_validator(mode="after")
     def _token_is_sent_over_http(self) -> "GitSourceInput":
         if self.token is not None and not self.repo_url.startswith("http"):
             raise PydanticCustomError("token", "may hold a token with an https URL only; over ssh there is the deploy key")

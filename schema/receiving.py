@@ -1,7 +1,8 @@
 """Webhooks that come in: whose they are, what they mean to each application, and what becomes of them (DECISIONS 24)."""
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -10,19 +11,24 @@ from typing import Any, Final
 from uuid import UUID
 
 import msgspec
+import structlog
 from tortoise.exceptions import IntegrityError
 
 import models
 import workers
 from models import GitProvider, RateTier, WebhookOutcome, WebhookReason
-from models.database import fetch, together
-from models.secrets import decrypt
+from models.database import database, fetch, together
+from models.secrets import UnreadableSecret, decrypt
 from schema.errors import ServiceUnavailable
 from schema.globs import touched
 from schema.pushes import Change, Notice
 
+log = structlog.get_logger()
+
 NAMELESS: Final = "sha256:"
 """How a delivery that has no name begins, called after its body."""
+AGAIN: Final = "~"
+"""What in its name tells a delivery that somebody had looked at once more."""
 NAMELESS_FOR: Final = timedelta(hours=24)
 """How long the same body without a name is the same delivery."""
 MOST_WAITING: Final = 16
@@ -91,10 +97,16 @@ def _secret(stored: str) -> bytes:
 
 
 def _targets(rows: Iterable[Sequence[Any]]) -> list[Target]:
+    """The applications in some rows; one whose secret cannot be read is nobody's."""
     found = []
     for id, project, repository, branch, paths, secret, tier in rows:
+        try:
+            known = _secret(secret)
+        except (UnreadableSecret, ValueError, LookupError, TypeError, AttributeError) as error:
+            log.error("webhooks.unreadable_secret", application=str(id), error=repr(error))
+            continue
         watched = msgspec.json.decode(paths) if isinstance(paths, str) else paths
-        found.append(Target(id, project, repository, branch, watched or (), _secret(secret), RateTier(tier)))
+        found.append(Target(id, project, repository, branch, watched or (), known, RateTier(tier)))
     return found
 
 
@@ -117,43 +129,56 @@ Verify = Callable[[bytes], bool]
 
 
 async def known(verify: Verify, repositories: Collection[str], size: int) -> list[Target]:
-    """The applications from some repositories whose own secret fits a body of so many bytes."""
-    return await _fitting(_targets(await fetch(_OF_REPOSITORIES, list(repositories))), verify, size)
+    """The applications from some repositories whose own secret fits a body of so many bytes. Raises `ServiceUnavailable`."""
+    targets = _targets(await fetch(_OF_REPOSITORIES, list(repositories)))
+    if size * len(targets) <= MOMENT:
+        return _fitting(targets, verify)
+    async with _in_turn():
+        return await asyncio.to_thread(_fitting, targets, verify)
+
+
+async def known_anywhere(verify: Verify, size: int) -> list[Target]:
+    """Those of all applications whose own secret fits. Raises `ServiceUnavailable`."""
+    async with _in_turn():
+        targets = _targets(await fetch(_OF_ALL))
+        return await asyncio.to_thread(_fitting, targets, verify) if size * len(targets) > MOMENT else _fitting(targets, verify)
+
+
+def _fitting(targets: list[Target], verify: Verify) -> list[Target]:
+    return [each for each in targets if verify(each.secret)]
 
 
 _one_at_a_time = asyncio.Semaphore(1)
 _waiting: set[object] = set()
 
 
-async def known_anywhere(verify: Verify, size: int) -> list[Target]:
-    """Those of all applications whose own secret fits. Raises `ServiceUnavailable` when too many ask for that at once."""
+@asynccontextmanager
+async def _in_turn() -> AsyncIterator[None]:
+    """Wait until nobody else does what takes more than a moment. Raises `ServiceUnavailable` when too many wait."""
     if len(_waiting) >= MOST_WAITING:
         raise ServiceUnavailable("Too many webhooks are waiting to be verified.")
     me = object()
     _waiting.add(me)
     try:
         async with _one_at_a_time:
-            return await _fitting(_targets(await fetch(_OF_ALL)), verify, size)
+            yield
     finally:
         _waiting.discard(me)
 
 
-async def _fitting(targets: list[Target], verify: Verify, size: int) -> list[Target]:
-    """Those whose secret fits; what takes longer than a moment is done beside everything else."""
+async def received(target: Target, delivery: Delivery, allowed: Callable[[], Awaitable[None]]) -> models.WebhookDelivery:
+    """What a delivery is to an application; sent again it is what it was. A new one is `allowed` first, which may raise.
 
-    def fit() -> list[Target]:
-        return [each for each in targets if verify(each.secret)]
-
-    return await asyncio.to_thread(fit) if size * len(targets) > MOMENT else fit()
-
-
-async def received(target: Target, delivery: Delivery) -> models.WebhookDelivery:
-    """What a delivery is to an application; sent again it is what it was. Raises `workers.Busy`."""
+    Raises `workers.Busy`.
+    """
     if (before := await _before(target, delivery)) is not None:
         return before
+    await allowed()
+    heavy = len(target.watch_paths) > 0 and any(each.paths for each in delivery.notice.changes)
+    meaning = await asyncio.to_thread(target.meaning, delivery.notice) if heavy else target.meaning(delivery.notice)
     try:
         async with together():
-            return await _done(target, delivery)
+            return await _done(target, delivery, *meaning)
     except IntegrityError:
         before = await _before(target, delivery)
         if before is None:
@@ -161,9 +186,13 @@ async def received(target: Target, delivery: Delivery) -> models.WebhookDelivery
         return before
 
 
-async def _done(target: Target, delivery: Delivery) -> models.WebhookDelivery:
-    change, reason = target.meaning(delivery.notice)
-    name = f"{delivery.name}@{int(time())}" if delivery.name.startswith(NAMELESS) else delivery.name
+async def _done(target: Target, delivery: Delivery, change: Change | None, reason: WebhookReason | None) -> models.WebhookDelivery:
+    name = delivery.name
+    if name.startswith(NAMELESS):
+        name = f"{name}@{int(time())}"
+        await database().execute_query("select from application where id = $1 for update", [target.id])
+        if (before := await _before(target, delivery)) is not None:
+            return before
     deployment = None
     if reason is None and change is not None:
         called = f"{delivery.provider.value}:{name}"
@@ -171,7 +200,7 @@ async def _done(target: Target, delivery: Delivery) -> models.WebhookDelivery:
             deployment = await workers.start_pushed(target.id, called, branch=change.branch, commit_sha=change.commit)
         except (workers.Contradiction, workers.Impossible):
             reason = WebhookReason.no_application
-    return await models.WebhookDelivery.create(
+    row = models.WebhookDelivery(
         application_id=target.id,
         project_id=target.project_id,
         provider=delivery.provider,
@@ -180,13 +209,17 @@ async def _done(target: Target, delivery: Delivery) -> models.WebhookDelivery:
         outcome=WebhookOutcome.queued if deployment else WebhookOutcome.ignored,
         reason=reason,
         deployment_id=deployment.id if deployment else None,
-        push=_kept(delivery.notice),
+        push=_kept(delivery.notice, change),
     )
+    if reason is not WebhookReason.no_application or await models.Application.exists(id=target.id):
+        await row.save()
+    return row
 
 
-def _kept(notice: Notice) -> list[dict[str, Any]] | None:
-    """What of a push is needed to look at it once more; None of what is no push."""
-    return [msgspec.to_builtins(_storable(each)) for each in notice.changes] or None
+def _kept(notice: Notice, change: Change | None) -> list[dict[str, Any]] | None:
+    """What of a push is needed to look at it once more, the application's own change last; None of what is no push."""
+    others = [each for each in notice.changes if each is not change]
+    return [msgspec.to_builtins(_storable(each)) for each in [*others, *([change] if change else [])]] or None
 
 
 def _storable(change: Change) -> Change:
@@ -209,5 +242,6 @@ async def _before(target: Target, delivery: Delivery) -> models.WebhookDelivery 
     rows = models.WebhookDelivery.filter(application_id=target.id, provider=delivery.provider)
     if delivery.name.startswith(NAMELESS):
         since = datetime.now(UTC) - NAMELESS_FOR
-        return await rows.filter(delivery__startswith=delivery.name, created_at__gt=since).order_by("-id").first()
+        same = rows.filter(delivery__startswith=f"{delivery.name}@", created_at__gt=since)
+        return await same.exclude(delivery__contains=AGAIN).order_by("id").first()
     return await rows.filter(delivery=delivery.name).first()

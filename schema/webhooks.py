@@ -74,14 +74,18 @@ async def redeliver(ctx: Context, application: models.Application, delivery: mod
     if not delivery.push:
         raise Conflict("Nothing can follow from this delivery: it was no push.", reason="NO_PUSH")
     notice = receiving.once_more(delivery.push, application.repository)
-    name = f"{delivery.delivery.partition('~')[0]}~{uuid7()}"
+    name = f"{delivery.delivery.partition(receiving.AGAIN)[0]}{receiving.AGAIN}{uuid7()}"
     again = receiving.Delivery(delivery.provider, name, delivery.event, notice)
-    return await receiving.received(receiving.of(application), again)
+    return await receiving.received(receiving.of(application), again, _at_any_time)
+
+
+async def _at_any_time() -> None:
+    """Somebody who may deploy asks, and is counted as such."""
 
 
 @strawberry.type
 class WebhookUrls:
-    """Where each provider sends to."""
+    """Where each provider sends to. They differ for each application, since a provider may refuse the same one twice for a repository."""
 
     github: str
     gitlab: str
@@ -100,7 +104,7 @@ class WebhookSecret:
 
 def _secret(application: models.Application) -> WebhookSecret:
     base = f"{settings().public_url}/api/webhooks"
-    urls = WebhookUrls(**{each.value: f"{base}/{each.value}" for each in models.GitProvider})
+    urls = WebhookUrls(**{each.value: f"{base}/{each.value}?application={application.id}" for each in models.GitProvider})
     stored = application.webhook_secret
     return WebhookSecret(application_id=strawberry.ID(str(application.id)), secret=stored["secret"] if stored else None, urls=urls)
 

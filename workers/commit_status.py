@@ -8,17 +8,18 @@ import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
+from uuid import UUID
 
 import httpx2
 import structlog
 
 from models import Application, Deployment, GitProvider
-from models.database import database
+from models.database import AWAY, database
 from models.lifecycle import TERMINAL
 from models.repositories import provider_of
 from models.settings import settings
 from workers.commit_requests import REQUESTS, Report, Request, State, state_of
-from workers.outgoing import pinned
+from workers.outgoing import Unreachable, pinned
 from workers.runtime import Runtime
 from workers.source_access import Access
 
@@ -31,7 +32,6 @@ AT_ONCE, MOST = 8, 64
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=5), timedelta(hours=1)
 MOST_TRIES: Final = 15
 """After which a report is given up, about six hours after it was due."""
-NOT_TAKEN: Final = (httpx2.HTTPError, TimeoutError, OSError)
 WHOLE: Final = (40, 64)
 """Lengths of a commit's id that is not cut short."""
 _DESCRIPTIONS: Final = {
@@ -63,16 +63,27 @@ async def report(runtime: Runtime) -> None:
     rows = await database().execute_query_dict(_DUE, [MOST])
     turns = asyncio.Semaphore(AT_ONCE)
 
-    async def take(id: Any) -> None:
+    async def take(id: UUID) -> None:
         async with turns:
-            await _report(id)
+            await _dutifully(id)
 
     await asyncio.gather(*[take(row["id"]) for row in rows])
 
 
-async def _report(id: Any) -> None:
-    deployment = await Deployment.get(id=id)
-    state = state_of(deployment.status)
+async def _dutifully(id: UUID) -> None:
+    """Tell of one deployment; whatever is wrong with it keeps nobody else from being told of."""
+    try:
+        await _report(await Deployment.get(id=id))
+    except Unreachable as error:
+        await _later(id, error)
+    except AWAY:
+        raise
+    except Exception as error:
+        await _later(id, error)
+
+
+async def _report(deployment: Deployment) -> None:
+    id, state = deployment.id, state_of(deployment.status)
     application = await Application.get(id=deployment.application_id)
     source: dict[str, Any] = deployment.snapshot.get("git_source") or {}
     provider = provider_told(application.git_source, application.git_token)
@@ -83,22 +94,19 @@ async def _report(id: Any) -> None:
         return
     link = f"{settings().public_url}/api/deployments/{id}" if settings().public_url else None
     told = Report(source["repo_url"], token, deployment.commit_sha or "", state, f"dokploy/{application.name}", _DESCRIPTIONS[state], link)
-    try:
-        await send(REQUESTS[provider](told))
-    except NOT_TAKEN as error:
-        await _later(deployment, provider, error)
-        return
+    await send(REQUESTS[provider](told))
     due = None if deployment.status in TERMINAL else datetime.now(UTC)
     await Deployment.filter(id=id).update(reported=state.value, report_tries=0, report_due=due)
 
 
-async def _later(deployment: Deployment, provider: GitProvider, error: Exception) -> None:
-    """Try again after a while that doubles."""
-    tries = deployment.report_tries + 1
-    log.warning("commit_status.not_taken", deployment=str(deployment.id), provider=provider.value, tries=tries, error=_said(error))
+async def _later(id: UUID, error: Exception) -> None:
+    """Try again after a while that doubles; the end of a deployment so often, its beginning until it ends."""
+    row = (await Deployment.filter(id=id).values("report_tries", "status"))[0]
+    tries = row["report_tries"] + 1
+    log.warning("commit_status.not_taken", deployment=str(id), tries=tries, error=_said(error))
     pause = min(FIRST_PAUSE * 2 ** min(tries - 1, 12), LONGEST_PAUSE)
-    due = datetime.now(UTC) + pause if tries < MOST_TRIES else None
-    await Deployment.filter(id=deployment.id).update(report_tries=tries, report_due=due)
+    over = tries >= MOST_TRIES and row["status"] in TERMINAL
+    await Deployment.filter(id=id).update(report_tries=tries, report_due=None if over else datetime.now(UTC) + pause)
 
 
 def _said(error: Exception) -> str:
@@ -106,7 +114,7 @@ def _said(error: Exception) -> str:
 
 
 async def send(request: Request) -> None:
-    """Send a request to an address that may be reached. Raises one of `NOT_TAKEN`."""
+    """Send a request to an address that may be reached. Raises what httpx2 raises, `TimeoutError` and `Unreachable`."""
     url = httpx2.URL(request.url)
     headers = {**request.headers, "Host": url.netloc.decode(), "User-Agent": "dokploy"}
     async with asyncio.timeout(SECONDS), httpx2.AsyncClient(timeout=SECONDS, follow_redirects=False, trust_env=False) as client:

@@ -9,6 +9,8 @@ from types import MappingProxyType
 from typing import Final
 from uuid import UUID
 
+from tortoise.transactions import in_transaction
+
 import models
 from models import Application, GitProvider
 from models.repositories import host_of, provider_of
@@ -89,10 +91,14 @@ class Opened:
         return Source(self._url, branch, commit_sha, ssh_key=self._key, known_hosts=self._known, pinned=bool(self._pinned))
 
     async def remember(self, application_id: UUID) -> None:
-        """Pin the keys that the host showed the first time."""
+        """Pin the keys that the host showed the first time, unless the source is elsewhere by now."""
         found = self._known.read_text() if self._known and not self._pinned else ""
-        if found:
-            await Application.filter(id=application_id, host_keys__isnull=True).update(host_keys=found)
+        if not found:
+            return
+        async with in_transaction():
+            row = await Application.select_for_update().get(id=application_id)
+            if row.host_keys is None and row.git_source and host_of(row.git_source["repo_url"]) == host_of(self._url):
+                await Application.filter(id=row.id).update(host_keys=found)
 
 
 @contextlib.contextmanager

@@ -29,7 +29,8 @@ class Provider:
     verify: Callable[[str, bytes, bytes], bool]
     """Whether a value of the signature's header fits a raw body and a secret, in constant time."""
     parse: Callable[[str, bytes], Notice]
-    """What an event with such a JSON document tells. Raises `msgspec.DecodeError`, or `UnicodeDecodeError`, for one that makes no sense."""
+    """What an event with such a JSON document tells. Raises `msgspec.DecodeError`, `UnicodeDecodeError` or `RecursionError`
+    for one that makes no sense."""
 
     def verifies(self, headers: Headers, body: bytes, secret: bytes) -> bool:
         """Whether a request was sent by somebody who knows a secret; an empty one is known by nobody."""

@@ -13,8 +13,8 @@ from schema.pushes import Change, Notice
 _BRANCH: Final = "refs/heads/"
 _TAG: Final = "refs/tags/"
 _COMMIT: Final = re.compile(r"[0-9a-f]{7,40}|[0-9a-f]{64}")
-MOST_PATHS: Final = 3000
-"""Changed files of one push that are looked at; of more it is not known what changed."""
+MOST_PATHS, MOST_LETTERS = 3000, 150_000
+"""Changed files of one push that are looked at, and the letters of their names; of more it is not known what changed."""
 
 
 class Commit(msgspec.Struct):
@@ -73,14 +73,14 @@ class Push(msgspec.Struct, kw_only=True):
 
     def _paths(self, complete: bool) -> tuple[str, ...] | None:
         """The files that changed, where all of them are told: not of a branch that is new, or was moved elsewhere by force."""
-        if not complete or not self.commits:
+        if not complete or not self.commits or is_nothing(self.before):
             return None
         found: dict[str, None] = {}
         for commit in self.commits:
             if commit.paths is None:
                 return None
             found |= dict.fromkeys(commit.paths)
-        return tuple(found) if len(found) <= MOST_PATHS else None
+        return tuple(found) if len(found) <= MOST_PATHS and sum(map(len, found)) <= MOST_LETTERS else None
 
 
 def is_nothing(commit: str) -> bool:

@@ -3,6 +3,8 @@
 import hashlib
 import re
 from collections.abc import Sequence
+from functools import partial
+from itertools import islice
 from typing import Final
 from urllib.parse import parse_qs, unquote_to_bytes
 
@@ -17,7 +19,7 @@ import workers
 from gateway.admission import count
 from gateway.auth import nobody
 from gateway.body import capped, media_types
-from gateway.ratelimit import limiter
+from gateway.ratelimit import limiter, whose
 from gateway.webhooks import PROVIDERS
 from gateway.webhooks.contract import Provider
 from gateway.webhooks.patience import Refused
@@ -32,7 +34,11 @@ LARGEST: Final = 5 * 1024 * 1024
 """Bytes. Senders cut what they list of a push long before."""
 PREFIX: Final = "/webhooks/"
 _FORM: Final = "application/x-www-form-urlencoded"
-_URL: Final = re.compile(rb'"(?:clone_url|git_http_url|html_url|web_url|href)"\s*:\s*"([^"\\]{1,600})"')
+_NAMES: Final = rb"(?:clone_url|git_http_url|html_url|web_url|href|ssh_url|git_ssh_url)"
+_URL: Final = re.compile(rb'"' + _NAMES + rb'"\s{0,8}:\s{0,8}"([^"\\]{1,600})"')
+_BLANK: Final = rb"(?:%20|\+){0,8}"
+_ESCAPED: Final = rb"([^%]{1,80}(?:%[0-9A-Fa-f]{2}[^%]{0,80}){0,12}?)"
+_URL_OF_FORM: Final = re.compile(rb"%22" + _NAMES + rb"%22" + _BLANK + rb"%3A" + _BLANK + rb"%22" + _ESCAPED + rb"%22")
 MOST_NAMED: Final = 500
 """URLs of a body that are looked at to find out which secrets to try first."""
 
@@ -46,13 +52,10 @@ refused = Refused()
 
 def _named(body: bytes, kind: str) -> set[str]:
     """The repositories whose secrets to try first. Nothing is believed of them: they are only where to begin."""
-    raw = unquote_to_bytes(body.replace(b"+", b" ")) if kind == _FORM else body
-    found: set[str] = set()
-    for number, match in enumerate(_URL.finditer(raw)):
-        if number == MOST_NAMED:
-            break
-        found.add(key_of(match[1].decode(errors="replace")) or "")
-    return {each for each in found if each and "\0" not in each}
+    pattern = _URL_OF_FORM if kind == _FORM else _URL
+    texts = [match[1] for match in islice(pattern.finditer(body), MOST_NAMED)]
+    urls = {(unquote_to_bytes(text) if kind == _FORM else text).decode(errors="replace") for text in set(texts)}
+    return {key for url in urls if (key := key_of(url)) and "\0" not in key}
 
 
 async def _verified(provider: Provider, request: Request, body: bytes, named: set[str]) -> list[Target]:
@@ -65,14 +68,15 @@ async def _verified(provider: Provider, request: Request, body: bytes, named: se
     if found:
         return found
     anybody = nobody(request.scope)
-    refused.check(anybody.address)
+    who = whose(anybody)
+    refused.check(who)
     found = await known_anywhere(verify, len(body))
     if found:
         return found
     try:
         await count(request.scope, anybody)
     except RateLimitExceeded as error:
-        refused.note(anybody.address, error)
+        refused.note(who, error)
         raise
     raise Unverified
 
@@ -92,8 +96,7 @@ async def _received(targets: Sequence[Target], delivery: Delivery) -> list[model
     found, too_many = list[models.WebhookDelivery](), list[RateLimitExceeded]()
     for target in targets:
         try:
-            await limiter.take_webhook(target.id, target.tier)
-            found.append(await received(target, delivery))
+            found.append(await received(target, delivery, partial(limiter.take_webhook, target.id, target.tier)))
         except RateLimitExceeded as error:
             too_many.append(error)
         except workers.Busy as error:
@@ -119,7 +122,7 @@ async def _answered(provider: Provider, request: Request) -> Response:
     event = provider.event_of(request.headers)
     try:
         notice = provider.parse(event, _document(body, kind))
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidInput(f"This is no event of {provider.title}: {error}") from error
     name = provider.delivery_of(request.headers) or NAMELESS + hashlib.sha256(body).hexdigest()
     targets = [each for each in verified if each.repository in notice.repositories]

@@ -14,18 +14,35 @@ from models.secrets import EncryptedJSONField
 
 ENCODER = functools.partial(dumps, separators=(",", ":"))
 
-REPOSITORIES = r"""
-update application set repository = lower(regexp_replace(
-    regexp_replace(
-        git_source ->> 'repo_url',
-        '^(?:[A-Za-z+]+://(?:[^/@]*@)?(\[[^]]*\]|[^/:@]+)(?::[0-9]*)?/+|(?:[^/@]*@)?([^/:@]+):/*)(.*?)/*$',
-        '\1\2/\3'
-    ),
-    '\.git$', '', 'i'
-)) where git_source is not null
+REPOSITORY = r"""
+lower(regexp_replace(regexp_replace(
+    case when git_source ->> 'repo_url' ~ '://' then substring(git_source ->> 'repo_url' from
+        '^[A-Za-z+]+://(?:[^/@]*@)?((?:\[[^]]*\]|[^/:@]+)(?::[0-9]*)?/.+)$')
+    else substring(git_source ->> 'repo_url' from '^(?:[^/@]*@)?([^/:@]+:.+)$') end,
+    '^(\[[^]]*\]|[^/:@]+)(?::[0-9]*)?[:/]/*', '\1/'), '/*(\.git)?/*$', '', 'i'))
 """
 """As `models.repositories.key_of` has it."""
-
+REPOSITORIES = f"""
+update application set repository = found.key from (select id, {REPOSITORY} as key from application where git_source is not null) found
+where found.id = application.id and length(found.key) <= 512 and found.key ~ '/'
+"""  # noqa: S608 (constants of our own)
+REPORTS = [
+    """
+    create function report_anew() returns trigger language plpgsql as $$
+    begin
+        new.report_due := now();
+        new.report_tries := 0;
+        return new;
+    end $$
+    """,
+    """
+    create trigger deployment_ends before update of status on deployment for each row
+    when (new.report_due is not null and new.status <> old.status and new.status in ('success', 'failed', 'cancelled'))
+    execute function report_anew()
+    """,
+    "create index deployment_to_report on deployment (report_due) where report_due is not null",
+]
+"""How a deployment ends is told at once, however long its beginning could not be."""
 TALLY_UP = """
 create or replace function tally_up(place text, whose uuid, step int) returns void language plpgsql as $$
 begin
@@ -163,7 +180,12 @@ class Migration(migrations.Migration):
                 "table": "webhook_delivery",
                 "app": "models",
                 "unique_together": (("application", "provider", "delivery"),),
-                "indexes": [Index(fields=["application_id", "created_at"]), Index(fields=["created_at"])],
+                "indexes": [
+                    Index(fields=["application_id", "created_at"]),
+                    Index(fields=["created_at"]),
+                    Index(fields=["deployment_id"]),
+                    Index(fields=["project_id"]),
+                ],
                 "pk_attr": "id",
                 "table_description": (
                     "What a verified webhook was to one application. `push` is what of it moved, for whoever wants it delivered again."
@@ -190,8 +212,5 @@ class Migration(migrations.Migration):
         ops.AlterField(model_name="User", name="password_hash", field=fields.TextField(null=True, unique=False)),
         ops.RunSQL(TALLY, reverse_sql=""),
         ops.RunSQL(REPOSITORIES, reverse_sql="select 1"),
-        ops.RunSQL(
-            "create index deployment_to_report on deployment (report_due) where report_due is not null",
-            reverse_sql="drop index deployment_to_report",
-        ),
+        ops.RunSQL(REPORTS, reverse_sql=""),
     ]

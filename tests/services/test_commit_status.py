@@ -132,6 +132,7 @@ async def test_a_provider_that_does_not_take_it_is_told_again_later(
 
 async def test_the_pauses_grow_and_end(api: Api, provider: Provider) -> None:
     deployment, provider.status = await deploying(api, provider), 503
+    await models.Deployment.filter(id=deployment.id).update(status=DeploymentStatus.success)
     pauses = []
     for _ in range(commit_status.MOST_TRIES):
         await is_due(deployment)
@@ -141,6 +142,25 @@ async def test_the_pauses_grow_and_end(api: Api, provider: Provider) -> None:
     assert pauses[:4] == [5, 10, 20, 40]
     assert pauses[-2:] == [3600, None]
     assert len(provider.heard) == commit_status.MOST_TRIES
+
+
+async def test_the_end_is_told_at_once_however_long_the_beginning_could_not_be(api: Api, provider: Provider) -> None:
+    deployment, provider.status = await deploying(api, provider), 503
+    for _ in range(commit_status.MOST_TRIES + 5):
+        await is_due(deployment)
+        await becomes(deployment, DeploymentStatus.building)
+    provider.status = 201
+    provider.heard.clear()
+    await becomes(deployment, DeploymentStatus.success)
+    assert provider.states == ["success"]
+
+
+async def test_one_that_makes_no_sense_keeps_nobody_else_from_being_told(api: Api, provider: Provider) -> None:
+    odd, deployment = await deploying(api, provider), await deploying(api, provider)
+    await models.Deployment.filter(id=odd.id).update(snapshot={"git_source": {"repo_url": 7}})
+    await becomes(deployment, DeploymentStatus.success)
+    assert provider.states == ["success"]
+    assert (await models.Deployment.get(id=odd.id)).report_tries == 1
 
 
 async def test_a_provider_that_is_silent_holds_up_nobody_else(api: Api, provider: Provider) -> None:

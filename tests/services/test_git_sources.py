@@ -1,5 +1,6 @@
 """Where code comes from: tokens and deploy keys, which are taken, used, and never shown."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 import models
 from models.database import fetch
 from tests.services.conftest import Api
+from workers.source_access import Access, Opened
 
 TOKEN = "a-token-that-nobody-knows"
 SOURCE = {"repoUrl": "https://git.example.com/user/app.git"}
@@ -134,3 +136,23 @@ async def test_a_source_that_goes_takes_its_token_along(api: Api) -> None:
     await api.owner.patch(f"/applications/{application['id']}", {"gitSource": None})
     stored = await row(application)
     assert (stored.git_source, stored.git_token, stored.repository) == (None, None, None)
+
+
+@pytest.mark.parametrize(("now", "kept"), [("git@git.example.com:user/other.git", "known"), ("git@other.example.com:user/app.git", None)])
+async def test_a_clone_that_ends_late_pins_no_keys_of_a_host_that_is_no_longer_the_sources(
+    api: Api, tmp_path: Path, now: str, kept: str | None
+) -> None:
+    application = await api.application(image=None, gitSource={"repoUrl": "git@git.example.com:user/app.git"})
+    cloning = Opened(Access(), tmp_path, "git@git.example.com:user/app.git")
+    cloning.write()
+    (tmp_path / "known_hosts").write_text("known")
+    await api.owner.patch(f"/applications/{application['id']}", {"gitSource": {"repoUrl": now}})
+    await cloning.remember((await row(application)).id)
+    assert (await row(application)).host_keys == kept
+
+
+@pytest.mark.parametrize("url", ["https://a:b/x/y", "https://git.example.com/" + "x" * 600])
+async def test_a_url_that_names_no_repository_is_refused(api: Api, url: str) -> None:
+    project = await api.project()
+    answer = await api.owner.post("/applications", {"name": "app", "projectId": project["id"], "gitSource": {"repoUrl": url}})
+    assert answer.status_code == 400

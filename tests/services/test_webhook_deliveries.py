@@ -1,6 +1,7 @@
 """Deliveries and secrets as those see them who own the application: listed, looked at once more, made anew, and counted."""
 
 import asyncio
+import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -11,7 +12,10 @@ import pytest
 import models
 from gateway.webhooks import route
 from gateway.webhooks.patience import Refused
+from models.database import database
 from models.settings import settings
+from schema import receiving
+from schema.pushes import Change, Notice
 from tests.services.conftest import Api, Person
 from tests.services.test_line import started
 from tests.services.webhooks import deployments, hooked, sent
@@ -39,7 +43,8 @@ async def test_a_secret_is_made_shown_and_made_anew(api: Api) -> None:
     assert (await api.owner.get(path)).json()["secret"] is None
     first = (await api.owner.post(path)).json()
     assert len(first["secret"]) >= 43
-    assert first["urls"] == {name: f"/api/webhooks/{name}" for name in ("github", "gitlab", "gitea", "bitbucket")}
+    providers = ("github", "gitlab", "gitea", "bitbucket")
+    assert first["urls"] == {name: f"/api/webhooks/{name}?application={application['id']}" for name in providers}
     assert (await api.owner.get(path)).json() == first
     data = (await api.owner.graphql("query($id: ID!) { webhookSecret(id: $id) { secret } }", id=application["id"]))["data"]
     assert data["webhookSecret"] == {"secret": first["secret"]}
@@ -54,7 +59,7 @@ async def test_the_urls_are_those_of_the_installation(api: Api, monkeypatch: pyt
     monkeypatch.setitem(settings().__dict__, "public_url", "http://dokploy.example.com")
     application = await api.application()
     answer = await api.owner.get(f"/applications/{application['id']}/webhook-secret")
-    assert answer.json()["urls"]["github"] == "http://dokploy.example.com/api/webhooks/github"
+    assert answer.json()["urls"]["github"] == f"http://dokploy.example.com/api/webhooks/github?application={application['id']}"
 
 
 async def test_whoever_sees_a_secret_is_entered_in_the_audit_trail(api: Api) -> None:
@@ -183,3 +188,106 @@ async def test_a_viewer_sees_deliveries_and_no_secret(api: Api) -> None:
     await sent(api, sending(GITHUB, GITHUB.payload("tag")))
     assert len((await person.get(f"/applications/{application['id']}/webhook-deliveries")).json()["data"]) == 1
     assert (await person.get(f"/applications/{application['id']}/webhook-secret")).status_code == 403
+
+
+async def test_the_same_without_a_name_is_answered_as_at_first_also_after_somebody_looked_once_more(api: Api) -> None:
+    application = await hooked(api, GITHUB, watchPaths=["docs/**"])
+    request = sending(GITHUB, GITHUB.payload("push"), nameless=True)
+    assert (await sent(api, request)).json()["reason"] == "paths_unchanged"
+    (first,) = await listed(api, application)
+    await api.owner.patch(f"/applications/{application['id']}", {"watchPaths": []})
+    await api.owner.post(f"/applications/{application['id']}/webhook-deliveries/{first['id']}/redeliver")
+    assert (await sent(api, request)).json()["reason"] == "paths_unchanged"
+    assert len(await deployments(application)) == 1
+
+
+async def test_a_delivery_without_a_name_is_done_once_also_when_the_second_changes(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    application = await hooked(api, GITHUB)
+    request = sending(GITHUB, GITHUB.payload("push"), nameless=True)
+    seconds = itertools.count(1)
+    monkeypatch.setattr(receiving, "time", lambda: next(seconds))
+    await asyncio.gather(*[sent(api, request) for _ in range(20)])
+    assert len(await deployments(application)) == 1
+    assert len(await listed(api, application)) == 1
+
+
+async def test_a_delivery_that_comes_again_is_answered_beyond_the_limit_and_uses_nothing_up(limited: Any, api: Api) -> None:
+    await limited('{"authenticated": {"webhooks": 1}}')
+    await hooked(api, GITHUB)
+    request = sending(GITHUB, GITHUB.payload("push"))
+    assert [(await sent(api, request)).status_code for _ in range(3)] == [202, 202, 202]
+    assert (await sent(api, sending(GITHUB, GITHUB.payload("push")))).status_code == 429
+
+
+async def test_one_secret_that_cannot_be_read_is_nobodys_and_keeps_nobody_out(api: Api) -> None:
+    broken, whole = await hooked(api, GITHUB), await hooked(api, GITHUB)
+    await database().execute_query("update application set webhook_secret = 'garbage' where id = $1", [broken["id"]])
+    assert (await sent(api, sending(GITHUB, GITHUB.payload("push"), secret="wrong"))).status_code == 401
+    assert (await sent(api, sending(GITHUB, GITHUB.payload("push")))).json()["deployments"][0]["applicationId"] == whole["id"]
+
+
+async def test_an_application_that_goes_in_the_middle_is_no_application(api: Api) -> None:
+    application = await hooked(api, GITHUB)
+    row = await models.Application.get(id=application["id"])
+    notice = Notice(frozenset({str(row.repository)}), (Change("main", "a" * 40),))
+    await row.delete()
+    found = await receiving.received(receiving.of(row), receiving.Delivery(models.GitProvider.github, "d", "push", notice), _allowed)
+    assert (found.outcome, found.reason) == (models.WebhookOutcome.ignored, models.WebhookReason.no_application)
+
+
+async def _allowed() -> None:
+    pass
+
+
+async def test_the_networks_of_a_refused_sender_are_refused_before_all_secrets_are_tried(
+    limited: Any, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await limited('{"anonymous": {"limit": 1, "burst": 1}}')
+    tried = 0
+    everywhere = receiving.known_anywhere
+
+    async def counted(*arguments: Any) -> Any:
+        nonlocal tried
+        tried += 1
+        return await everywhere(*arguments)
+
+    monkeypatch.setattr(route, "known_anywhere", counted)
+    for number in range(6):
+        monkeypatch.setattr("gateway.peers._peer", lambda scope, number=number: f"2001:db8:1:2::{number}")
+        await sent(api, sending(GITHUB, GITHUB.payload("push"), secret="wrong"))
+    assert tried == 2
+
+
+async def test_files_are_not_believed_of_a_branch_that_is_new(api: Api) -> None:
+    application = await hooked(api, GITHUB, watchPaths=["docs/**"])
+    await sent(api, sending(GITHUB, GITHUB.payload("push") | {"before": "0" * 40, "created": True}))
+    await sent(api, sending(GITHUB, GITHUB.payload("push") | {"forced": True}))
+    assert len(await deployments(application)) == 2
+
+
+async def test_watching_costs_little_whatever_was_pushed(api: Api) -> None:
+    application = await hooked(api, GITHUB, watchPaths=["**/" + "a/" * 14 + "b"] * 20)
+    push = GITHUB.payload("push")
+    push["commits"][0]["added"] = ["/".join(["a"] * 70_000), *(f"{'a/' * 60}{number}" for number in range(1000))]
+    await sent(api, sending(GITHUB, push))
+    push["commits"][0]["added"] = [f"{'a/' * 70}{number}" for number in range(1000)]
+    began = asyncio.get_running_loop().time()
+    pushing = asyncio.create_task(sent(api, sending(GITHUB, push)))
+    late = 0.0
+    while not pushing.done():
+        before = asyncio.get_running_loop().time()
+        await asyncio.sleep(0.01)
+        late = max(late, asyncio.get_running_loop().time() - before)
+    assert pushing.result().json()["reason"] == "paths_unchanged"
+    assert late < 1
+    assert asyncio.get_running_loop().time() - began < 10
+    assert len(await deployments(application)) == 1, "of the first push it is not known what changed"
+
+
+async def test_a_form_is_looked_through_without_delay(api: Api) -> None:
+    await hooked(api, GITHUB)
+    began = asyncio.get_running_loop().time()
+    for body in (b"%" * route.LARGEST, b"%22clone_url%22%3A%22" + b"%2F" * 1_000_000, b'"clone_url"' + b" " * 4_000_000):
+        request = sending(GITHUB, body, secret="wrong")
+        assert (await sent(api, request, **{"Content-Type": "application/x-www-form-urlencoded"})).status_code == 401
+    assert asyncio.get_running_loop().time() - began < 2

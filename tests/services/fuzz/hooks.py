@@ -26,7 +26,7 @@ SHARE_LIVING = 0.9
 """How many of the requests that are well-formed are brought to be about living rows."""
 PERIOD = 40
 """Calls after which the world grows."""
-UNSAID = {"certificate", "cursor", "different", "international", "reserved", "secret", "text", "unique"}
+UNSAID = {"certificate", "cursor", "different", "international", "repository", "reserved", "secret", "text", "token", "unique"}
 """What can be wrong with a request that the document allows: JSON Schema has no words for it, or would need them at every text."""
 
 _BEGAN = time.time_ns() // 1_000_000

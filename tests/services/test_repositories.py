@@ -4,8 +4,10 @@ import importlib
 
 import pytest
 
-from models.database import fetch
+import models
+from models.database import database
 from models.repositories import key_of
+from tests.services.conftest import Api
 
 URLS = {
     "https://github.com/User/MyApp.git": "github.com/user/myapp",
@@ -33,9 +35,21 @@ def test_what_names_no_repository_has_none(url: str) -> None:
     assert key_of(url) is None
 
 
-@pytest.mark.services
-@pytest.mark.parametrize(("url", "key"), URLS.items())
-async def test_the_migration_names_them_the_same(gateway: object, url: str, key: str) -> None:
-    statement: str = importlib.import_module("models.migrations.0008_doors").REPOSITORIES
-    expression = statement.partition("repository = ")[2].partition(" where ")[0].replace("git_source ->> 'repo_url'", "$1::text")
-    assert [tuple(row) for row in await fetch(f"select {expression}", url)] == [(key,)]
+MIGRATED = (
+    URLS
+    | dict.fromkeys(["https://github.com", "https://a:b/x/y", "https://h/" + "x" * 600, "https:///x"])
+    | {
+        "https://h/a/b/.git": "h/a/b",
+        "git@h:a/.git.git": "h/a/.git",
+    }
+)
+
+
+async def test_the_migration_names_them_the_same(api: Api) -> None:
+    application = await api.application()
+    for url, key in MIGRATED.items():
+        source = {"repo_url": url, "branch": "main", "build_path": "./", "dockerfile": "Dockerfile"}
+        await models.Application.filter(id=application["id"]).update(git_source=source, repository=None)
+        await database().execute_script(importlib.import_module("models.migrations.0008_doors").REPOSITORIES)
+        assert key_of(url) == key
+        assert (await models.Application.get(id=application["id"])).repository == key, url
