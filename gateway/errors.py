@@ -75,8 +75,6 @@ def error_response(error: BaseException, scope: Scope) -> Response:
     headers = dict(found.headers)
     if isinstance(error, HTTPException) and error.headers:
         headers |= error.headers
-    if isinstance(found, PayloadTooLarge):
-        headers |= {"Connection": "close"}  # else the server would read the rest of the body to get to the next request
     if scope["path"] not in GRAPHQL:
         return Response(msgspec.json.encode(envelope(found, request_id)), found.status, headers, media_type="application/json")
     media_type = preferred(accepted(Headers(scope=scope)), (JSON, RESULT)) or JSON

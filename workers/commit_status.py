@@ -101,11 +101,13 @@ async def _report(deployment: Deployment) -> None:
 
 async def _later(id: UUID, error: Exception) -> None:
     """Try again after a while that doubles; the end of a deployment so often, its beginning until it ends."""
-    row = (await Deployment.filter(id=id).values("report_tries", "status"))[0]
-    tries = row["report_tries"] + 1
+    row = await Deployment.get_or_none(id=id).only("id", "report_tries", "status")
+    if row is None:
+        return
+    tries = row.report_tries + 1
     log.warning("commit_status.not_taken", deployment=str(id), tries=tries, error=_said(error))
     pause = min(FIRST_PAUSE * 2 ** min(tries - 1, 12), LONGEST_PAUSE)
-    over = tries >= MOST_TRIES and row["status"] in TERMINAL
+    over = tries >= MOST_TRIES and row.status in TERMINAL
     await Deployment.filter(id=id).update(report_tries=tries, report_due=None if over else datetime.now(UTC) + pause)
 
 
