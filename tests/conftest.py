@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
+import asyncpg
 import httpx2
 import pytest
 
@@ -78,6 +79,16 @@ def tell(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[[str], None]]:
     yield say
 
 
+async def _hasty(database_url: str) -> None:
+    """Have Postgres not wait for the disk, which no test takes away: each of them begins with empty tables, and those are files."""
+    from models.database import credentials
+
+    connection = await asyncpg.connect(**credentials(database_url) | {"user": "postgres", "database": "postgres"})
+    await connection.execute("alter system set fsync = off")
+    await connection.execute("select pg_reload_conf()")
+    await connection.close()
+
+
 @pytest.fixture(scope="session")
 async def stack() -> AsyncIterator[Stack]:
     """Real Postgres and Valkey with an up-to-date schema, and this process configured to use them."""
@@ -90,6 +101,7 @@ async def stack() -> AsyncIterator[Stack]:
         os.environ.update(running.environment)
         settings.cache_clear()
         await migrate()
+        await _hasty(settings().database_url)
         secrets.cipher()  # before a test points `data` elsewhere: processes of their own read the keys of this directory
         yield running
         await valkey.close()

@@ -22,6 +22,8 @@ from tests.contract.answers import conform
 from tests.services.limits import limit_to
 
 PASSWORD = "correct horse battery"
+ROOTS = ("application", "project", "team", "audit", "account", "edge_node")
+"""The tables on which all others hang, in the order in which they can be emptied."""
 _numbers = itertools.count(1)
 
 
@@ -111,11 +113,14 @@ def cheap_passwords() -> Iterator[None]:
 
 
 async def _emptied() -> None:
-    """Truncate what everything hangs on; a transaction that an earlier test has left open is ended by Postgres within 10 s."""
+    """Delete what everything hangs on: of a few rows that takes a tenth of what it takes to truncate the tables, and waits for no reader.
+
+    A transaction that an earlier test has left open is ended by Postgres within 10 s.
+    """
     async with asyncio.timeout(30):
         while True:
             with contextlib.suppress(asyncpg.QueryCanceledError):
-                await database().execute_script("truncate account, team, project, edge_node cascade")
+                await database().execute_script("; ".join(f"delete from {table}" for table in ROOTS))
                 return
 
 
