@@ -63,6 +63,7 @@ _CAUSES: Final[tuple[tuple[str, type[GitError], str], ...]] = (
     (r"redirect|error: 30[1-8]", CloneFailed, "The server redirects to another URL: use that one."),
     (r"REMOTE HOST IDENTIFICATION HAS CHANGED|Host key verification failed", CloneFailed,
      "The server is not the one that was cloned from before: its key is another. If that is meant, make a new deploy key."),
+    (r"cannot run ssh", CloneFailed, "ssh is not installed on this worker."),
     (r"SSL certificate|certificate verif", CloneFailed, "The identity of the server could not be verified."),
     (r"Could not resolve host", CloneFailed, "The host cannot be found."),
     (r"Failed to connect|Connection refused|Connection timed out|Connection reset|Network is unreachable|No route to host|Couldn't connect",

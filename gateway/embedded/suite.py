@@ -40,9 +40,10 @@ CLIENTS_NEED: Final = {
     "CHROMIUM": {"chromium": "chromium"},
     "PEBBLE": {"pebble": "pebble"},
     "CURL": {"curl": "curl"},
+    "SSH": {"ssh": "openssh-client"},
     "WRK": {"wrk": "wrk"},
 }
-"""The programs that the outside clients need, and their packages."""
+"""The programs that the outside clients need, and clones over SSH, and their packages."""
 
 
 async def run_tests(arguments: Sequence[str], *, full: bool) -> int:

@@ -341,6 +341,7 @@ async def test_nothing_on_the_machine_or_in_the_repository_runs(server: Server, 
         ("git@github.com: Permission denied (publickey).", CloneFailed),
         ("remote: Repository not found.", CloneFailed),
         ("Host key verification failed.", CloneFailed),
+        ("error: cannot run ssh: No such file or directory", CloneFailed),
         ("fatal: something new", CloneFailed),
     ],
 )
