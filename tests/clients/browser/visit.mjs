@@ -24,8 +24,9 @@ async function docs(page, seen) {
   );
   await page.getByRole('button', { name: 'Authorize' }).click();
   await page.getByLabel('auth-bearer-value').fill(asked.token);
-  await page.getByRole('button', { name: 'Apply credentials' }).click();
-  await page.locator('.auth-container').getByRole('button', { name: 'Close' }).click();
+  const bearer = page.locator('.auth-container').filter({ has: page.getByLabel('auth-bearer-value') });
+  await bearer.getByRole('button', { name: 'Apply credentials' }).click();
+  await page.locator('.auth-container').getByRole('button', { name: 'Close' }).first().click();
   const operation = page.locator('.opblock-get', { has: page.locator('[data-path="/api/users/me"]') });
   await operation.locator('.opblock-summary-control').click();
   await operation.getByRole('button', { name: 'Execute' }).click();
