@@ -388,7 +388,7 @@ async def test_a_head_request_uses_no_login_up(house: House) -> None:
 
 async def test_a_provider_that_does_not_answer_is_asked_once_for_everybody(house: House) -> None:
     async def away(request: Request) -> Response:
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(1)
         return Response("no", 500)
 
     house.provider.answers["/.well-known/openid-configuration"] = away

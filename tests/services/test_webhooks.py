@@ -255,7 +255,7 @@ async def sent_until_answered(server: str, sender: Sender, *headers: str) -> tup
             writer.write(block if "Content" in headers[0] else b"100000\r\n" + block + b"\r\n")
             await writer.drain()
             sent_so_far += 1
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.05)
     writer.close()
     return await answering, sent_so_far
 
