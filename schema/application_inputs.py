@@ -16,6 +16,7 @@ from models import ports as published
 from schema.errors import Conflict, NotFound
 from schema.filters import Compare
 from schema.git_sources import MASK, Branch, CommitSha, GitSourceInput, columns
+from schema.held import held
 from schema.inputs import Input, refuse
 from schema.page import sorting
 from schema.rules import Between, Distinct, Length, Pattern
@@ -221,9 +222,7 @@ async def changed(application: models.Application, input: UpdateApplicationInput
     values: dict[str, Any] = {name: _plain(value.value) for name, value in given.items() if value is not None}
     try:
         async with unique(NAME_TAKEN), in_transaction():
-            row = await models.Application.filter(id=application.id, deleted_at__isnull=True).select_for_update().first()
-            if row is None:
-                raise NotFound
+            row = await held(application)
             if "env_vars" in values:
                 values["env_vars"] = _kept_secrets(row.env_vars, values["env_vars"])
             if "ports" in values:

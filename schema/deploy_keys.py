@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 import models
 from schema.access import Role
 from schema.context import Context
-from schema.errors import NotFound
+from schema.held import held
 from schema.resource import Resource
 
 COLUMNS = ["deploy_key", "deploy_key_private", "host_keys", "updated_at"]
@@ -26,17 +26,10 @@ deploy_key = Resource(
 )
 
 
-async def _row(application: models.Application) -> models.Application:
-    row = await models.Application.filter(id=application.id, deleted_at__isnull=True).select_for_update().first()
-    if row is None:
-        raise NotFound
-    return row
-
-
 @deploy_key.post("", needs=Role.developer, view="applicationId publicKey")
 async def generate(ctx: Context, application: models.Application) -> DeployKey:
     """Make the key by which the source is read over SSH, instead of the one before; the host is asked for its keys anew."""
-    row = await _row(application)
+    row = await held(application)
     key = Ed25519PrivateKey.generate()
     public = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
     public = f"{public} dokploy-{row.service_name}"
@@ -50,5 +43,5 @@ async def generate(ctx: Context, application: models.Application) -> DeployKey:
 @deploy_key.delete("", needs=Role.developer)
 async def remove(ctx: Context, application: models.Application) -> None:
     """Remove the key; the source is read without one from now on."""
-    row = await _row(application)
+    row = await held(application)
     await row.update_from_dict({"deploy_key": None, "deploy_key_private": None, "host_keys": None}).save(update_fields=COLUMNS)

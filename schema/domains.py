@@ -19,6 +19,7 @@ from schema.access import Role
 from schema.context import Context
 from schema.errors import Conflict, NotFound, UnprocessableEntity
 from schema.fields import Node, entity
+from schema.held import held
 from schema.inputs import Input, refuse
 from schema.own_certificates import checked
 from schema.resource import Resource
@@ -119,9 +120,7 @@ async def add(ctx: Context, application: models.Application, input: AddDomainInp
         raise UnprocessableEntity("The application has no such port that speaks HTTP.", field="containerPort")
     own, ends = _own(input)
     async with unique("The domain and path belong to another application, or are this one's already.", TAKEN), in_transaction():
-        row = await models.Application.filter(id=application.id, deleted_at__isnull=True).select_for_update().first()
-        if row is None:
-            raise NotFound
+        row = await held(application)
         await _claim(row, input.domain)
         return await models.Domain.create(
             application_id=row.id,

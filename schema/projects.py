@@ -11,8 +11,9 @@ import models
 from schema.access import Role
 from schema.application_inputs import ApplicationFilters, ApplicationSort
 from schema.context import Context
-from schema.errors import Conflict, Forbidden, NotFound
+from schema.errors import Conflict, Forbidden
 from schema.fields import Node, computed, count, earliest, entity, entity_of, group, latest, one, page
+from schema.held import held
 from schema.inputs import Input
 from schema.page import Page
 from schema.resource import Resource
@@ -132,9 +133,7 @@ async def update(ctx: Context, project: models.Project, input: UpdateProjectInpu
     if input.team_id is not None and input.team_id.value != (str(project.team_id) if project.team_id else None):
         changed["team_id"] = await _moved(ctx, project, input.team_id.value)
     async with unique(NAME_TAKEN), in_transaction():
-        row = await models.Project.filter(id=project.id, deleted_at__isnull=True).select_for_update().first()
-        if row is None:
-            raise NotFound
+        row = await held(project)
         await row.update_from_dict(changed).save(update_fields=[*changed, "updated_at"])
     return row
 
