@@ -1,8 +1,9 @@
 """Names of repositories: one for all the URLs that a repository has (DECISIONS 24), and what kind of server it is on."""
 
 import re
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 from models.enums import GitProvider
 
@@ -52,6 +53,12 @@ def web_of(url: str) -> tuple[str, str]:
     port = (match["port"] or "") if scheme in ("http", "https") else ""
     path = match["path"].strip("/")
     return f"{scheme if scheme == 'http' else 'https'}://{match['host'].lower()}{port}", path.removesuffix(".git")
+
+
+def provider_in(source: Mapping[str, Any]) -> GitProvider | None:
+    """The kind of server that a stored source is on: as it says, or else as its host does."""
+    given = source.get("provider")
+    return GitProvider(given) if given else provider_of(source["repo_url"])
 
 
 def provider_of(url: str) -> GitProvider | None:

@@ -8,7 +8,7 @@ from pydantic import model_validator
 from pydantic_core import PydanticCustomError
 
 import models
-from models.repositories import host_of, key_of, provider_of
+from models.repositories import host_of, key_of, provider_in
 from schema.inputs import Input, refuse
 from schema.rules import Pattern
 
@@ -32,7 +32,8 @@ Branch = Annotated[
         r"(?![-/.])(?!.*(?:\.\.|//|@\{|/\.|\.lock(?:/|$)))[A-Za-z0-9._/+#@=,%!-]+(?<![/.])", "must be a valid name of a git branch", 1, 255
     ),
 ]
-CommitSha = Annotated[str, Pattern(r"[0-9a-f]{7,40}|[0-9a-f]{64}", "must be a commit's hexadecimal id", 7, 64)]
+COMMIT = r"[0-9a-f]{7,40}|[0-9a-f]{64}"
+CommitSha = Annotated[str, Pattern(COMMIT, "must be a commit's hexadecimal id", 7, 64)]
 RelativePath = Annotated[
     str,
     Pattern(
@@ -91,13 +92,12 @@ def shown(value: dict[str, Any] | None, token: dict[str, str] | None, sha: str |
     """The source of a row."""
     if not value:
         return None
-    provider = value.get("provider")
     return GitSource(
         repo_url=value["repo_url"],
         branch=value["branch"],
         build_path=value["build_path"],
         dockerfile=value["dockerfile"],
-        provider=models.GitProvider(provider) if provider else provider_of(value["repo_url"]),
+        provider=provider_in(value),
         username=value.get("username"),
         token=MASK if token else None,
         last_commit_sha=sha,

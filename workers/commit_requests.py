@@ -8,7 +8,6 @@ from typing import Final
 from urllib.parse import quote
 
 from models import DeploymentStatus, GitProvider
-from models.lifecycle import TERMINAL
 from models.repositories import web_of
 
 
@@ -45,10 +44,15 @@ class Request:
     body: Mapping[str, str]
 
 
+ENDS: Final[Mapping[DeploymentStatus, State]] = MappingProxyType(
+    {DeploymentStatus.success: State.success, DeploymentStatus.failed: State.failure, DeploymentStatus.cancelled: State.error}
+)
+"""What the ways to end are to a commit."""
+
+
 def state_of(status: DeploymentStatus) -> State:
     """What a deployment's status is to its commit."""
-    words = {DeploymentStatus.success: State.success, DeploymentStatus.failed: State.failure, DeploymentStatus.cancelled: State.error}
-    return words[status] if status in TERMINAL else State.pending
+    return ENDS.get(status, State.pending)
 
 
 def _body(report: Report, context: str, state: str) -> dict[str, str]:

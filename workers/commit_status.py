@@ -5,7 +5,6 @@ that nothing can be lost between it and a queue: whoever leads looks for what di
 """
 
 import asyncio
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -13,12 +12,12 @@ from uuid import UUID
 import httpx2
 import structlog
 
-from models import Application, Deployment, GitProvider
+from models import Application, Deployment
 from models.database import AWAY, database
 from models.lifecycle import TERMINAL
-from models.repositories import provider_of
+from models.repositories import provider_in
 from models.settings import settings
-from workers.commit_requests import REQUESTS, Report, Request, State, state_of
+from workers.commit_requests import ENDS, REQUESTS, Report, Request, State, state_of
 from workers.outgoing import Unreachable, pinned
 from workers.runtime import Runtime
 from workers.source_access import Access
@@ -41,21 +40,12 @@ _DESCRIPTIONS: Final = {
     State.error: "The deployment was cancelled",
 }
 
-_DUE = f"""
+_ENDS: Final = " ".join(f"when '{status.value}' then '{state.value}'" for status, state in ENDS.items())
+_DUE: Final = f"""
 select id from deployment where report_due <= now() and (length(commit_sha) in {WHOLE} or finished_at is not null)
-and reported is distinct from case status when 'success' then 'success' when 'failed' then 'failure' when 'cancelled' then 'error'
-    else 'pending' end
+and reported is distinct from case status {_ENDS} else '{State.pending.value}' end
 order by report_due limit $1
 """  # noqa: S608 (constants of our own)
-
-
-def provider_told(git_source: Mapping[str, Any] | None, token: Mapping[str, str] | None) -> GitProvider | None:
-    """The provider that is told of a source's commits: where there is a token, and it is of a kind that listens."""
-    if not git_source or not token:
-        return None
-    given = git_source.get("provider")
-    found = GitProvider(given) if given else provider_of(git_source["repo_url"])
-    return found if found in REQUESTS else None
 
 
 async def report(runtime: Runtime) -> None:
@@ -86,15 +76,16 @@ async def _report(deployment: Deployment) -> None:
     id, state = deployment.id, state_of(deployment.status)
     application = await Application.get(id=deployment.application_id)
     source: dict[str, Any] = deployment.snapshot.get("git_source") or {}
-    provider = provider_told(application.git_source, application.git_token)
+    provider = provider_in(application.git_source) if application.git_source else None
+    request = REQUESTS.get(provider) if provider else None
     token = Access.of(application, source["repo_url"]).token if source else None
     unheard = state is State.error and deployment.reported is None
-    if provider is None or token is None or unheard or len(deployment.commit_sha or "") not in WHOLE:
+    if request is None or token is None or unheard or len(deployment.commit_sha or "") not in WHOLE:
         await Deployment.filter(id=id).update(report_due=None)
         return
     link = f"{settings().public_url}/api/deployments/{id}" if settings().public_url else None
     told = Report(source["repo_url"], token, deployment.commit_sha or "", state, f"dokploy/{application.name}", _DESCRIPTIONS[state], link)
-    await send(REQUESTS[provider](told))
+    await send(request(told))
     due = None if deployment.status in TERMINAL else datetime.now(UTC)
     await Deployment.filter(id=id).update(reported=state.value, report_tries=0, report_due=due)
 

@@ -13,7 +13,7 @@ from tortoise.transactions import in_transaction
 
 import models
 from models import Application, GitProvider
-from models.repositories import host_of, provider_of
+from models.repositories import host_of, provider_in, provider_of
 from workers.git_argv import Source
 from workers.run import Run
 
@@ -45,8 +45,7 @@ class Access:
         stored = row.git_source or {}
         if not stored or host_of(stored["repo_url"]) != host_of(url):
             return cls()
-        given = stored.get("provider")
-        provider = GitProvider(given) if given else provider_of(url) or GitProvider.github
+        provider = provider_in(stored) or GitProvider.github
         return cls(
             token=row.git_token["token"] if row.git_token else None,
             username=stored.get("username") or USERS[provider],

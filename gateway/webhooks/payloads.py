@@ -8,11 +8,12 @@ import msgspec
 
 from models import WebhookReason
 from models.repositories import key_of
+from schema.git_sources import COMMIT
 from schema.pushes import Change, Notice
 
 _BRANCH: Final = "refs/heads/"
 _TAG: Final = "refs/tags/"
-_COMMIT: Final = re.compile(r"[0-9a-f]{7,40}|[0-9a-f]{64}")
+_COMMIT: Final = re.compile(COMMIT)
 MOST_PATHS, MOST_LETTERS = 3000, 50_000
 """Changed files of one push that are looked at, and the letters of their names; of more it is not known what changed."""
 
