@@ -112,16 +112,8 @@ def _targets(rows: Iterable[Sequence[Any]]) -> list[Target]:
 
 def of(application: models.Application) -> Target:
     """An application as what a delivery is meant for."""
-    source = application.git_source or {}
-    return Target(
-        application.id,
-        application.project_id,
-        application.repository,
-        source.get("branch"),
-        application.watch_paths,
-        b"",
-        RateTier.authenticated,
-    )
+    branch = (application.git_source or {}).get("branch")
+    return Target(application.id, application.project_id, application.repository, branch, application.watch_paths)
 
 
 Verify = Callable[[bytes], bool]
@@ -166,14 +158,15 @@ async def _in_turn() -> AsyncIterator[None]:
         _waiting.discard(me)
 
 
-async def received(target: Target, delivery: Delivery, allowed: Callable[[], Awaitable[None]]) -> models.WebhookDelivery:
-    """What a delivery is to an application; sent again it is what it was. A new one is `allowed` first, which may raise.
+async def received(target: Target, delivery: Delivery, allowed: Callable[[], Awaitable[None]] | None = None) -> models.WebhookDelivery:
+    """What a delivery is to an application; sent again it is what it was. A new one may have to be `allowed` first, which may raise.
 
     Raises `workers.Busy`.
     """
     if (before := await _before(target, delivery)) is not None:
         return before
-    await allowed()
+    if allowed is not None:
+        await allowed()
     heavy = len(target.watch_paths) > 0 and any(each.paths for each in delivery.notice.changes)
     meaning = await asyncio.to_thread(target.meaning, delivery.notice) if heavy else target.meaning(delivery.notice)
     try:

@@ -13,8 +13,9 @@ from schema import receiving
 from schema.access import Role
 from schema.context import Context
 from schema.deployments import Deployment
-from schema.errors import Conflict, NotFound
+from schema.errors import Conflict
 from schema.fields import Node, computed, entity, one
+from schema.held import held
 from schema.page import sorting
 from schema.resource import Resource
 
@@ -76,11 +77,7 @@ async def redeliver(ctx: Context, application: models.Application, delivery: mod
     notice = receiving.once_more(delivery.push, application.repository)
     name = f"{delivery.delivery.partition(receiving.AGAIN)[0]}{receiving.AGAIN}{uuid7()}"
     again = receiving.Delivery(delivery.provider, name, delivery.event, notice)
-    return await receiving.received(receiving.of(application), again, _at_any_time)
-
-
-async def _at_any_time() -> None:
-    """Somebody who may deploy asks, and is counted as such."""
+    return await receiving.received(receiving.of(application), again)
 
 
 @strawberry.type
@@ -123,9 +120,7 @@ async def get(ctx: Context, application: models.Application) -> WebhookSecret:
 @secret.post("", status=200, needs=Role.admin, view=SHOWN, discloses=True)
 async def rotate(ctx: Context, application: models.Application) -> WebhookSecret:
     """Make a new secret; the one before is worth nothing from now on."""
-    row = await models.Application.filter(id=application.id, deleted_at__isnull=True).select_for_update().first()
-    if row is None:
-        raise NotFound
+    row = await held(application)
     row.webhook_secret = {"secret": secrets.token_urlsafe(SECRET_BYTES)}
     await row.save(update_fields=["webhook_secret", "updated_at"])
     return _secret(row)
