@@ -1,10 +1,14 @@
 """The ground floor: settings, the closed sets of values, rows, secrets and events. It imports nothing of the floors above."""
 
+from models.databases import Database, DatabaseBackup, DatabaseRestore, Task
 from models.edge import Domain, EdgeNode, Traffic
 from models.enums import (
     ApplicationStatus,
+    BackupTrigger,
     CertificateSource,
     CertificateStatus,
+    DatabaseStatus,
+    DatabaseType,
     DeploymentKind,
     DeploymentStatus,
     DeploymentTrigger,
@@ -16,6 +20,8 @@ from models.enums import (
     RateTier,
     StageName,
     StageStatus,
+    StorageKind,
+    TaskStatus,
     TeamRole,
     WebhookOutcome,
     WebhookReason,
@@ -44,8 +50,14 @@ __all__ = [
     "Application",
     "ApplicationStatus",
     "AuditEntry",
+    "BackupTrigger",
     "CertificateSource",
     "CertificateStatus",
+    "Database",
+    "DatabaseBackup",
+    "DatabaseRestore",
+    "DatabaseStatus",
+    "DatabaseType",
     "Deployment",
     "DeploymentKind",
     "DeploymentStatus",
@@ -70,6 +82,9 @@ __all__ = [
     "Stage",
     "StageName",
     "StageStatus",
+    "StorageKind",
+    "Task",
+    "TaskStatus",
     "Team",
     "TeamRole",
     "Traffic",

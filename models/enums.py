@@ -183,3 +183,58 @@ class WebhookReason(StrEnum):
     """No file changed that the application watches."""
     no_application = "no_application"
     """No application has this source."""
+
+
+@unique
+class DatabaseType(StrEnum):
+    """What kind of server a database is."""
+
+    postgresql = "postgresql"
+    mysql = "mysql"
+    mongodb = "mongodb"
+    redis = "redis"
+
+
+@unique
+class DatabaseStatus(StrEnum):
+    """Where a database stands."""
+
+    pending = "pending"
+    """It has not run yet."""
+    starting = "starting"
+    running = "running"
+    restoring = "restoring"
+    """Its data are being replaced by those of a backup."""
+    stopped = "stopped"
+    error = "error"
+
+
+@unique
+class TaskStatus(StrEnum):
+    """The state of a backup or a restore; the last three are final."""
+
+    pending = "pending"
+    running = "running"
+    completed = "completed"
+    failed = "failed"
+    cancelled = "cancelled"
+
+
+@unique
+class BackupTrigger(StrEnum):
+    """Why there is a backup."""
+
+    manual = "manual"
+    schedule = "schedule"
+    safety = "safety"
+    """Taken before a restore replaced what was there."""
+    upload = "upload"
+
+
+@unique
+class StorageKind(StrEnum):
+    """Where backups lie."""
+
+    local = "local"
+    """A folder of the machine."""
+    s3 = "s3"

@@ -1,0 +1,150 @@
+"""PostgreSQL."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import asyncpg
+
+from models import DatabaseType
+from workers.databases.contract import SECRETS, Ask, Command, Credentials, Dump, Engine, Plan, Setting, Statistics, Swap
+
+_NEW, _OLD = "_restoring", "_replaced"
+"""Suffixes of the database that is being filled, and of the one whose place it has taken."""
+_STATISTICS = """
+    select (select count(*) from pg_stat_activity
+            where datname = current_database() and backend_type = 'client backend' and pid <> pg_backend_pid()) as connections,
+           xact_commit + xact_rollback as queries, blks_hit::float8 / nullif(blks_hit + blks_read, 0) as cache_hit_rate,
+           pg_database_size(current_database()) as size
+    from pg_stat_database where datname = current_database()
+"""
+
+
+def _server(plan: Plan) -> tuple[str, ...]:
+    shared = plan.setting("sharedBuffers", max(32, plan.memory // 4))
+    return ("postgres", "-c", f"max_connections={plan.setting('maxConnections', 100)}", "-c", f"shared_buffers={shared}MB")
+
+
+def _volume(version: str) -> str:
+    """Since 18 the image keeps its data in a directory per version."""
+    return "/var/lib/postgresql" if int(version.partition(".")[0]) >= 18 else "/var/lib/postgresql/data"
+
+
+def _url(credentials: Credentials, host: str, password: str) -> str:
+    return f"postgresql://{credentials.userinfo(password)}@{host}:5432/{credentials.database}"
+
+
+def _secrets(credentials: Credentials) -> dict[str, str]:
+    return {"PGPASSWORD": credentials.password}
+
+
+def _psql(credentials: Credentials, *statements: str) -> Command:
+    argv = ["psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-U", credentials.username, "-d", "postgres"]
+    return Command((*argv, *(part for each in statements for part in ("-c", each))), _secrets(credentials))
+
+
+def _dump(credentials: Credentials, compress: bool) -> Dump:
+    level = "-Z1" if compress else "-Z0"
+    argv = ("pg_dump", "-U", credentials.username, "-d", credentials.database, "-Fc", level)
+    return Dump(Command(argv, _secrets(credentials)), ".dump", compresses=True)
+
+
+def _prepare(credentials: Credentials) -> Command:
+    new = credentials.database + _NEW
+    return _psql(credentials, f'drop database if exists "{new}" with (force)', f'create database "{new}" template template0')
+
+
+def _load(credentials: Credentials, foreign: bool) -> Command:
+    argv = ["pg_restore", "-U", credentials.username, "-d", credentials.database + _NEW, "--exit-on-error"]
+    return Command((*argv, *(("--no-owner", "--no-privileges") if foreign else ())), _secrets(credentials))
+
+
+def _commit(credentials: Credentials) -> Command:
+    """One transaction gives both their names, so that there is never none; whoever is connected is sent away first."""
+    name = credentials.database
+    gone = f"select pg_terminate_backend(pid) from pg_stat_activity where datname in ('{name}', '{name}{_NEW}') and pid <> pg_backend_pid()"
+    renamed = f'begin; alter database "{name}" rename to "{name}{_OLD}"; alter database "{name}{_NEW}" rename to "{name}"; commit'
+    closed = f'alter database "{name}" with allow_connections false'
+    opened = f'alter database "{name}" with allow_connections true'
+    return _psql(
+        credentials,
+        f'drop database if exists "{name}{_OLD}" with (force)',
+        closed,
+        gone,
+        renamed,
+        f'drop database if exists "{name}{_OLD}" with (force)',
+        opened,
+    )
+
+
+def _undo(credentials: Credentials) -> Command:
+    name = credentials.database
+    return _psql(
+        credentials, f'drop database if exists "{name}{_NEW}" with (force)', f'alter database "{name}" with allow_connections true'
+    )
+
+
+def _rotate(credentials: Credentials, password: str) -> Command:
+    argv = ("psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-U", credentials.username, "-d", "postgres")
+    statement = f"\\getenv password DOKPLOY_PASSWORD\nalter user \"{credentials.username}\" password :'password';\n"
+    return Command(argv, _secrets(credentials) | {"DOKPLOY_PASSWORD": password}, statement)
+
+
+@asynccontextmanager
+async def _connect(host: str, port: int, credentials: Credentials, seconds: float) -> AsyncIterator[Ask]:
+    connection = await asyncpg.connect(
+        host=host,
+        port=port,
+        user=credentials.username,
+        password=credentials.password,
+        database=credentials.database,
+        timeout=seconds,
+        command_timeout=seconds,
+    )
+
+    async def ask() -> Statistics:
+        row = await connection.fetchrow(_STATISTICS)
+        return Statistics(**dict(row))
+
+    try:
+        yield ask
+    finally:
+        await connection.close(timeout=seconds)
+
+
+POSTGRESQL = Engine(
+    type=DatabaseType.postgresql,
+    title="PostgreSQL",
+    image="postgres",
+    versions=("18", "17", "16", "15", "14"),
+    port=5432,
+    volume=_volume,
+    least_memory=128,
+    username="app",
+    names=frozenset({"postgres", "template0", "template1"}),
+    settings=(Setting("maxConnections", 5, 10_000), Setting("sharedBuffers", 1, 1 << 20, sized=True, share=0.4)),
+    files=lambda credentials: {"password": credentials.password},
+    environment=lambda credentials: {
+        "POSTGRES_USER": credentials.username,
+        "POSTGRES_DB": credentials.database,
+        "POSTGRES_PASSWORD_FILE": f"{SECRETS}/password",
+    },
+    server=_server,
+    ready=lambda credentials: f"pg_isready -q -h 127.0.0.1 -U {credentials.username} -d {credentials.database}",
+    url=_url,
+    dump=_dump,
+    verify=Command(("pg_restore", "-f", "/dev/null")),
+    inspect=None,
+    restore=Swap(_prepare, _load, _commit, _undo),
+    rotate=_rotate,
+    connect=_connect,
+    failures=(
+        (r"unsupported version \([0-9.]+\) in file header", "BACKUP_TOO_NEW", "The backup is of a newer version than this database is."),
+        (r"input file (?:is too short|does not appear)|could not read from input file|did not find magic", "BACKUP_DAMAGED", ""),
+        (r"No space left on device", "VOLUME_FULL", "The disk of the database is full."),
+        (r"password authentication failed", "DATABASE_AUTH_FAILED", "The database does not take its password."),
+        (r"Connection refused|the database system is|No such file or directory\s+Is the server", "DATABASE_UNREACHABLE", ""),
+        (r'role "([^"]*)" does not exist', "ROLE_MISSING", "A user that owns something in the backup does not exist any more."),
+        (r"out of memory|Out of memory", "OUT_OF_MEMORY", "The database ran out of memory."),
+    ),
+    shared_memory=256,
+)
