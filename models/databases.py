@@ -43,6 +43,7 @@ class Database(Row):
     """The worker that is granting the wishes, or replacing the data."""
     settle_until = fields.DatetimeField(null=True)
     delete_volumes = fields.BooleanField(default=False)
+    delete_backups = fields.BooleanField(default=False)
     size = fields.BigIntField(null=True)
     """Bytes of its data as the server counts them; this and what follows was measured at `sampled_at`."""
     connections = fields.IntField(null=True)
@@ -141,7 +142,7 @@ class DatabaseRestore(Task):
     safety_backup_id = fields.UUIDField(null=True)
     """What was there before; none of a database that was made for this restore."""
     volume = fields.CharField(max_length=127, null=True)
-    """The volume that is being filled, for an engine that takes a fresh one."""
+    """The volume that had the data before a fresh one took its place: until the restore is complete it can come back."""
 
     class Meta:
         """One at a time for each database."""

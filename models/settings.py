@@ -1,6 +1,7 @@
 """Settings from the environment (`DOKPLOY_*`), read once per process."""
 
 import functools
+import json
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal
@@ -82,6 +83,9 @@ class Settings(BaseSettings):
     port_range: Annotated[tuple[int, int], NoDecode] = (30000, 32767)
     """First and last published port that applications are given, as `first-last`."""
 
+    database_images: Annotated[dict[str, str], NoDecode] = {}
+    """JSON object: the repository that the images of a type of databases come from, such as `{"mysql": "registry.local/mysql"}`."""
+
     worker_threads: int = Field(default=4, ge=1, le=64)
     """Stages other than builds that one worker process runs at a time."""
 
@@ -147,6 +151,11 @@ class Settings(BaseSettings):
     @classmethod
     def _standard_or_json(cls, value: object) -> object:
         return DocumentLimits.model_validate_json(value.strip() or "{}") if isinstance(value, str) else value
+
+    @field_validator("database_images", mode="before")
+    @classmethod
+    def _none_or_json(cls, value: object) -> object:
+        return json.loads(value.strip() or "{}") if isinstance(value, str) else value
 
     @field_validator("edge_gateway", mode="before")
     @classmethod

@@ -11,11 +11,11 @@ from schema.resource import Resource
 
 @dataclass(frozen=True)
 class Link:
-    """A link of one answer: the other operation's path, and the column of the answer's row that holds the id in it."""
+    """A link of one answer: the other operation's path, and the columns of the answer's row that hold the ids in it, in their order."""
 
     name: str
     path: str
-    column: str
+    columns: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Links:
     @property
     def selection(self) -> str:
         """The fields that the links need."""
-        return " ".join(dict.fromkeys(api_name(link.column) for link in self.links))
+        return " ".join(dict.fromkeys(api_name(column) for link in self.links for column in link.columns))
 
 
 def links_of(operation: Operation[Any], item: Resource, operations: Mapping[str, Operation[Any]], prefix: str) -> Links:
@@ -39,6 +39,13 @@ def links_of(operation: Operation[Any], item: Resource, operations: Mapping[str,
         if other is None:
             missing.append(name)
             continue
-        own = other.chapter is item
-        found.append(Link(name, prefix + other.path, "id" if own else f"{other.chapter.singular}_id"))
+        found.append(Link(name, prefix + other.path, _columns(other, item)))
     return Links(tuple(found), tuple(missing))
+
+
+def _columns(other: Operation[Any], item: Resource) -> tuple[str, ...]:
+    """The columns of an item's row that hold the ids of another operation's path; when it is about such a row, the last is its own."""
+    if other.chapter is not item:
+        return (f"{other.chapter.singular}_id",)
+    above = tuple(f"{name}_id" for name in list(other.signature.rows)[: len(other.ids) - 1])
+    return (*above, "id")

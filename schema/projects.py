@@ -11,8 +11,9 @@ import models
 from schema.access import Role
 from schema.application_inputs import ApplicationFilters, ApplicationSort
 from schema.context import Context
+from schema.database_inputs import DatabaseFilters, DatabaseSort
 from schema.errors import Conflict, Forbidden
-from schema.fields import Node, computed, count, earliest, entity, entity_of, group, latest, one, page
+from schema.fields import Node, count, earliest, entity, entity_of, group, latest, one, page
 from schema.held import held
 from schema.inputs import Input
 from schema.page import Page
@@ -24,6 +25,7 @@ from schema.users import User
 
 if TYPE_CHECKING:
     from schema.applications import Application
+    from schema.databases import Database
 
 Name = Annotated[str, Pattern(r"[A-Za-z0-9]+", "must be alphanumeric", 3, 50)]
 Description = Annotated[str, Length(0, 2000)]
@@ -42,8 +44,10 @@ def _deployment() -> type:
     return Deployment
 
 
-def _databases(id: object) -> int:
-    return 0
+def _database() -> type:
+    from schema.databases import Database
+
+    return Database
 
 
 @strawberry.type
@@ -51,7 +55,7 @@ class ProjectStatistics:
     """How much there is in a project."""
 
     application_count: int = count(_application, "project_id")
-    database_count: int = computed(_databases, "id")
+    database_count: int = count(_database, "project_id")
     deployment_count: int = count(_deployment, "project_id")
     first_deployment_at: datetime | None = earliest(_deployment, "project_id")
     last_deployment_at: datetime | None = latest(_deployment, "project_id")
@@ -70,6 +74,9 @@ class Project(Node):
     statistics: ProjectStatistics = group()
     applications: Page[Annotated["Application", strawberry.lazy("schema.applications")]] = page(
         "-created_at", fk="project_id", sort=ApplicationSort, filters=ApplicationFilters, search=True
+    )
+    databases: Page[Annotated["Database", strawberry.lazy("schema.databases")]] = page(
+        "-created_at", fk="project_id", sort=DatabaseSort, filters=DatabaseFilters, search=True
     )
     created_at: datetime
     updated_at: datetime
@@ -154,6 +161,7 @@ async def delete(ctx: Context, project: models.Project) -> None:
     """Delete a project that holds nothing; its name is free at once, its row is kept for 30 days."""
     async with in_transaction():
         await models.Project.select_for_update().get(id=project.id)
-        if await models.Application.filter(project_id=project.id, deleted_at__isnull=True).exists():
-            raise Conflict("The project still has applications.", reason="NOT_EMPTY")
+        for model, what in ((models.Application, "applications"), (models.Database, "databases")):
+            if await model.filter(project_id=project.id, deleted_at__isnull=True).exists():
+                raise Conflict(f"The project still has {what}.", reason="NOT_EMPTY")
         await models.Project.filter(id=project.id).update(deleted_at=datetime.now(UTC))

@@ -8,7 +8,23 @@ from typing import Any
 import strawberry
 from tortoise.models import Model
 
-from schema import applications, audit, auth, deploy_keys, deployments, domains, health, members, projects, teams, users, webhooks
+from schema import (
+    applications,
+    audit,
+    auth,
+    backups,
+    databases,
+    deploy_keys,
+    deployments,
+    domains,
+    health,
+    members,
+    projects,
+    restores,
+    teams,
+    users,
+    webhooks,
+)
 from schema.documents.outline import outlined
 from schema.fields import Entity, WrongDeclaration, entity_of
 from schema.graph import graph
@@ -33,6 +49,9 @@ CHAPTERS: tuple[Resource, ...] = (
     webhooks.deliveries,
     deploy_keys.deploy_key,
     deployments.deployments,
+    databases.databases,
+    backups.backups,
+    restores.restores,
     audit.audit,
     health.service,
 )
@@ -46,6 +65,9 @@ ENTITIES: tuple[type, ...] = (
     domains.Domain,
     webhooks.WebhookDelivery,
     deployments.Deployment,
+    databases.Database,
+    backups.DatabaseBackup,
+    restores.DatabaseRestore,
     audit.AuditEntry,
 )
 

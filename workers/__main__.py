@@ -19,6 +19,9 @@ from models.database import AWAY, connected
 from models.logs import configure
 from models.settings import settings
 from workers import broker, reconcile, rings
+from workers.databases.backup import back_up
+from workers.databases.restore import restore
+from workers.databases.settle import settle as settle_database
 from workers.docker import choose
 from workers.docker_errors import DockerError
 from workers.engine import Engine
@@ -128,7 +131,7 @@ class Process(AsyncIO):
 
 
 def _declare(process: Process, queue: dramatiq.Broker) -> None:
-    """Declare an actor for each stage, and one for wishes."""
+    """Declare an actor for each stage, one for wishes, and those of databases."""
 
     def actor(name: str, work: Callable[[Runtime, UUID], Coroutine[Any, Any, None]]) -> None:
         async def take(id: str) -> None:
@@ -139,6 +142,9 @@ def _declare(process: Process, queue: dramatiq.Broker) -> None:
     for declared in STAGES:
         actor(declared.actor, lambda runtime, id, declared=declared: perform(runtime, declared, id))  # type: ignore[misc]
     actor(rings.SETTLE, settle)
+    actor(rings.SETTLE_DATABASE, settle_database)
+    actor(rings.BACK_UP, back_up)
+    actor(rings.RESTORE, restore)
 
 
 def main() -> None:
@@ -151,7 +157,8 @@ def main() -> None:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    places = {broker.STAGES: settings().worker_threads, broker.BUILDS: settings().build_concurrency, broker.WISHES: 1}
+    threads = settings().worker_threads
+    places = {broker.STAGES: threads, broker.BUILDS: settings().build_concurrency, broker.WISHES: 1, broker.DATABASES: threads}
     workers = [dramatiq.Worker(queue, queues={name}, worker_threads=threads, worker_timeout=IDLE_POLL) for name, threads in places.items()]
     for worker in workers:
         # No more than it has threads for: what a busy worker has taken ahead of time, an idle one cannot take.

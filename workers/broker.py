@@ -14,9 +14,9 @@ from redis.retry import Retry
 from models.settings import settings
 from workers.consumer import StrictBroker
 
-STAGES, BUILDS, WISHES = "stages", "builds", "wishes"
-QUEUES = (STAGES, BUILDS, WISHES)
-"""Queues of their own: builds wait for a place to build, and nothing else waits for builds."""
+STAGES, BUILDS, WISHES, DATABASES = "stages", "builds", "wishes", "databases"
+QUEUES = (STAGES, BUILDS, WISHES, DATABASES)
+"""Queues of their own: builds wait for a place to build, data for one to pass, and nothing else waits for either."""
 HEARTBEAT_TIMEOUT = 15_000
 """Milliseconds after which a dead worker's messages go to others; 518 s with Dramatiq's default, 15 s with this."""
 MAINTENANCE_CHANCE = 1_000_000

@@ -8,6 +8,8 @@ from typing import Any, Final, Literal
 
 DEPLOYMENT_LABEL: Final = "dokploy.deployment"
 APPLICATION_LABEL: Final = "dokploy.application"
+REVISION_LABEL: Final = "dokploy.revision"
+"""Tells a database's containers of one wish from those of the one before."""
 PENDING_PATIENCE: Final = timedelta(seconds=10)
 """How long a task may wait for a port that somebody else holds, before that is a failure: Swarm itself would wait for ever."""
 
@@ -43,6 +45,8 @@ class Task:
     """The counter of forced updates that it was started for: what tells a restarted task from the one before."""
     application: str | None = None
     """Its container's label."""
+    revision: str | None = None
+    """The same, of a database's container."""
 
     @property
     def wanted(self) -> bool:
@@ -94,6 +98,7 @@ def read_task(entry: Mapping[str, Any]) -> Task:
         slot=entry.get("Slot"),
         force=entry["Spec"].get("ForceUpdate") or 0,
         application=labels.get(APPLICATION_LABEL),
+        revision=labels.get(REVISION_LABEL),
     )
 
 

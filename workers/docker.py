@@ -189,22 +189,26 @@ async def scale_service(client: Client, name: str, replicas: int) -> None:
     await _must(docker_argv.service_scale(client, name, replicas))
 
 
-async def run(argv: list[str]) -> None:
+async def run(argv: list[str], *, stdin: bytes | None = None, deadline: float = COMMAND_DEADLINE) -> None:
     """Run a command line that somebody else has built. Raises DockerError."""
-    await _must(argv)
+    await _must(argv, deadline=deadline, stdin=stdin)
 
 
 async def _must(
-    argv: list[str], extra: Mapping[str, str] | None = None, deadline: float = COMMAND_DEADLINE, on_line: OnLine | None = None
+    argv: list[str],
+    extra: Mapping[str, str] | None = None,
+    deadline: float = COMMAND_DEADLINE,
+    on_line: OnLine | None = None,
+    stdin: bytes | None = None,
 ) -> None:
-    done = await _run(argv, extra or {}, deadline, on_line)
+    done = await _run(argv, extra or {}, deadline, on_line, stdin)
     if done.returncode:
         raise explain(done.tail)
 
 
-async def _run(argv: list[str], extra: Mapping[str, str], deadline: float, on_line: OnLine | None) -> Finished:
+async def _run(argv: list[str], extra: Mapping[str, str], deadline: float, on_line: OnLine | None, stdin: bytes | None = None) -> Finished:
     try:
-        return await processes.run(argv, env=environment() | dict(extra), deadline=deadline, on_line=on_line)
+        return await processes.run(argv, env=environment() | dict(extra), deadline=deadline, on_line=on_line, stdin=stdin)
     except processes.DeadlineExceeded as error:
         raise DockerTimedOut(tail=error.tail) from None
     except FileNotFoundError:

@@ -1,18 +1,22 @@
 """The command lines of the docker client, built and checked; nothing here runs anything."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from workers.service_spec import (
+    CONTAINER,
+    ENV_KEY,
     IMAGE,
     NAME,
+    SECRET,
     VOLUME,
     EnvVar,
     HealthCheck,
     Mount,
     Port,
+    SecretFile,
     ServiceSpec,
     UnsafeValue,
     require,
@@ -26,6 +30,7 @@ Service = Mapping[str, Any]
 
 NETWORK_LABEL: Final = "dokploy.network"
 """Remembers the name of the network, of which a service only tells the id."""
+SHARED_MEMORY: Final = "/dev/shm"  # noqa: S108 (a path in a container)
 DROPPED_CAPABILITIES: Final = ("AUDIT_WRITE", "MKNOD", "NET_RAW")
 
 
@@ -71,7 +76,7 @@ def service_create(client: Client, spec: ServiceSpec) -> list[str]:
     """Create a service. Secret values are not in it: run it with `secret_environment(spec.env)`. Raises UnsafeValue."""
     validate(spec)
     argv = [client.path, "service", "create", "--detach", "--quiet", "--no-resolve-image", "--name", spec.name]
-    argv += ["--network", spec.network, *_settings(spec)]
+    argv += ["--network", _network(spec), *_settings(spec)]
     for flag in ("--label", "--container-label"):
         argv += _pairs(flag, _labels(spec))
     argv += _env("--env", spec.env)
@@ -79,11 +84,14 @@ def service_create(client: Client, spec: ServiceSpec) -> list[str]:
         argv += ["--publish", _port(port)]
     for mount in spec.mounts:
         argv += ["--mount", _mount(mount)]
+    if spec.shared_memory_mib:
+        argv += ["--mount", f"type=tmpfs,destination={SHARED_MEMORY},tmpfs-size={spec.shared_memory_mib}m"]
+    argv += _each("--secret", [_secret(secret) for secret in spec.secrets])
     if spec.health:
         argv += _health(spec.health)
     argv += ["--limit-memory", f"{spec.memory_mib}m"] if spec.memory_mib else []
     argv += ["--limit-cpu", f"{spec.cpus:g}"] if spec.cpus else []
-    return [*argv, "--", spec.image]
+    return [*argv, "--", spec.image, *spec.arguments]
 
 
 def service_update(client: Client, spec: ServiceSpec, current: Service) -> list[str]:
@@ -98,7 +106,10 @@ def service_update(client: Client, spec: ServiceSpec, current: Service) -> list[
     argv += _each("--env-rm", sorted(_current_env(container).keys() - {variable.key for variable in spec.env}))
     argv += _ports_changed(spec.ports, current["Spec"].get("EndpointSpec") or {})
     argv += _mounts_changed(spec.mounts, container.get("Mounts") or [])
-    argv += _network_changed(spec.network, (current["Spec"].get("Labels") or {}).get(NETWORK_LABEL))
+    argv += _secrets_changed(spec.secrets, container.get("Secrets") or [])
+    argv += _network_changed(spec, (current["Spec"].get("Labels") or {}).get(NETWORK_LABEL))
+    if spec.arguments != tuple(container.get("Args") or ()):
+        argv += ["--args", " ".join(spec.arguments)]
     if spec.health:
         argv += _health(spec.health)
     elif (container.get("Healthcheck") or {}).get("Test"):
@@ -138,6 +149,67 @@ def pull(client: Client, image: str) -> list[str]:
     return [client.path, "pull", "--", require(IMAGE, image, "image reference")]
 
 
+def secret_create(client: Client, name: str, labels: Mapping[str, str]) -> list[str]:
+    """Make a secret of Swarm from what comes by standard input."""
+    return [client.path, "secret", "create", *_pairs("--label", require_labels(labels)), "--", require(SECRET, name, "secret's name"), "-"]
+
+
+def secret_remove(client: Client, name: str) -> list[str]:
+    """Remove a secret of Swarm."""
+    return [client.path, "secret", "rm", "--", require(SECRET, name, "secret's name")]
+
+
+def execute(client: Client, container: str, argv: Sequence[str], secrets: Iterable[str], *, fed: bool) -> list[str]:
+    """Run a command in a container; of its secrets only the names, the values are the client's own environment."""
+    names = [require(ENV_KEY, name, "environment variable") for name in secrets]
+    return [client.path, "exec", *(["-i"] if fed else []), *_each("--env", names), require(CONTAINER, container, "container id"), *argv]
+
+
+@dataclass(frozen=True, slots=True)
+class Standalone:
+    """A container that is no part of a service, and that nobody reaches: it has no network."""
+
+    image: str
+    labels: Mapping[str, str]
+    mounts: tuple[Mount, ...]
+    arguments: tuple[str, ...]
+    entrypoint: str | None = None
+    memory_mib: int | None = None
+    stop_seconds: int = 10
+
+
+def run_detached(client: Client, name: str, container: Standalone) -> list[str]:
+    """Start a container that runs on."""
+    return [client.path, "run", "--detach", "--name", require(NAME, name, "container name"), *_standalone(container)]
+
+
+def run_once(client: Client, container: Standalone, *, fed: bool) -> list[str]:
+    """Run a container until it ends, of which nothing stays but what it did to its volumes."""
+    return [client.path, "run", "--rm", *(["--interactive"] if fed else []), *_standalone(container)]
+
+
+def stop_container(client: Client, name: str, seconds: int) -> list[str]:
+    """Ask a container to end, and make it end after so many seconds."""
+    return [client.path, "stop", "--time", str(seconds), "--", require(NAME, name, "container name")]
+
+
+def _standalone(container: Standalone) -> list[str]:
+    argv = ["--pull", "never", "--network", "none", "--init", "--log-driver", "json-file", "--log-opt", "max-size=10m"]
+    argv += _pairs("--label", require_labels(container.labels))
+    argv += _each("--mount", [_mount(mount) for mount in container.mounts])
+    argv += ["--memory", f"{container.memory_mib}m"] if container.memory_mib else []
+    argv += ["--entrypoint", container.entrypoint] if container.entrypoint else []
+    argv += _each("--cap-drop", DROPPED_CAPABILITIES)
+    return [
+        *argv,
+        "--stop-timeout",
+        str(container.stop_seconds),
+        "--",
+        require(IMAGE, container.image, "image reference"),
+        *container.arguments,
+    ]
+
+
 def volume_name(name: str) -> str:
     """A volume name that is safe. Raises UnsafeValue."""
     return require(VOLUME, name, "volume name")
@@ -150,7 +222,7 @@ def _settings(spec: ServiceSpec) -> list[str]:
     argv += ["--update-failure-action", "rollback", "--update-max-failure-ratio", "0"]
     argv += ["--rollback-order", spec.order, "--rollback-parallelism", "1", "--rollback-monitor", monitor]
     argv += ["--restart-condition", "any", "--restart-delay", "2s"]
-    argv += ["--stop-grace-period", _seconds(spec.stop_grace_seconds), "--limit-pids", "512"]
+    argv += ["--stop-grace-period", _seconds(spec.stop_grace_seconds), "--limit-pids", str(spec.pids)]
     argv += ["--log-driver", "json-file", "--log-opt", "max-size=10m", "--log-opt", "max-file=3"]
     return argv + _each("--cap-drop", DROPPED_CAPABILITIES)
 
@@ -206,15 +278,31 @@ def _mounts_changed(wanted: Sequence[Mount], mounts: Sequence[Mapping[str, Any]]
         for entry in mounts
         if entry.get("Type") == "volume"
     }
-    gone = {entry["Target"] for entry in mounts} - {mount.target for mount in wanted}
+    gone = {entry["Target"] for entry in mounts} - {mount.target for mount in wanted} - {SHARED_MEMORY}
     argv = _each("--mount-rm", sorted(gone))
     return argv + _each("--mount-add", [_mount(mount) for mount in wanted if present.get(mount.target) != mount])
 
 
-def _network_changed(wanted: str, present: str | None) -> list[str]:
-    if present is None or present == wanted:
+def _network(spec: ServiceSpec) -> str:
+    return f"name={spec.network},alias={spec.alias}" if spec.alias else spec.network
+
+
+def _network_changed(spec: ServiceSpec, present: str | None) -> list[str]:
+    if present is None or present == spec.network:
         return []
-    return ["--network-rm", present, "--network-add", wanted]
+    return ["--network-rm", present, "--network-add", _network(spec)]
+
+
+def _secret(secret: SecretFile) -> str:
+    return f"source={secret.secret},target={secret.file},uid={secret.uid},gid={secret.uid},mode=0400"
+
+
+def _secrets_changed(wanted: Sequence[SecretFile], present: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A file is given another secret by removing the one and adding the other."""
+    known = {entry["SecretName"]: (entry.get("File") or {}).get("Name") for entry in present}
+    names = {secret.secret for secret in wanted}
+    argv = _each("--secret-rm", sorted(known.keys() - names))
+    return argv + _each("--secret-add", [_secret(secret) for secret in wanted if secret.secret not in known])
 
 
 def _seconds(value: float) -> str:

@@ -131,6 +131,11 @@ class Engine:
             told = await docker.volumes.list(filters={"label": [label]})  # type: ignore[no-untyped-call]
         return [entry["Name"] for entry in told["Volumes"] or []]
 
+    async def secret_names(self, label: str) -> list[str]:
+        """The names of the secrets of Swarm that have a label."""
+        async with self._reading() as docker:
+            return [entry["Spec"]["Name"] for entry in await docker.secrets.list(filters={"label": [label]})]
+
     async def container_health(self, container_id: str) -> tuple[str, list[str]]:
         """What the health check says (`starting`, `healthy`, `unhealthy`, or `none`) and the last outputs of its command."""
         container = await self._found(lambda docker: docker.containers.container(container_id).show())

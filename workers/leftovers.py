@@ -18,22 +18,27 @@ from workers.runtime import Runtime
 
 log = structlog.get_logger()
 
-APPLICATION, PROJECT, EDGE = "dokploy.application", "dokploy.project", "dokploy.edge"
+PROJECT, EDGE = "dokploy.project", "dokploy.edge"
 
-_APPLICATIONS = "select id from application where id = any($1)"
-_PROJECTS = "select project_id as id from application where project_id = any($1)"
+_OWNERS = {
+    "dokploy.application": "select id from application where id = any($1)",
+    "dokploy.database": "select id from database where id = any($1)",
+}
+_PROJECTS = """
+    select project_id as id from application where project_id = any($1) union select project_id from database where project_id = any($1)
+"""
 _WORKING = f"select id, epoch from deployment where id = any($1) and {IS_ACTIVE}"  # noqa: S608 (a constant of our own)
 
 
 async def remove(runtime: Runtime) -> None:
-    """Remove what carries this installation's id and belongs to no application, or to no project that has one."""
+    """Remove what carries this installation's id and belongs to no application or database, or to no project that has one."""
     engine, client, label = runtime.engine, runtime.docker, f"dokploy.installation={runtime.installation}"
-    for name in await _orphans(_APPLICATIONS, APPLICATION, _named(await engine.services(label))):
+    for name in await _ownerless(_named(await engine.services(label))):
         await docker.remove_service(client, name)
     for name in _named(await engine.services(f"{EDGE}={runtime.installation}")) if settings().edge != "service" else ():
         await docker.remove_service(client, name)
     containers = {each["Id"]: each["Labels"] for each in await engine.containers(label)}
-    for id in await _orphans(_APPLICATIONS, APPLICATION, containers):
+    for id in await _ownerless(containers):
         with contextlib.suppress(docker.DockerFailed):
             await docker.remove_container(client, id)
     networks = {each["Name"]: each.get("Labels") or {} for each in await engine.networks(label)}
@@ -44,6 +49,14 @@ async def remove(runtime: Runtime) -> None:
 
 def _named(services: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str, str]]:
     return {each["Spec"]["Name"]: each["Spec"].get("Labels") or {} for each in services}
+
+
+async def _ownerless(found: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """Those that belong to nobody of whom there is a row."""
+    lost: list[str] = []
+    for label, statement in _OWNERS.items():
+        lost += await _orphans(statement, label, {name: labels for name, labels in found.items() if label in labels})
+    return lost + [name for name, labels in found.items() if not labels.keys() & _OWNERS.keys()]
 
 
 async def _orphans(statement: str, label: str, found: Mapping[str, Mapping[str, str]]) -> list[str]:

@@ -114,7 +114,7 @@ class Lines:
 class _Child(asyncio.SubprocessProtocol):
     """Drains a child; a protocol and not streams, because `Process.wait` also waits for grandchildren that hold the pipes."""
 
-    def __init__(self, on_line: OnLine | None, capture: int) -> None:
+    def __init__(self, on_line: OnLine | None, capture: int, pipes: set[int]) -> None:
         loop = asyncio.get_running_loop()
         self.exited: asyncio.Future[None] = loop.create_future()
         self.drained: asyncio.Future[None] = loop.create_future()
@@ -124,7 +124,7 @@ class _Child(asyncio.SubprocessProtocol):
         self._on_line = on_line
         self._capture = capture
         self._lines: dict[int, Lines] = {1: Lines(), 2: Lines()}
-        self._open = {1, 2}
+        self._open = set(pipes)
 
     def pipe_data_received(self, fd: int, data: bytes | str) -> None:
         raw = data if isinstance(data, bytes) else data.encode()
@@ -162,31 +162,34 @@ async def run(
     deadline: float,
     cwd: Path | None = None,
     on_line: OnLine | None = None,
-    stdin: bytes | None = None,
+    stdin: bytes | int | None = None,
+    stdout: int | None = None,
     capture: int = 0,
     max_file_bytes: int | None = None,
 ) -> Finished:
     """Run a command in a process group of its own until it ends, and return how.
 
     `deadline` is in seconds from now. `on_line` is told every line as it comes and must not block; what it raises ends the
-    process. `capture` bytes of stdout are kept unchanged. A file that grows over `max_file_bytes` ends the process with SIGXFSZ.
+    process. `capture` bytes of stdout are kept unchanged. Where `stdin` or `stdout` is a file
+    descriptor, that is the process's own. A file that grows over `max_file_bytes` ends the process with SIGXFSZ.
     Nothing of the group outlives this call, also when it is cancelled: SIGTERM, ten seconds, SIGKILL.
     Raises DeadlineExceeded, and OSError when the command cannot be started.
     """
     loop = asyncio.get_running_loop()
-    child = _Child(on_line, capture)
+    child = _Child(on_line, capture, {1, 2} if stdout is None else {2})
     transport, _ = await loop.subprocess_exec(
         lambda: child,
         *argv,
         cwd=cwd,
         env=dict(env) | {MARK: identity(os.getpid()) or ""},
-        stdin=asyncio.subprocess.DEVNULL if stdin is None else asyncio.subprocess.PIPE,
+        stdin=asyncio.subprocess.DEVNULL if stdin is None else asyncio.subprocess.PIPE if isinstance(stdin, bytes) else stdin,
+        stdout=asyncio.subprocess.PIPE if stdout is None else stdout,
         start_new_session=True,
         preexec_fn=_before_exec(os.getpid(), max_file_bytes),
     )
     pid = transport.get_pid()
     try:
-        if stdin is not None and isinstance(pipe := transport.get_pipe_transport(0), asyncio.WriteTransport):
+        if isinstance(stdin, bytes) and isinstance(pipe := transport.get_pipe_transport(0), asyncio.WriteTransport):
             pipe.write(stdin)
             pipe.write_eof()
         async with asyncio.timeout(deadline):

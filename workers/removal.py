@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from models import Application, Deployment
+from models import Application, Database, Deployment
 from workers import docker
 from workers.desired import image_of, network_of
 from workers.runtime import Runtime
@@ -57,9 +57,10 @@ async def _images(runtime: Runtime, application: Application, deployments: list[
 
 
 async def _remove_network(runtime: Runtime, application: Application) -> None:
-    """Remove the project's network together with the project's last application."""
-    if await Application.filter(project_id=application.project_id, deleted_at__isnull=True).exists():
-        return
+    """Remove the project's network together with the last application or database of the project."""
+    for model in (Application, Database):
+        if await model.filter(project_id=application.project_id, deleted_at__isnull=True).exists():
+            return
     try:
         await docker.remove_network(runtime.docker, network_of(application.project_id))
     except docker.DockerFailed as error:

@@ -17,6 +17,11 @@ log = structlog.get_logger()
 
 ACTORS = {StageName.cloning: "clone", StageName.building: "build", StageName.deploying: "deploy"}
 SETTLE = "settle"
+SETTLE_DATABASE, BACK_UP, RESTORE = "settle_database", "back_up_database", "restore_database"
+
+_QUEUES = {ACTORS[StageName.building]: broker.BUILDS, SETTLE: broker.WISHES} | dict.fromkeys(
+    (SETTLE_DATABASE, BACK_UP, RESTORE), broker.DATABASES
+)
 
 
 def chain(kind: DeploymentKind, status: DeploymentStatus) -> tuple[str, ...]:
@@ -28,7 +33,7 @@ def chain(kind: DeploymentKind, status: DeploymentStatus) -> tuple[str, ...]:
 
 def queue_of(actor: str) -> str:
     """The queue of an actor."""
-    return {ACTORS[StageName.building]: broker.BUILDS, SETTLE: broker.WISHES}.get(actor, broker.STAGES)
+    return _QUEUES.get(actor, broker.STAGES)
 
 
 async def ring(actors: tuple[str, ...], id: UUID) -> None:

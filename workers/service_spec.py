@@ -43,6 +43,15 @@ class Mount:
 
 
 @dataclass(frozen=True, slots=True)
+class SecretFile:
+    """A secret of Swarm, and the file below /run/secrets that it is in the containers, readable by one user."""
+
+    secret: str
+    file: str
+    uid: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class HealthCheck:
     """A command that a shell inside the container runs; times in seconds."""
 
@@ -59,9 +68,10 @@ STOP_GRACE_SECONDS: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class ServiceSpec:
-    """A service: one application at one deployment. `labels` go on the service and on its containers.
+    """A service: one application at one deployment, or a database. `labels` go on the service and on its containers.
 
-    Without `health` the image's own HEALTHCHECK holds. `memory_mib` and `cpus` are limits; None is no limit.
+    Without `health` the image's own HEALTHCHECK holds, without `arguments` its own command. `memory_mib` and `cpus` are limits; None is
+    no limit. `alias` is a second name in the network.
     """
 
     name: str
@@ -79,6 +89,11 @@ class ServiceSpec:
     stop_grace_seconds: float = STOP_GRACE_SECONDS
     update_monitor_seconds: float = 5
     endpoint_mode: Literal["dnsrr", "vip"] = "dnsrr"
+    alias: str = ""
+    arguments: tuple[str, ...] = ()
+    secrets: tuple[SecretFile, ...] = ()
+    shared_memory_mib: int | None = None
+    pids: int = 512
 
 
 NAME: Final = r"[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?"
@@ -87,6 +102,8 @@ VOLUME: Final = r"[a-z0-9][a-z0-9_-]{1,127}"
 LABEL: Final = r"[a-z0-9][a-z0-9._-]{0,127}"
 ENV_KEY: Final = r"[A-Za-z_][A-Za-z0-9_]{0,254}"
 TARGET: Final = r"/[A-Za-z0-9._@+-][A-Za-z0-9._@+/-]{0,1023}"
+SECRET: Final = r"[a-z0-9][a-z0-9._-]{0,63}"  # noqa: S105 (a pattern)
+ARGUMENT: Final = r"[A-Za-z0-9._=/:,@-]{1,512}"
 PRINTABLE: Final = r"(?!-)[^\x00-\x1f\x7f\ud800-\udfff]{0,1024}"
 COMMAND: Final = r"(?!-)[^\x00-\x1f\x7f\ud800-\udfff]{1,4096}"
 ENV_VALUE: Final = r"[^\x00\ud800-\udfff]{0,65536}"
@@ -140,6 +157,13 @@ def validate(spec: ServiceSpec) -> ServiceSpec:
         require(VOLUME, mount.volume, "volume name")
         require(TARGET, mount.target, "path of a volume")
     _require_unique((mount.target for mount in spec.mounts), "path of a volume")
+    if spec.alias:
+        require(NAME, spec.alias, "network alias")
+    for argument in spec.arguments:
+        require(ARGUMENT, argument, "argument")
+    for secret in spec.secrets:
+        require(SECRET, secret.secret, "secret's name")
+        require(SECRET, secret.file, "secret's file")
     if spec.health is not None:
         require(COMMAND, spec.health.command, "health command")
     _require_amounts(spec)
@@ -171,7 +195,7 @@ def _require_amounts(spec: ServiceSpec) -> None:
     if spec.order not in ("start-first", "stop-first") or spec.endpoint_mode not in ("dnsrr", "vip"):
         raise UnsafeValue("This is not an update order or endpoint mode.")
     seconds = min(spec.update_monitor_seconds, spec.stop_grace_seconds)
-    if spec.replicas < 0 or seconds < 0 or (spec.memory_mib or 4) < 4 or (spec.cpus or 1) <= 0:
+    if spec.replicas < 0 or seconds < 0 or (spec.memory_mib or 4) < 4 or (spec.cpus or 1) <= 0 or spec.pids < 1:
         raise UnsafeValue("An amount is out of range.")
     if spec.health and (min(spec.health.interval, spec.health.timeout) < 0.001 or spec.health.retries < 1 or spec.health.start_period < 0):
         raise UnsafeValue("An amount of the health check is out of range.")

@@ -1,5 +1,6 @@
 """JSON Schemas: what an operation takes, read off its input, and what it answers, read off its view."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -54,8 +55,10 @@ def _links(bound: Bound) -> dict[str, Any]:
     """`_links`, as one more property; each link has what its path becomes for the row of the examples."""
     found = {}
     for link in bound.links.links:
-        owner = bound.answer.singular if bound.answer and link.column == "id" else link.column.removesuffix("_id")
-        path = link.path.replace("{id}", SAMPLES[f"{owner}.id"])
+        path = link.path
+        for column in link.columns:
+            owner = bound.answer.singular if bound.answer and column == "id" else column.removesuffix("_id")
+            path = re.sub(r"{\w+}", SAMPLES[f"{owner}.id"], path, count=1)
         found[link.name] = {"type": "string", "format": "uri-reference", "examples": [path]}
     return {"_links": object_of(found)} if found else {}
 

@@ -1,5 +1,6 @@
 """One function for each kind of field: what it adds to the SELECT of its row, and the expression that shows it."""
 
+import re
 from typing import Any
 
 from graphql import get_named_type, is_non_null_type
@@ -35,9 +36,9 @@ def object_of(build: Build, type_: Any, sets: list[Any], place: Place) -> str:
 def _links(build: Build, place: Place) -> str:
     parts = []
     for link in build.links:
-        before, _, after = link.path.partition("{id}")
-        key = place.rows.column(f"{place.alias}.{link.column}")
-        parts.append(f"{link.name!r}: f{before + '{' + key + '}' + after!r}")
+        fixed = re.split(r"{\w+}", link.path)
+        keys = ["{" + place.rows.column(f"{place.alias}.{column}") + "}" for column in link.columns]
+        parts.append(f"{link.name!r}: f{''.join(part + key for part, key in zip(fixed, [*keys, ''], strict=True))!r}")
     return "{" + ", ".join(parts) + "}"
 
 

@@ -5,6 +5,7 @@ it from there. An engine runs nothing: it says which commands are run in a serve
 server says of itself. Secrets never stand in a command line: a command names the variables that hold them.
 """
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -15,7 +16,14 @@ from models import DatabaseType
 
 SECRETS: Final = "/run/secrets"
 """Where Swarm puts the files of secrets in a container."""
-MIB: Final = 1 << 20
+SENTENCES: Final = {
+    "BACKUP_DAMAGED": "The backup is damaged: it cannot be read to its end.",
+    "BACKUP_TOO_NEW": "The backup is of a newer version than this database is.",
+    "DATABASE_AUTH_FAILED": "The database does not take its password.",
+    "DATABASE_UNREACHABLE": "The database's server does not answer.",
+    "VOLUME_FULL": "The disk of the database is full.",
+}
+"""What the codes that several engines share mean."""
 
 
 @dataclass(frozen=True)
@@ -187,13 +195,22 @@ class Engine:
     """Gives a user another password; None where the files are all that it takes."""
     connect: Connect
     failures: tuple[tuple[str, str, str], ...]
-    """What a failed command printed, as a pattern; the code of the error; and a sentence."""
+    """What a failed command printed, as a pattern; the code of the error; and a sentence, empty for that of `SENTENCES`."""
     shared_memory: int = 0
     """MiB of /dev/shm."""
     stop_seconds: int = 60
     """What the server is given to write down what it holds."""
+    ready_seconds: int = 2
+    """How often it is asked whether it is ready."""
     uid: int = 999
     """As whom the server runs."""
+
+    def explained(self, told: str) -> tuple[str, str] | None:
+        """The code and the sentence for what a failed command has printed; None for what is not known."""
+        for pattern, code, sentence in self.failures:
+            if re.search(pattern, told):
+                return code, sentence or SENTENCES[code]
+        return None
 
     @property
     def limits(self) -> Mapping[str, Setting]:

@@ -127,10 +127,11 @@ MONGODB = Engine(
     ),
     rotate=_rotate,
     connect=_connect,
+    ready_seconds=10,  # a shell that takes most of a second
     failures=(
-        (r"[Aa]uthentication ?[Ff]ailed|SCRAM", "DATABASE_AUTH_FAILED", "The database does not take its password."),
+        (r"[Aa]uthentication ?[Ff]ailed|SCRAM", "DATABASE_AUTH_FAILED", ""),
         (r"CRC mismatch|demultiplexing|does not appear to be a mongodump archive", "BACKUP_DAMAGED", ""),
-        (r"[Nn]o space left on device", "VOLUME_FULL", "The disk of the database is full."),
+        (r"[Nn]o space left on device", "VOLUME_FULL", ""),
         (r"ECONNREFUSED|[Cc]onnection refused|[Ss]erver selection", "DATABASE_UNREACHABLE", ""),
     ),
 )

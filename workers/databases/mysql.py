@@ -130,8 +130,8 @@ MYSQL = Engine(
     rotate=_rotate,
     connect=_connect,
     failures=(
-        (r"(?:ERROR|error:?) 1045|Access denied", "DATABASE_AUTH_FAILED", "The database does not take its password."),
-        (r"No space left on device|table '[^']*' is full|errno: 28", "VOLUME_FULL", "The disk of the database is full."),
+        (r"(?:ERROR|error:?) 1045|Access denied", "DATABASE_AUTH_FAILED", ""),
+        (r"No space left on device|table '[^']*' is full|errno: 28", "VOLUME_FULL", ""),
         (r"(?:ERROR|error:?) 200[23]|Can't connect", "DATABASE_UNREACHABLE", ""),
     ),
 )

@@ -102,10 +102,10 @@ REDIS = Engine(
     rotate=None,
     connect=_connect,
     failures=(
-        (r"NOAUTH|WRONGPASS|invalid username-password", "DATABASE_AUTH_FAILED", "The database does not take its password."),
+        (r"NOAUTH|WRONGPASS|invalid username-password", "DATABASE_AUTH_FAILED", ""),
         (r"RDB ERROR DETECTED|Unexpected EOF|RDB CRC error|Wrong signature|Short read", "BACKUP_DAMAGED", ""),
-        (r"Can't handle RDB format version", "BACKUP_TOO_NEW", "The backup is of a newer version than this database is."),
-        (r"No space left on device", "VOLUME_FULL", "The disk of the database is full."),
+        (r"Can't handle RDB format version", "BACKUP_TOO_NEW", ""),
+        (r"No space left on device", "VOLUME_FULL", ""),
         (r"Could not connect|Connection refused", "DATABASE_UNREACHABLE", ""),
     ),
 )

@@ -1,0 +1,96 @@
+"""Backups of databases."""
+
+from datetime import datetime
+from typing import Annotated
+
+import strawberry
+
+import models
+import workers
+from schema.access import Role
+from schema.context import Context
+from schema.errors import Conflict
+from schema.fields import Node, entity
+from schema.held import held
+from schema.inputs import Input
+from schema.page import sorting
+from schema.resource import Resource
+from schema.rules import Pattern
+
+BackupSort = sorting("databaseBackup", "created_at", "size", "name")
+
+BackupName = Annotated[str, Pattern(r"[A-Za-z0-9][A-Za-z0-9 ._:-]*", "must be letters, digits, spaces and . _ : -", 1, 100)]
+
+
+class BackupFilters:
+    """What backups can be filtered by."""
+
+    status: models.TaskStatus
+    trigger: models.BackupTrigger
+
+
+@entity(models.DatabaseBackup, scope="project_id")
+class DatabaseBackup(Node):
+    """What a database held at one moment, once it is `completed`: stored, and read back to its end. Sizes in bytes."""
+
+    database_id: strawberry.ID
+    name: str
+    trigger: models.BackupTrigger
+    type: models.DatabaseType
+    version: str
+    status: models.TaskStatus
+    step: str | None
+    transferred: float
+    compress: bool
+    storage: models.StorageKind
+    encrypted: bool
+    file_name: str | None
+    size: float | None
+    checksum: str | None
+    error_code: str | None
+    error_message: str | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    created_at: datetime
+
+
+backups = Resource("backup", DatabaseBackup, path="/databases/{id}/backups")
+
+VIEW = """
+    id databaseId name trigger type version status step transferred compress storage encrypted fileName size checksum
+    errorCode errorMessage startedAt finishedAt createdAt
+"""
+LINKS = {"restore": "backups.restore", "download": "backups.download", "database": "databases.get"}
+
+
+@strawberry.pydantic.input
+class NewBackupInput(Input):
+    """A backup that shall be made; without a `storage` it goes where the schedule of the database, or else the installation says."""
+
+    name: BackupName | None = None
+    compress: bool = True
+    storage: models.StorageKind | None = None
+
+
+@backups.query("/{backupId}", needs=Role.viewer, view=VIEW, links=LINKS)
+async def get(ctx: Context, database: models.Database, backup: models.DatabaseBackup) -> models.DatabaseBackup:
+    """Get one backup of a database."""
+    return backup
+
+
+@backups.delete("/{backupId}", needs=Role.admin)
+async def delete(ctx: Context, database: models.Database, backup: models.DatabaseBackup) -> None:
+    """Delete a backup that has ended; its data go in the background."""
+    row = await held(backup)
+    if row.status in (models.TaskStatus.pending, models.TaskStatus.running):
+        raise Conflict("The backup is being made: cancel it first.", reason="NOT_ENDED")
+    if await models.DatabaseRestore.filter(backup_id=row.id, status__in=[models.TaskStatus.pending, models.TaskStatus.running]).exists():
+        raise Conflict("The backup is being restored.", reason="BUSY")
+    await workers.database_wishes.forget(row)
+
+
+@backups.post("/{backupId}/cancel", status=202, needs=Role.developer, view="id status", links={"database": "databases.get"})
+async def cancel(ctx: Context, database: models.Database, backup: models.DatabaseBackup) -> models.DatabaseBackup:
+    """Cancel a backup; what was stored of it is removed."""
+    found: models.DatabaseBackup = await workers.database_wishes.cancel(models.DatabaseBackup, backup.id)
+    return found

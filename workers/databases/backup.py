@@ -1,0 +1,68 @@
+"""A backup: what a database holds, streamed into the storage and read back before it counts."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from models import BackupTrigger, DatabaseBackup
+from workers.databases.artefacts import GZIP_SUFFIX, Artefact, artefact_of, discard, dumped, verified
+from workers.databases.containers import running
+from workers.databases.credentials import credentials_of
+from workers.databases.desired import engine_of
+from workers.databases.hold import Hold, hold
+from workers.runtime import Runtime
+
+Held = Hold[DatabaseBackup]
+
+
+async def back_up(runtime: Runtime, id: UUID) -> None:
+    """One message: do a backup, or look at an upload, unless it is not its turn."""
+    await hold(runtime, DatabaseBackup, id, _work, _undo)
+
+
+async def _work(held: Held) -> Mapping[str, Any]:
+    if held.row.trigger is BackupTrigger.upload:
+        return await _uploaded(held)
+    database, row = held.database, held.row
+    engine, credentials = engine_of(database), credentials_of(database)
+    container = await running(held.runtime, database, credentials)
+    await discard(row.storage, *[name_of(held, epoch) for epoch in range(1, row.epoch)])
+    dump = engine.dump(credentials, row.compress)
+    artefact = Artefact(row.storage, name_of(held, row.epoch), row.compress and not dump.compresses, row.encrypted)
+    await DatabaseBackup.filter(id=row.id, epoch=row.epoch).update(object_name=artefact.name)
+    meter = await held.step("dumping")
+    stored = await dumped(container, dump, artefact, meter)
+    size, checksum = meter.transferred, meter.checksum
+    artefact = Artefact(artefact.kind, artefact.name, artefact.compressed, artefact.encrypted, size, checksum)
+    await verified(engine, container, artefact, await held.step("verifying"))
+    return {"file_name": file_name(row, artefact.name), "size": size, "stored_size": stored, "checksum": checksum}
+
+
+async def _uploaded(held: Held) -> Mapping[str, Any]:
+    """What was uploaded lies in the storage already, and counts once the engine takes it for a whole backup."""
+    engine = engine_of(held.database)
+    container = await running(held.runtime, held.database, credentials_of(held.database))
+    await verified(engine, container, artefact_of(held.row), await held.step("verifying"))
+    return {}
+
+
+async def _undo(held: Held) -> Mapping[str, Any]:
+    """Leave nothing that looks like a backup; an upload stays for another attempt, or until it is found as void."""
+    if held.row.trigger is not BackupTrigger.upload:
+        await discard(held.row.storage, name_of(held, held.row.epoch))
+    return {}
+
+
+def file_name(row: DatabaseBackup, object_name: str) -> str:
+    """What a backup is called when it is downloaded."""
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", row.name).strip("-.") or "backup"
+    return plain + object_name[object_name.index(".") :]
+
+
+def name_of(held: Held, epoch: int) -> str:
+    """What an attempt's object is called: by the database, the backup and the attempt, and as what it is."""
+    row = held.row
+    dump = engine_of(held.database).dump(credentials_of(held.database), row.compress)
+    packed = GZIP_SUFFIX if row.compress and not dump.compresses else ""
+    return f"{held.runtime.installation}/{row.database_id}/{row.id}-{epoch}{dump.suffix}{packed}"

@@ -1,0 +1,41 @@
+"""Removing what runs of a deleted database: service, containers, secrets, volumes and backups when asked for, the network, the row."""
+
+from models import Application, Database, DatabaseBackup
+from workers import docker
+from workers.databases.artefacts import discard
+from workers.databases.service import StillHeld, gone
+from workers.databases.surroundings import remove_old_secrets, remove_other_volumes
+from workers.desired import network_of
+from workers.runtime import Runtime
+
+
+async def remove(runtime: Runtime, row: Database, still_held: StillHeld) -> None:
+    """Remove everything that ran of a database, and then its row; `still_held` is asked before each step.
+
+    Raises `DockerError`, `EngineUnavailable`, `DatabaseFailed`, `StorageFailed`, and what `still_held` raises.
+    """
+    await still_held()
+    await gone(runtime, row)
+    await docker.remove_service(runtime.docker, row.service_name)
+    await still_held()
+    await remove_old_secrets(runtime, row, all=True)
+    if row.delete_volumes:
+        await remove_other_volumes(runtime, row, keep=None)
+    if row.delete_backups:
+        for backup in await DatabaseBackup.filter(database_id=row.id, object_name__isnull=False):
+            await still_held()
+            await discard(backup.storage, str(backup.object_name))
+    await still_held()
+    await _remove_network(runtime, row)
+    await Database.filter(id=row.id).delete()
+
+
+async def _remove_network(runtime: Runtime, row: Database) -> None:
+    """Remove the project's network together with the last that was in it."""
+    for model in (Application, Database):
+        if await model.filter(project_id=row.project_id, deleted_at__isnull=True).exists():
+            return
+    try:
+        await docker.remove_network(runtime.docker, network_of(row.project_id))
+    except docker.DockerFailed:
+        return  # what ends in it has not ended yet: it is found as nobody's

@@ -1,0 +1,154 @@
+"""A restore into a fresh volume, which then takes the place of the old one: until that moment the old data are as they were."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from tortoise.transactions import in_transaction
+
+from models import Database, DatabaseRestore
+from workers import docker, docker_argv, processes
+from workers.databases import surroundings
+from workers.databases.artefacts import Artefact
+from workers.databases.containers import LONGEST, Container, DatabaseFailed
+from workers.databases.contract import Command, Credentials, Engine, Replace
+from workers.databases.credentials import credentials_of
+from workers.databases.desired import DATABASE_LABEL, engine_of, image_of, labels_of
+from workers.databases.hold import Hold
+from workers.databases.service import gone, ready, told, until
+from workers.databases.streams import given
+from workers.docker_argv import Standalone
+from workers.runtime import Runtime
+from workers.service_spec import Mount
+
+Held = Hold[DatabaseRestore]
+
+RESTORE_LABEL: Final = "dokploy.restore"
+SERVER_SECONDS: Final = 300.0
+"""For which the server on the fresh volume may take to answer."""
+_COPY: Final = "cp -a /from/. /to/"
+
+
+@dataclass(frozen=True)
+class Replacing:
+    """One restore of this kind."""
+
+    held: Held
+    strategy: Replace
+    artefact: Artefact
+    foreign: bool
+
+    @property
+    def database(self) -> Database:
+        """The database whose data are replaced."""
+        return self.held.database
+
+    @property
+    def engine(self) -> Engine:
+        """Its engine."""
+        return engine_of(self.database)
+
+    @property
+    def credentials(self) -> Credentials:
+        """By what it is opened."""
+        return credentials_of(self.database)
+
+    @property
+    def volume(self) -> str:
+        """The fresh volume of this attempt."""
+        return f"{self.database.service_name}-{self.held.row.id.hex[-12:]}-{self.held.row.epoch}"
+
+    async def done(self) -> None:
+        """Do it all. Raises `DatabaseFailed`, `DockerError`, `EngineUnavailable`, `StorageFailed`, and what `still_held` raises."""
+        await forgotten(self.held)
+        await surroundings.ensure_volume(self.held.runtime, self.database, self.volume)
+        if self.strategy.copies:
+            await self.held.step("copying")
+            await gone(self.held.runtime, self.database)
+            await self._once(Command(("-c", _COPY)), (Mount(self.database.volume, "/from", read_only=True), Mount(self.volume, "/to")))
+        await self._loaded()
+        await self.held.step("replacing")
+        await gone(self.held.runtime, self.database)
+        await self._moved()
+
+    async def _loaded(self) -> None:
+        meter = await self.held.step("loading")
+        if (write := self.strategy.write) is not None:
+            mounts = (Mount(self.volume, self.engine.volume(self.database.version)),)
+            await given(lambda: self.artefact.chunks(meter), lambda descriptor: self._once(write, mounts, stdin=descriptor))
+        server = await self._server()
+        if self.strategy.empty is not None:
+            await server.tell(self.strategy.empty(self.credentials))
+        if (load := self.strategy.load) is not None:
+            command = load(self.credentials, self.foreign)
+            await given(lambda: self.artefact.chunks(meter), lambda descriptor: server.read(command, descriptor))
+        client = self.held.runtime.docker
+        await docker.run(docker_argv.stop_container(client, self.volume, self.engine.stop_seconds), deadline=self.engine.stop_seconds + 60)
+        await docker.remove_container(client, server.id)
+
+    async def _server(self) -> Container:
+        """The server on the fresh volume, once it answers; it is called as the volume is."""
+        runtime, strategy = self.held.runtime, self.strategy
+        mounts = (Mount(self.volume, self.engine.volume(self.database.version)),)
+        await docker.run(docker_argv.run_detached(runtime.docker, self.volume, self._standalone(mounts, strategy.server)))
+        found = await runtime.engine.containers(f"{RESTORE_LABEL}={self.held.tag}")
+        server = Container(runtime, found[0]["Id"], self.engine, self.credentials)
+
+        async def look() -> bool:
+            await self.held.still_held()
+            return await server.answers(strategy.ready(self.credentials))
+
+        try:
+            await until(look, SERVER_SECONDS)
+        except TimeoutError:
+            raise DatabaseFailed("RESTORE_FAILED", "The server does not get ready on the restored data.") from None
+        return server
+
+    async def _once(self, command: Command, mounts: tuple[Mount, ...], stdin: int | None = None) -> None:
+        """Run a command on volumes. Raises `DatabaseFailed`."""
+        client = self.held.runtime.docker
+        entrypoint, *arguments = ("sh", *command.argv) if stdin is None else command.argv
+        standalone = self._standalone(mounts, tuple(arguments), entrypoint)
+        argv = docker_argv.run_once(client, standalone, fed=stdin is not None)
+        done = await processes.run(argv, env=docker.environment(), deadline=LONGEST, stdin=stdin)
+        if done.returncode:
+            raise self._explained(done)
+
+    def _explained(self, done: processes.Finished) -> DatabaseFailed:
+        told = "\n".join(done.tail)
+        if "No space left" in told or "no space left" in told:
+            return DatabaseFailed("VOLUME_FULL", "There is no room for a second copy of the data.")
+        found = self.engine.explained(told)
+        return DatabaseFailed(*found) if found else DatabaseFailed("RESTORE_FAILED", "The data could not be written into a fresh volume.")
+
+    def _standalone(self, mounts: tuple[Mount, ...], arguments: tuple[str, ...], entrypoint: str | None = None) -> Standalone:
+        database = self.database
+        labels = {**labels_of(database, self.held.runtime.installation), RESTORE_LABEL: self.held.tag}
+        return Standalone(image_of(database), labels, mounts, arguments, entrypoint, database.memory_limit, self.engine.stop_seconds)
+
+    async def _moved(self) -> None:
+        """Give the service the fresh volume; should it not get ready on it, the restore's end gives back the old one."""
+        await self.held.still_held()
+        async with in_transaction():
+            await DatabaseRestore.filter(id=self.held.row.id, epoch=self.held.row.epoch).update(volume=self.database.volume)
+            await Database.filter(id=self.database.id).update(volume=self.volume)
+        self.database.volume = self.volume
+        revision = await told(self.held.runtime, self.database, self.held.still_held)
+        if not self.database.stopped:
+            await ready(self.held.runtime, self.database, revision)
+        await surroundings.remove_other_volumes(self.held.runtime, self.database, keep=self.volume)
+
+
+async def forgotten(held: Held) -> None:
+    """Remove what attempts at this restore have left: their containers, and their volumes but for one that is in use by now."""
+    await remove_servers(held.runtime, held.database)
+    row = await Database.get(id=held.database.id)
+    for name in await held.runtime.engine.volume_names(f"{DATABASE_LABEL}={row.id}"):
+        if f"-{held.row.id.hex[-12:]}-" in name and name not in (row.volume, held.row.volume):
+            await docker.remove_volume(held.runtime.docker, name)
+
+
+async def remove_servers(runtime: Runtime, database: Database) -> None:
+    """Remove the containers that restores of a database have started beside its service."""
+    for container in await runtime.engine.containers(f"{DATABASE_LABEL}={database.id}"):
+        if RESTORE_LABEL in container["Labels"]:
+            await docker.remove_container(runtime.docker, container["Id"])

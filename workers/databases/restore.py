@@ -1,0 +1,90 @@
+"""A restore: a database's data replaced by those of a backup, or left as they were."""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from models import BackupTrigger, DatabaseBackup, DatabaseRestore, TaskStatus
+from workers.databases import replacing
+from workers.databases.artefacts import Artefact, artefact_of, verified
+from workers.databases.containers import Container, DatabaseFailed, running
+from workers.databases.contract import Replace, Swap
+from workers.databases.credentials import credentials_of
+from workers.databases.desired import engine_of
+from workers.databases.hold import Hold, hold
+from workers.databases.replacing import Replacing
+from workers.databases.streams import given
+from workers.runtime import Runtime
+
+Held = Hold[DatabaseRestore]
+
+
+async def restore(runtime: Runtime, id: UUID) -> None:
+    """One message: do a restore, unless it is not its turn."""
+    await hold(runtime, DatabaseRestore, id, _work, _undo)
+
+
+async def _work(held: Held) -> Mapping[str, Any]:
+    backup = await DatabaseBackup.get(id=held.row.backup_id)
+    await _safe(held)
+    _compatible(held, backup)
+    engine, artefact = engine_of(held.database), artefact_of(backup)
+    foreign = backup.database_id != held.database.id or backup.trigger is BackupTrigger.upload
+    container = await _running(held)
+    await verified(engine, container, artefact, await held.step("verifying"))
+    if isinstance(engine.restore, Replace):
+        await Replacing(held, engine.restore, artefact, foreign).done()
+    elif container is None:
+        raise DatabaseFailed("DATABASE_STOPPED", "The database does not run.")
+    else:
+        await _swapped(held, engine.restore, container, artefact, foreign)
+    return {}
+
+
+async def _safe(held: Held) -> None:
+    """See that what is there now has been backed up. Raises `DatabaseFailed`."""
+    if held.row.safety_backup_id is None:
+        return
+    safety = await DatabaseBackup.get(id=held.row.safety_backup_id)
+    if safety.status is not TaskStatus.completed:
+        raise DatabaseFailed("SAFETY_BACKUP_FAILED", "What is there now could not be backed up first; nothing was changed.")
+
+
+def _compatible(held: Held, backup: DatabaseBackup) -> None:
+    """See that the backup is of no newer version than the database. Raises `DatabaseFailed`."""
+    if _number(backup.version) > _number(held.database.version):
+        message = f"The backup is of version {backup.version}, which is newer than {held.database.version}, the database's."
+        raise DatabaseFailed("BACKUP_TOO_NEW", message)
+
+
+def _number(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))
+
+
+async def _running(held: Held) -> Container | None:
+    try:
+        return await running(held.runtime, held.database, credentials_of(held.database))
+    except DatabaseFailed:
+        return None
+
+
+async def _swapped(held: Held, swap: Swap, container: Container, artefact: Artefact, foreign: bool) -> None:
+    """Load into a second database of the same server, and have it take the place of the first."""
+    credentials = container.credentials
+    meter = await held.step("loading")
+    await container.tell(swap.prepare(credentials))
+    command = swap.load(credentials, foreign)
+    await given(lambda: artefact.chunks(meter), lambda descriptor: container.read(command, descriptor))
+    await held.step("replacing")
+    await container.tell(swap.commit(credentials))
+
+
+async def _undo(held: Held) -> Mapping[str, Any]:
+    """Leave nothing of the attempt; the service itself is brought back by the wish that the failure raises."""
+    engine = engine_of(held.database)
+    if isinstance(engine.restore, Replace):
+        await replacing.forgotten(held)
+        return {}
+    if (container := await _running(held)) is not None:
+        await container.tell(engine.restore.undo(container.credentials))
+    return {}

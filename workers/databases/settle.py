@@ -1,0 +1,145 @@
+"""Settling the wishes of databases: made, started, stopped, changed, given another password, or removed as the row has it.
+
+Claimed and fenced as the wishes of applications are, and never while its data are being replaced.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from secrets import token_hex
+from typing import Final
+from uuid import UUID
+
+import structlog
+from models.backup_storage import StorageFailed
+from tortoise.transactions import in_transaction
+
+from models import Database, DatabaseStatus
+from models.database import AWAY, database
+from workers.databases.containers import DatabaseFailed, running
+from workers.databases.contract import Swap
+from workers.databases.credentials import credentials_of
+from workers.databases.desired import engine_of
+from workers.databases.password import changed
+from workers.databases.removal import remove
+from workers.databases.replacing import remove_servers
+from workers.databases.rings import ring_next
+from workers.databases.service import ready, told
+from workers.databases.surroundings import remove_old_secrets, remove_other_volumes
+from workers.docker_errors import DockerError
+from workers.engine import EngineUnavailable
+from workers.journal import LeaseLost
+from workers.runtime import Runtime
+from workers.states import LEASE
+from workers.surroundings import ForeignVolume
+
+log = structlog.get_logger()
+
+RENEWAL: Final = 10.0
+"""Seconds between two renewals of the lease."""
+
+_CLAIM = f"""
+    update database d set settler = $2, settle_until = now() + interval '{LEASE} seconds',
+        status = case when d.stopped or d.deleted_at is not null then d.status else 'starting' end
+    where d.id = $1 and d.wished > d.granted and (d.settle_until is null or d.settle_until < now())
+      and not exists (select from database_restore r where r.database_id = d.id and r.status = 'running')
+    returning d.id
+"""  # noqa: S608 (a constant of our own)
+_RENEW = f"""
+    update database set settle_until = now() + interval '{LEASE} seconds'
+    where id = $1 and settler = $2 and settle_until > now() returning id
+"""  # noqa: S608
+_RELEASE = "update database set settler = null, settle_until = null where id = $1 and settler = $2"
+_GRANTED = """
+    update database set granted = greatest(granted, $3), status = $4, error_message = $5 where id = $1 and settler = $2
+"""
+
+
+@dataclass(frozen=True)
+class Settling:
+    """One claim on a database's service."""
+
+    id: UUID
+    settler: str
+
+    async def still_held(self) -> None:
+        """Renew the claim, before something outside is touched. Raises `LeaseLost`."""
+        if not await database().execute_query_dict(_RENEW, [self.id, self.settler]):
+            raise LeaseLost
+
+
+async def settle(runtime: Runtime, id: UUID) -> None:
+    """One message: grant a database's wishes, unless somebody else is at its service."""
+    claim = await _claimed(runtime, id)
+    if claim is None:
+        return
+    try:
+        async with _renewed(claim):
+            row = await Database.get(id=id)
+            if row.deleted_at is not None:
+                await remove(runtime, row, claim.still_held)
+            else:
+                await _granted(runtime, row, claim)
+    except LeaseLost:
+        log.warning("databases.lease_lost", database=str(id))
+        return
+    except (DockerError, EngineUnavailable, ForeignVolume, DatabaseFailed, StorageFailed) as error:  # which the reconciler tries again
+        log.warning("databases.refused", database=str(id), error=str(error))
+        return
+    finally:
+        await database().execute_query(_RELEASE, [id, claim.settler])
+    await ring_next(id)
+
+
+async def _claimed(runtime: Runtime, id: UUID) -> Settling | None:
+    settler = f"{runtime.name}/{token_hex(4)}"
+    async with in_transaction() as connection:
+        # Whoever starts to replace its data takes this row first, too: after it the claim sees what they have done.
+        await connection.execute_query("select from database where id = $1 for update", [id])
+        rows = await connection.execute_query_dict(_CLAIM, [id, settler])
+    return Settling(id, settler) if rows else None
+
+
+@contextlib.asynccontextmanager
+async def _renewed(claim: Settling) -> AsyncIterator[None]:
+    """Keep the claim while the block runs; what it finds out about its loss the next look finds, too."""
+
+    async def renew() -> None:
+        while True:
+            await asyncio.sleep(RENEWAL)
+            with contextlib.suppress(*AWAY, LeaseLost):
+                await claim.still_held()
+
+    renewal = asyncio.create_task(renew())
+    try:
+        yield
+    finally:
+        renewal.cancel()
+        await asyncio.gather(renewal, return_exceptions=True)
+
+
+async def _granted(runtime: Runtime, row: Database, claim: Settling) -> None:
+    """Bring the service to what the row says, and say how that went."""
+    status, trouble = DatabaseStatus.stopped if row.stopped else DatabaseStatus.running, None
+    wished = row.wished
+    await remove_servers(runtime, row)
+    try:
+        row = await changed(runtime, row, claim.still_held)
+        revision = await told(runtime, row, claim.still_held)
+        if not row.stopped:
+            await ready(runtime, row, revision)
+            await _opened(runtime, row)
+            await remove_other_volumes(runtime, row, keep=row.volume)
+        await remove_old_secrets(runtime, row)
+    except DatabaseFailed as error:
+        status, trouble = DatabaseStatus.error, error.message
+    await database().execute_query(_GRANTED, [row.id, claim.settler, wished, status.value, trouble])
+
+
+async def _opened(runtime: Runtime, row: Database) -> None:
+    """Take back what a restore that did not get to its end may have left."""
+    engine = engine_of(row)
+    if isinstance(engine.restore, Swap):
+        credentials = credentials_of(row)
+        await (await running(runtime, row, credentials)).tell(engine.restore.undo(credentials))
