@@ -183,3 +183,13 @@ class WebhookReason(StrEnum):
     """No file changed that the application watches."""
     no_application = "no_application"
     """No application has this source."""
+
+
+@unique
+class StorageKind(StrEnum):
+    """Where backups lie."""
+
+    local = "local"
+    """A folder of this machine."""
+    s3 = "s3"
+    """A bucket of a service that speaks S3."""
