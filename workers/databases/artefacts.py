@@ -97,6 +97,7 @@ def _inspected(engine: Engine, artefact: Artefact, meter: Meter) -> None:
 
 async def discard(kind: StorageKind, *names: str) -> None:
     """Remove objects, those that there are."""
+
     def remove() -> None:
         for name in names:
             storage(kind).delete(name)
