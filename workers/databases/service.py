@@ -48,6 +48,7 @@ async def told(runtime: Runtime, database: Database, still_held: StillHeld) -> s
         await docker.create_service(runtime.docker, spec)
     elif (current["Spec"].get("Labels") or {}).get(REVISION_LABEL) != revision or _replicas(current) != spec.replicas:
         await docker.update_service(runtime.docker, spec, current)
+    await Database.filter(id=database.id).update(revision=revision)
     return revision
 
 
