@@ -237,6 +237,10 @@ class Resource:
         """Declare a change."""
         return self._decorator("PATCH", path, needs=needs, status=200, view=view, links=links, atomic=atomic)
 
+    def put(self, path: str, *, needs: Role | None = None, view: str | None = None) -> Callable[[F], Operation[F]]:
+        """Declare a replacement."""
+        return self._decorator("PUT", path, needs=needs, status=200, view=view, links=())
+
     def delete(self, path: str, *, needs: Role | None = None) -> Callable[[F], Operation[F]]:
         """Declare a removal."""
         return self._decorator("DELETE", path, needs=needs, status=204, view=None, links=())
