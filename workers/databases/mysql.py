@@ -44,7 +44,7 @@ def _empty(credentials: Credentials) -> Command:
 
 
 def _load(credentials: Credentials, foreign: bool) -> Command:
-    return Command(("mysql", *_CLIENT, credentials.database), _secrets(credentials))
+    return Command(("mysql", *_CLIENT, "--comments", credentials.database), _secrets(credentials))
 
 
 def _rotate(credentials: Credentials, password: str) -> Command:
