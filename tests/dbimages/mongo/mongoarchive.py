@@ -7,6 +7,7 @@ documents.
 
 import argparse
 import gzip
+import json
 import struct
 import sys
 from collections.abc import Iterator
@@ -20,29 +21,10 @@ from pymongo import MongoClient
 
 MAGIC = struct.pack("<I", 0x8199E26D)
 TERMINATOR = b"\xff\xff\xff\xff"
-ALL_ONES = (1 << 64) - 1
-_REVERSED_ECMA = 0xC96C5795D7870F42
-
-
-def _entry(value: int) -> int:
-    for _ in range(8):
-        value = (value >> 1) ^ _REVERSED_ECMA if value & 1 else value >> 1
-    return value
-
-
-_TABLE = [_entry(byte) for byte in range(256)]
 
 
 class ArchiveError(Exception):
     """The archive is cut short or damaged."""
-
-
-def crc64(data: bytes, crc: int = 0) -> int:
-    """The CRC of a stream that goes on with data."""
-    crc ^= ALL_ONES
-    for byte in data:
-        crc = _TABLE[(crc ^ byte) & 0xFF] ^ (crc >> 8)
-    return crc ^ ALL_ONES
 
 
 def signed(crc: int) -> bson.Int64:
@@ -102,9 +84,7 @@ def _config(path: str) -> dict[str, str]:
     for line in Path(path).read_text("utf-8").splitlines():
         key, _, value = line.partition(":")
         value = value.strip()
-        if value[:1] == value[-1:] == '"':
-            value = value[1:-1].replace('\\"', '"').replace("\\\\", "\\")
-        told[key] = value
+        told[key] = json.loads(value) if value.startswith('"') else value
     return told
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import bson
 import mongoarchive as archive
 from bson import json_util
+from fastcrc import crc64
 from pymongo.database import Database
 
 
@@ -48,7 +49,7 @@ def main() -> None:
             out.write(bson.encode(head | {"EOF": False, "CRC": bson.Int64(0)}))
             for document in database[info["name"]].find():
                 out.write(document.raw)
-                crc, count = archive.crc64(document.raw, crc), count + 1
+                crc, count = crc64.xz(document.raw, crc), count + 1
             out.write(archive.TERMINATOR)
             out.write(bson.encode(head | {"EOF": True, "CRC": archive.signed(crc)}) + archive.TERMINATOR)
             archive.say(args, f"done dumping {database.name}.{info['name']} ({count} documents)")

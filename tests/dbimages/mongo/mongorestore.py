@@ -8,6 +8,7 @@ import bson
 import mongoarchive as archive
 from bson import json_util
 from bson.raw_bson import RawBSONDocument
+from fastcrc import crc64
 from pymongo import IndexModel
 from pymongo.database import Database
 
@@ -35,7 +36,7 @@ class Target:
         count = 0
         while batch := list(islice(block, BATCH)):
             for raw in batch:
-                self.crc = archive.crc64(raw, self.crc)
+                self.crc = crc64.xz(raw, self.crc)
             if not self.dry:
                 self.database[self.name].insert_many([RawBSONDocument(raw) for raw in batch], bypass_document_validation=True)
             count += len(batch)

@@ -23,7 +23,8 @@ quote() { printf "'%s'" "$(printf '%s' "$1" | sed -e 's/\\/\\\\/g' -e "s/'/''/g"
 data=/var/lib/mysql socket=/var/run/mysqld/mysqld.sock
 mkdir -p "$data" /var/run/mysqld
 chown -R mysql:mysql "$data" /var/run/mysqld
-common="--no-defaults --user=mysql --datadir=$data --socket=$socket"
+# The character set is that of MySQL 8; MariaDB without a configuration has latin1.
+common="--no-defaults --user=mysql --datadir=$data --socket=$socket --character-set-server=utf8mb4"
 
 if [ ! -d "$data/mysql" ]; then
     for name in MYSQL_ROOT_PASSWORD MYSQL_DATABASE MYSQL_USER MYSQL_PASSWORD; do file_env $name; done
