@@ -1,6 +1,8 @@
 #!/usr/bin/python3
 """mongorestore work-alike: an archive from stdin or a file, with --drop and --dryRun."""
 
+import argparse
+import re
 from itertools import islice
 from typing import Any, BinaryIO
 
@@ -9,7 +11,7 @@ import mongoarchive as archive
 from bson import json_util
 from bson.raw_bson import RawBSONDocument
 from fastcrc import crc64
-from pymongo import IndexModel
+from pymongo import IndexModel, MongoClient
 from pymongo.database import Database
 
 BATCH = 1000
@@ -68,18 +70,33 @@ def read(stream: BinaryIO, targets: dict[tuple[str, str], Target]) -> int:
     return count
 
 
+def target(client: MongoClient[dict[str, Any]], entry: dict[str, Any], args: argparse.Namespace) -> Target:
+    """Where a collection of the archive goes."""
+    name = f"{entry['db']}.{entry['collection']}"
+    if args.nsFrom and args.nsTo:
+        pattern = re.sub(r"\\\$(\w+)\\\$", r"(?P<\1>[^.]+)", re.escape(args.nsFrom), count=1)
+        pattern = re.sub(r"\\\$(\w+)\\\$", r"(?P<\1>.+)", pattern)
+        if found := re.fullmatch(pattern, name):
+            name = re.sub(r"\$(\w+)\$", lambda variable: found[variable[1]], args.nsTo)
+    database, _, collection = name.partition(".")
+    return Target(client[database], entry | {"collection": collection}, args.dryRun)
+
+
 def main() -> None:
     """Load an archive."""
     options = archive.parser("mongorestore")
     options.add_argument("--drop", action="store_true")
     options.add_argument("--dryRun", action="store_true")
+    options.add_argument("--stopOnError", action="store_true", help="accepted: this one always stops")
+    options.add_argument("--nsFrom", help="a namespace with $variables$")
+    options.add_argument("--nsTo", help="what it becomes")
     args = options.parse_args()
     client = archive.connect(args)
     with archive.opened(args, "rb") as stream:
         if archive.read_exact(stream, 4) != archive.MAGIC:
             raise archive.ArchiveError("stream or file does not appear to be a mongodump archive")
         _, *plan = [bson.decode(raw) for raw in archive.documents(stream)]
-        targets = {(entry["db"], entry["collection"]): Target(client[entry["db"]], entry, args.dryRun) for entry in plan}
+        targets = {(entry["db"], entry["collection"]): target(client, entry, args) for entry in plan}
         for target in targets.values() if not args.dryRun else ():
             target.create(args.drop)
         count = read(stream, targets)

@@ -12,10 +12,11 @@ CONNECT: Final = f'const db = new Mongo(process.env.MONGO_URI).getDB("{DATABASE}
 
 @dataclass(frozen=True)
 class Mongo:
-    """Of `root` in `DATABASE`."""
+    """Of an administrator in `DATABASE`."""
 
     execute: Execute
     password: str
+    username: str = "root"
 
     async def write(self) -> None:
         values = {"texts": TEXTS, "blobs": [blob.hex() for blob in BLOBS]}
@@ -32,6 +33,6 @@ class Mongo:
 
     async def run(self, code: str, stdin: bytes = b"") -> str:
         """What a script prints that has `db`, and its stdin as a file."""
-        secrets = {"MONGO_URI": f"mongodb://root:{quote(self.password, safe='')}@127.0.0.1:27017/?authSource=admin"}
+        secrets = {"MONGO_URI": f"mongodb://{self.username}:{quote(self.password, safe='')}@127.0.0.1:27017/?authSource=admin"}
         argv = ["mongosh", "--quiet", "--norc", "--nodb", "--eval", CONNECT + code]
         return (await self.execute(argv, secrets, stdin)).decode()
