@@ -92,6 +92,7 @@ class Migration(migrations.Migration):
                 ("settler", fields.CharField(null=True, max_length=128)),
                 ("settle_until", fields.DatetimeField(null=True, auto_now=False, auto_now_add=False)),
                 ("delete_volumes", fields.BooleanField(default=False)),
+                ("delete_backups", fields.BooleanField(default=False)),
                 ("size", fields.BigIntField(null=True)),
                 ("connections", fields.IntField(null=True)),
                 ("queries", fields.BigIntField(null=True)),
