@@ -16,6 +16,7 @@ from schema.inputs import Input
 from schema.page import sorting
 from schema.resource import Resource
 from schema.rules import Pattern
+from schema.scalars import BigInt
 
 BackupSort = sorting("databaseBackup", "created_at", "size", "name")
 
@@ -40,12 +41,12 @@ class DatabaseBackup(Node):
     version: str
     status: models.TaskStatus
     step: str | None
-    transferred: float
+    transferred: BigInt
     compress: bool
     storage: models.StorageKind
     encrypted: bool
     file_name: str | None
-    size: float | None
+    size: BigInt | None
     checksum: str | None
     error_code: str | None
     error_message: str | None
@@ -60,7 +61,8 @@ VIEW = """
     id databaseId name trigger type version status step transferred compress storage encrypted fileName size checksum
     errorCode errorMessage startedAt finishedAt createdAt
 """
-LINKS = {"restore": "backups.restore", "download": "backups.download", "database": "databases.get"}
+LINKS = {"self": "backups.get", "restore": "backups.restore", "download": "backups.download", "database": "databases.get"}
+OWN_LINKS = {"self": "backups.get", "database": "databases.get"}
 
 
 @strawberry.pydantic.input
@@ -89,7 +91,7 @@ async def delete(ctx: Context, database: models.Database, backup: models.Databas
     await workers.database_wishes.forget(row)
 
 
-@backups.post("/{backupId}/cancel", status=202, needs=Role.developer, view="id status", links={"database": "databases.get"})
+@backups.post("/{backupId}/cancel", status=202, needs=Role.developer, view="id status", links=OWN_LINKS)
 async def cancel(ctx: Context, database: models.Database, backup: models.DatabaseBackup) -> models.DatabaseBackup:
     """Cancel a backup; what was stored of it is removed."""
     found: models.DatabaseBackup = await workers.database_wishes.cancel(models.DatabaseBackup, backup.id)

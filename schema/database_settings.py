@@ -11,10 +11,9 @@ import models
 import workers
 from schema.errors import ValidationFailed
 from schema.inputs import Input, problem
-from schema.rules import Between, Length
+from schema.rules import Between, Pattern
 
-_SIZE = Annotated[str, Length(2, 16)]
-_NUMBER = Annotated[int, Between(0, 1_000_000)]
+_NO_SIZE = "must be a size like 256MB"
 _SETTINGS = {name: each for engine in workers.ENGINES.values() for each in engine.settings for name in (each.name, each.alias) if name}
 _SHOWN = {each.name: each for each in _SETTINGS.values()}
 
@@ -26,8 +25,19 @@ def _is_number(setting: Any) -> bool:
     return not setting.sized and not setting.words
 
 
+def _rule(name: str) -> Any:
+    """What a setting may be for one engine or another."""
+    own = [each for engine in workers.ENGINES.values() for each in engine.settings if name in (each.name, each.alias)]
+    if _is_number(own[0]):
+        return Annotated[int, Between(min(each.low for each in own), max(each.high for each in own))]
+    if own[0].sized:
+        return Annotated[str, Pattern("[0-9]+[MmGg][Bb]?", _NO_SIZE, 2, 16)]
+    words = sorted({word for each in own for word in each.words})
+    return Annotated[str, Pattern("|".join(words), f"must be one of {', '.join(words)}", 2, 32)]
+
+
 def _fields() -> dict[str, Any]:
-    return {name: ((_NUMBER if _is_number(each) else _SIZE) | None, None) for name, each in _SETTINGS.items()}
+    return {name: (_rule(name) | None, None) for name in _SETTINGS}
 
 
 DatabaseConfigurationInput: Any = strawberry.pydantic.input(
@@ -91,7 +101,7 @@ def _checked(setting: Any, value: Any, memory: int) -> int | str | None:
         return None if value in setting.words else f"must be one of {', '.join(setting.words)}"
     number = workers.megabytes(value) if setting.sized else value
     if number is None:
-        return "must be a size like 256MB"
+        return _NO_SIZE
     high = min(setting.high, int(memory * setting.share)) if setting.share else setting.high
     if not setting.low <= number <= high:
         unit = "MB" if setting.sized else ""

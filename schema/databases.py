@@ -19,6 +19,7 @@ from schema.page import Page
 from schema.projects import Project, projects
 from schema.resource import Resource
 from schema.restores import DatabaseRestore, RestoreFilters, RestoreSort
+from schema.scalars import BigInt
 
 
 @strawberry.type
@@ -26,7 +27,7 @@ class DatabaseStatistics:
     """What the server said of itself when it was asked last; null is what it did not say. `queries` is counted since its start."""
 
     connections: int | None
-    queries: float | None
+    queries: BigInt | None
     cache_hit_rate: float | None
     sampled_at: datetime | None
 
@@ -47,7 +48,9 @@ def _url(type: models.DatabaseType, credentials: dict[str, str], service_name: s
 
 
 def _statistics(connections: int | None, queries: int | None, rate: float | None, at: datetime | None) -> DatabaseStatistics:
-    return DatabaseStatistics(connections=connections, queries=queries, cache_hit_rate=rate, sampled_at=at)
+    return DatabaseStatistics(
+        connections=connections, queries=None if queries is None else BigInt(queries), cache_hit_rate=rate, sampled_at=at
+    )
 
 
 def _resources(memory: int, storage: int, now: int | None, stored: int | None, alert: bool) -> DatabaseResources:
@@ -67,7 +70,7 @@ class Database(Node):
     status: models.DatabaseStatus
     error_message: str | None
     connection_string: str = computed(_url, "type", "credentials", "service_name")
-    size: float | None
+    size: BigInt | None
     statistics: DatabaseStatistics = computed(_statistics, "connections", "queries", "cache_hit_rate", "sampled_at")
     resources: DatabaseResources = computed(
         _resources, "memory_limit", "storage_size", "current_memory", "current_storage", "storage_alert"
@@ -83,6 +86,7 @@ class Database(Node):
 databases = Resource("database", Database)
 
 LINKS = ("self", "backups")
+SUMMARY_LINKS = {"self": "databases.get", "backups": "databases.backups"}
 SUMMARY = "id name type version status size projectId createdAt"
 DETAIL = f"""
     id name projectId type version status errorMessage serviceName connectionString size
@@ -92,9 +96,9 @@ DETAIL = f"""
     nextBackupAt createdAt updatedAt
 """
 
-list_ = databases.list(needs=Role.viewer, filters=DatabaseFilters, search=True, sort=DatabaseSort, view=SUMMARY, links=LINKS)
+list_ = databases.list(needs=Role.viewer, filters=DatabaseFilters, search=True, sort=DatabaseSort, view=SUMMARY, links=SUMMARY_LINKS)
 
-of_project = projects.related("databases", needs=Role.viewer, view=SUMMARY, links=LINKS)
+of_project = projects.related("databases", needs=Role.viewer, view=SUMMARY, links=SUMMARY_LINKS)
 
 get = databases.get(needs=Role.viewer, view=DETAIL, links=LINKS)
 

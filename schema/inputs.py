@@ -128,7 +128,7 @@ def problems(error: ValidationError, prefix: tuple[str, ...] = ()) -> list[Probl
 
 def refuse(location: str, constraint: str, words: str, received: Any = None) -> NoReturn:
     """Raise `ValidationFailed` with one problem."""
-    raise ValidationFailed([problem([location], constraint, words, received)])
+    raise ValidationFailed([problem(location.split("."), constraint, words, received)])
 
 
 def validated(model: type[M], data: Mapping[str, Any]) -> M:

@@ -131,8 +131,10 @@ class Operation(Generic[F]):
                 return api_name(self.chapter.plural)
             case "get":
                 return api_name(singular)
-        words = f"{singular}_{verb}" if self.kind != "mutation" else f"{verb}_{singular}"
-        return api_name(words)
+        if self.kind != "mutation":
+            return api_name(f"{singular}_{verb}")
+        does, _, what = verb.partition("_")
+        return api_name(f"{does}_{singular}{f'_{what}' if what else ''}")
 
     @property
     def lists_relation(self) -> bool:

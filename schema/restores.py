@@ -15,6 +15,7 @@ from schema.fields import Node, entity
 from schema.inputs import Input
 from schema.page import sorting
 from schema.resource import Resource
+from schema.scalars import BigInt
 
 RestoreSort = sorting("databaseRestore", "created_at")
 
@@ -34,7 +35,7 @@ class DatabaseRestore(Node):
     safety_backup_id: strawberry.ID | None
     status: models.TaskStatus
     step: str | None
-    transferred: float
+    transferred: BigInt
     error_code: str | None
     error_message: str | None
     started_at: datetime | None

@@ -1,7 +1,7 @@
 """The scalars that both APIs print in the same way."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, NewType
 from uuid import UUID
 
 import strawberry
@@ -53,6 +53,20 @@ def _id(value: Any) -> UUID:
 Id = Annotated[UUID, PlainValidator(_id), WithJsonSchema({"type": "string", "format": "uuid"})]
 """An id as a query parameter, read as strictly as in GraphQL."""
 
+BigInt = NewType("BigInt", int)
+"""Bytes, and other numbers that GraphQL's own integers have no room for (DECISIONS 10)."""
+
+
+def whole(value: Any) -> int:
+    """An integer of 64 bits."""
+    if type(value) is not int or not -(1 << 63) <= value < 1 << 63:
+        raise ValueError(f"{value!r} is no integer of 64 bits")
+    return value
+
+
 CONFIG = StrawberryConfig(
-    scalar_map={datetime: strawberry.scalar(name="DateTime", description="RFC 3339, UTC.", serialize=instant, parse_value=parse_instant)}
+    scalar_map={
+        datetime: strawberry.scalar(name="DateTime", description="RFC 3339, UTC.", serialize=instant, parse_value=parse_instant),
+        BigInt: strawberry.scalar(name="BigInt", description="An integer of 64 bits.", serialize=whole, parse_value=whole),
+    }
 )

@@ -8,6 +8,9 @@ _PROJECT: Final = "01941702-1500-7a31-8c5e-1f0a6b2d4e01"
 _APPLICATION: Final = "01941702-1500-7b42-9d6f-2a1b7c3e5f02"
 _DEPLOYMENT: Final = "01941702-1500-7c53-8e70-3b2c8d4f6a03"
 _TEAM: Final = "01941702-1500-7d64-9f81-4c3d9e5a7b04"
+_DATABASE: Final = "01941702-1500-7cb9-8ed6-9182e3afc009"
+_BACKUP: Final = "01941702-1500-7dca-8fe7-a293f4b0d10a"
+_RESTORE: Final = "01941702-1500-7edb-90f8-b3a405c1e20b"
 _USER: Final = "550e8400-e29b-41d4-a716-446655440000"
 _TIME: Final = "2024-12-30T10:00:00Z"
 
@@ -155,6 +158,60 @@ SAMPLES: Final[Mapping[str, Any]] = {
     "watchPaths": "src/**",
     "value": "8080",
     "version": version("dokploy"),
+    "database.id": _DATABASE,
+    "database.name": "shop",
+    "database.serviceName": "shop-3f9c2a1b",
+    "database.size": 1_024_000_000,
+    "database.status": "running",
+    "database.version": "16",
+    "databaseId": _DATABASE,
+    "connectionString": "postgresql://user:***@host:5432/dbname",
+    "connections": 12,
+    "queries": 1500,
+    "cacheHitRate": 0.95,
+    "storageSize": 10_240,
+    "currentStorage": 1024,
+    "maxConnections": 100,
+    "sharedBuffers": "256MB",
+    "innodbBufferPoolSize": None,
+    "maxConns": None,
+    "maxMemory": None,
+    "maxMemoryPolicy": None,
+    "maxclients": None,
+    "maxmemory": None,
+    "maxmemoryPolicy": None,
+    "wiredTigerCacheSize": None,
+    "errorCode": None,
+    "errorMessage": None,
+    "nextBackupAt": None,
+    "createDatabase.status": "pending",
+    "startDatabase.status": "starting",
+    "databaseCredentials.connectionString": "postgresql://app:secretpassword@shop-3f9c2a1b:5432/shop",
+    "databaseCredentials.database": "shop",
+    "databaseCredentials.username": "app",
+    "host": "shop-3f9c2a1b",
+    "port": 5432,
+    "backupDatabase.backupId": _BACKUP,
+    "backupDatabase.status": "pending",
+    "backupId": _BACKUP,
+    "cancelBackup.status": "cancelled",
+    "compress": True,
+    "checksum": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    "databaseBackup.id": _BACKUP,
+    "databaseBackup.name": "nightly",
+    "databaseBackup.size": 102_400_000,
+    "databaseBackup.status": "completed",
+    "databaseBackup.step": "verifying",
+    "databaseBackup.version": "16",
+    "fileName": "nightly.dump",
+    "transferred": 102_400_000,
+    "cancelRestore.status": "cancelled",
+    "databaseRestore.id": _RESTORE,
+    "databaseRestore.status": "completed",
+    "databaseRestore.step": "replacing",
+    "newDatabaseName": "shop-copy",
+    "restoreBackup.status": "pending",
+    "safetyBackupId": "01941702-1500-7fec-8109-c4b516d2f30c",
 }
 """A value by the name of its field, or by that name below its owner's: the field that holds the object, else the operation (by its name
 in GraphQL) or its chapter."""

@@ -17,6 +17,7 @@ _SCALARS: Mapping[str, Mapping[str, Any]] = {
     "ID": {"type": "string", "format": "uuid"},
     "String": {"type": "string"},
     "Int": {"type": "integer"},
+    "BigInt": {"type": "integer"},
     "Float": {"type": "number"},
     "Boolean": {"type": "boolean"},
     "DateTime": {"type": "string", "format": "date-time"},

@@ -1,4 +1,4 @@
-"""The state that the examples are sent to: a team with a project, an application that was deployed twice, and people."""
+"""The state that the examples are sent to: a team with a project, an application that was deployed twice, a database, and people."""
 
 import re
 from collections.abc import Mapping
@@ -13,6 +13,7 @@ import models
 from models.database import database
 from schema import tokens
 from tests.services.conftest import Person
+from tests.services.place import backed_up, running
 from tests.webhooks.senders import SECRET
 
 PASSWORD = "secretpassword"
@@ -20,7 +21,7 @@ START = datetime(2024, 12, 30, 10, tzinfo=UTC)
 STAGES = (("cloning", 0, 15), ("building", 15, 210), ("deploying", 210, 245))
 """Each with the seconds of its start and end."""
 
-EMPTIED = ("audit", "deployment", "application", "project", "team", "account")
+EMPTIED = ("audit", "deployment", "application", "database", "project", "team", "account")
 """The tables that a state begins without, and with them what refers to them; for a few rows this is faster than truncating."""
 
 
@@ -41,8 +42,9 @@ class State:
         return re.sub(r"{(\w+)}", lambda found: self.names[found[1]], value) if isinstance(value, str) else value
 
     async def send(self, sender: str, operation: str, id: str = "", **options: Any) -> httpx2.Response:
-        """Send a request as somebody."""
-        method, _, path = operation.replace(":id", self.filled(id)).partition(" /api")
+        """Send a request as somebody; an id of the path that is called `:backupId` is that of the state's `backup`."""
+        operation = re.sub(r":(\w+)Id", r"{\1}", operation.replace(":id", self.filled(id)))
+        method, _, path = self.filled(operation).partition(" /api")
         return await self.people[sender].call(method, path, **options)
 
 
@@ -85,7 +87,8 @@ async def _rows(users: Mapping[str, models.User]) -> dict[str, Any]:
     await _deployment(worker, START)
     await _deployment(application, START - timedelta(days=1))
     deployment = await _deployment(application, START)
-    named = {"team": team, "otherTeam": other, "project": project, "emptyProject": empty}
+    database, backup = await _database(project)
+    named = {"team": team, "otherTeam": other, "project": project, "emptyProject": empty, "database": database, "backup": backup}
     return named | {"application": application, "deployment": deployment}
 
 
@@ -113,6 +116,27 @@ async def _application(project: models.Project, name: str, published: int) -> mo
     )
     await models.PublishedPort.create(port=published, application=application)
     return application
+
+
+async def _database(project: models.Project) -> tuple[models.Database, models.DatabaseBackup]:
+    """A database that runs, was measured, and was backed up once."""
+    database = await running(
+        project,
+        "orders",
+        type=models.DatabaseType.postgresql,
+        version="16",
+        memory_limit=1024,
+        storage_size=10_240,
+        configuration={"maxConnections": 100, "sharedBuffers": 256},
+        size=1_024_000_000,
+        connections=12,
+        queries=1500,
+        cache_hit_rate=0.95,
+        current_memory=768,
+        current_storage=1024,
+        sampled_at=START,
+    )
+    return database, await backed_up(database, size=102_400_000, file_name="nightly.dump")
 
 
 async def _deployment(application: models.Application, start: datetime) -> models.Deployment:

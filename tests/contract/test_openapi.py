@@ -182,7 +182,7 @@ def test_what_is_made_links_to_what_can_be_asked_of_it() -> None:
     def linked(id: str, status: str) -> set[str]:
         return set(OPERATIONS[id]["responses"][status].get("links", {}))
 
-    assert linked("projects.create", "201") == {"get", "update", "delete", "applications"}
+    assert linked("projects.create", "201") == {"get", "update", "delete", "applications", "databases"}
     assert linked("applications.deploy", "202") >= {"get", "events", "logs", "rollback"}
     assert not linked("projects.get", "200")
 

@@ -84,9 +84,30 @@ ACTS: dict[str, Act] = {
     "deployments.rollback": Act(("deployment",)),
     "deployments.logs": Act(("deployment",)),
     "deployments.events": Act(("deployment",)),
+    "projects.databases": Act(("project",)),
+    "databases.list": Act(),
+    "databases.get": Act(("database",)),
+    "databases.backups": Act(("database",)),
+    "databases.restores": Act(("database",)),
+    "databases.create": Act(input=lambda place, person: _name("store-", projectId="project")(place, person) | {"type": "redis"}),
+    "databases.update": Act(("database",), _given(configuration={"maxConnections": 50})),
+    "databases.delete": Act(("database",)),
+    "databases.start": Act(("database",)),
+    "databases.stop": Act(("idle",)),
+    "databases.restart": Act(("idle",)),
+    "databases.rotate_password": Act(("idle",)),
+    "databases.credentials": Act(("database",)),
+    "databases.backup": Act(("database",), _given()),
+    "backups.get": Act(("database", "backup")),
+    "backups.delete": Act(("database", "older_backup")),
+    "backups.cancel": Act(("database", "waiting_backup")),
+    "backups.restore": Act(("database", "backup"), _given()),
+    "restores.get": Act(("database", "restore")),
+    "restores.cancel": Act(("database", "restore")),
     "audit.list": Act(),
     "health.health": Act(),
 }
 
-EMPTIED = {"projects.delete": "application", "teams.delete": "project"}
+_IN_PROJECT = ("/applications/{place.application}", "/databases/{place.database}", "/databases/{place.idle}")
+EMPTIED = {"projects.delete": _IN_PROJECT, "teams.delete": (*_IN_PROJECT, "/projects/{place.project}")}
 """What must be gone from the place before something can be deleted."""

@@ -22,7 +22,7 @@ from tests.contract.answers import conform
 from tests.services.limits import limit_to
 
 PASSWORD = "correct horse battery"
-ROOTS = ("application", "project", "team", "audit", "account", "edge_node")
+ROOTS = ("application", "database", "project", "team", "audit", "account", "edge_node")
 """The tables on which all others hang, in the order in which they can be emptied."""
 _numbers = itertools.count(1)
 
@@ -94,6 +94,11 @@ class Api:
         project = project or await self.project()
         body = {"name": f"app-{next(_numbers)}", "projectId": project["id"], "image": "busybox:1", **extra}
         return await self.owner.made("/applications", body)
+
+    async def database(self, project: dict[str, Any] | None = None, **extra: Any) -> dict[str, Any]:
+        project = project or await self.project()
+        body = {"name": f"store-{next(_numbers)}", "type": "postgresql", "projectId": project["id"], **extra}
+        return await self.owner.made("/databases", body)
 
 
 async def _registered(client: httpx2.AsyncClient, username: str) -> Person:

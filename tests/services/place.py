@@ -1,4 +1,4 @@
-"""The actors of DECISIONS 15, and places for them to act in: a team with a project, an application and its deployments."""
+"""The actors of DECISIONS 15, and places for them to act in: a team with a project, an application and its deployments, databases."""
 
 import itertools
 from dataclasses import dataclass
@@ -33,6 +33,18 @@ class Place:
     """Of the application."""
     delivery: str
     """A webhook's to the application."""
+    database: str
+    """It runs."""
+    idle: str
+    """Another one that runs, of which nothing is being backed up or restored."""
+    backup: str
+    """Of the database, complete, and about to be restored."""
+    older_backup: str
+    """Another one, which is not."""
+    waiting_backup: str
+    """One that has not begun."""
+    restore: str
+    """Of the backup; it has not begun."""
     outsider: str
     """Somebody who is in no team."""
 
@@ -51,7 +63,7 @@ class Cast:
         return Person(self._api.client, user.username, str(user.id), await tokens.issued(user))
 
     async def place(self) -> Place:
-        """A team, a project in it, and an application that was deployed twice and is about to be again."""
+        """A team, a project in it, an application that was deployed twice and is about to be again, and databases that run."""
         n = next(_numbers)
         people = self._people
         team = await models.Team.create(name=f"Crew {n}")
@@ -72,8 +84,29 @@ class Cast:
         internal = {"path": "/", "certificate": models.CertificateSource.internal}
         domain = await models.Domain.create(application=application, project=project, domain=f"app{n}.example.com", **internal)
         delivery = await _delivered(application)
-        rows = (team.id, project.id, application.id, ids[-1], waiting.id, people["member"].id, domain.id, delivery, people["outsider"].id)
-        return Place(*map(str, rows))
+        database, idle = await running(project, f"store-{n}"), await running(project, f"idle-{n}")
+        older, backup = await backed_up(database), await backed_up(database)
+        waiting_backup = await workers.database_wishes.back_up(database, name=None)
+        restore = await models.DatabaseRestore.create(database=database, project=project, backup=backup)
+        rows = (team, project, application, ids[-1], waiting, people["member"], domain, delivery)
+        rows += (database, idle, backup, older, waiting_backup, restore, people["outsider"])
+        return Place(*[str(getattr(row, "id", row)) for row in rows])
+
+
+async def running(project: models.Project, name: str, **columns: Any) -> models.Database:
+    """A database that runs as it is wished for."""
+    columns = {"type": models.DatabaseType.redis, "version": "8", "memory_limit": 256, "storage_size": 1024} | columns
+    made = await workers.database_wishes.create(project, name=name, **columns)
+    await models.Database.filter(id=made.id).update(status=models.DatabaseStatus.running, granted=made.wished)
+    return await models.Database.get(id=made.id)
+
+
+async def backed_up(database: models.Database, **columns: Any) -> models.DatabaseBackup:
+    """A complete backup of a database."""
+    now = datetime.now(UTC)
+    about = {"name": "nightly", "type": database.type, "version": database.version, "storage": models.StorageKind.local}
+    ended = {"status": models.TaskStatus.completed, "size": 1_024, "file_name": "nightly.rdb.gz", "started_at": now, "finished_at": now}
+    return await models.DatabaseBackup.create(database_id=database.id, project_id=database.project_id, **(about | ended | columns))
 
 
 async def _delivered(application: models.Application) -> Any:

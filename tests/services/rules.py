@@ -22,10 +22,12 @@ RULES: Final[dict[str, dict[str, int]]] = {
     "login: nobody is called nobody": _rule(401, OK, OK, OK, OK, OK, OK, OK),
     "whoever is logged in, about themselves; a list shows what one may see": _rule(401, OK, OK, OK, OK, OK, OK, OK),
     "viewer reads; not seen is 404": _rule(401, 404, OK, OK, OK, OK, OK, OK),
-    "developer also creates, deploys, scales, restarts, cancels, rolls back": _rule(401, 404, 403, OK, OK, OK, OK, OK),
+    "developer also creates, deploys, scales, restarts, cancels, rolls back, backs up": _rule(401, 404, 403, OK, OK, OK, OK, OK),
     "developer also creates: the place is named in the body, not seen is 422": _rule(401, 422, 403, OK, OK, OK, OK, OK),
     "developer also creates with that teamId; a project's owner is nobody in its team": _rule(401, 422, 403, OK, OK, 422, OK, OK),
-    "team admin also deletes, sees webhook secrets; a project's owner is team admin there": _rule(401, 404, 403, 403, OK, OK, OK, OK),
+    "team admin also deletes, restores, sees webhook secrets; a project's owner is team admin there": _rule(
+        401, 404, 403, 403, OK, OK, OK, OK
+    ),
     "viewer reads the team; a project's owner is nobody in its team": _rule(401, 404, OK, OK, OK, 404, OK, OK),
     "team admin manages members": _rule(401, 404, 403, 403, OK, 404, OK, OK),
     "only owner/admin": _rule(401, 403, 403, 403, 403, 403, OK, OK),
@@ -35,16 +37,19 @@ RULES: Final[dict[str, dict[str, int]]] = {
 _UNDER: Final[dict[str, str]] = {
     "anonymous:": "auth.register auth.providers health.health",
     "login:": "auth.login",
-    "whoever": "auth.logout users.me users.update_me teams.list projects.list applications.list deployments.list",
+    "whoever": "auth.logout users.me users.update_me teams.list projects.list applications.list deployments.list databases.list",
     "viewer reads;": "projects.get projects.applications applications.get applications.deployments applications.domains "
     "applications.webhook_deliveries "
-    "deployments.get deployments.logs deployments.events",
+    "deployments.get deployments.logs deployments.events "
+    "projects.databases databases.get databases.backups databases.restores backups.get restores.get",
     "developer also creates, deploys": "projects.update applications.update applications.deploy applications.scale applications.restart "
     "deployments.cancel deployments.rollback domains.add domains.remove webhook_deliveries.redeliver "
-    "deploy_keys.generate deploy_keys.remove",
-    "developer also creates:": "applications.create",
+    "deploy_keys.generate deploy_keys.remove "
+    "databases.update databases.start databases.stop databases.restart databases.credentials databases.backup backups.cancel",
+    "developer also creates:": "applications.create databases.create",
     "developer also creates with": "projects.create",
-    "team admin also deletes": "projects.delete applications.delete webhook_secrets.get webhook_secrets.rotate",
+    "team admin also deletes": "projects.delete applications.delete webhook_secrets.get webhook_secrets.rotate "
+    "databases.delete databases.rotate_password backups.delete backups.restore restores.cancel",
     "viewer reads the team": "teams.get teams.members",
     "team admin manages": "teams.update teams.delete members.add members.update members.remove",
     "only owner/admin": "users.list users.get teams.create audit.list",

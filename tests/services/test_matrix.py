@@ -34,10 +34,8 @@ async def prepared(cast: Cast, operation: str) -> Place:
     """A place in which the operation can be done."""
     place = await cast.place()
     owner = await cast.actor("global owner")
-    for emptied in [name for id, name in EMPTIED.items() if id == operation]:
-        if emptied == "project":
-            await owner.delete(f"/applications/{place.application}")
-        await owner.delete(f"/{emptied}s/{getattr(place, emptied)}")
+    for path in EMPTIED.get(operation, ()):
+        assert (await owner.delete(path.format(place=place))).status_code == 204
     return place
 
 
@@ -131,7 +129,7 @@ async def nodes(api: Api) -> dict[str, dict[str, str]]:
     people = await cast(api)
     place = await people.place()
     found: dict[str, dict[str, str]] = {}
-    for kind in ("team", "project", "application", "deployment", "member"):
+    for kind in ("team", "project", "application", "deployment", "database", "backup", "restore", "member"):
         found[f"node({kind})"] = {}
         for name in ACTORS:
             body = await (await people.actor(name)).graphql(NODE, id=getattr(place, kind))

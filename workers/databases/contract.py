@@ -222,4 +222,4 @@ def megabytes(value: Any) -> int | None:
     """A size like `256MB`, `256M`, `1GB` in MiB; None for what is none."""
     text = str(value).strip().upper().removesuffix("B")
     unit = {"M": 1, "G": 1024}.get(text[-1:], 0)
-    return int(text[:-1]) * unit or None if unit and text[:-1].isdigit() else None
+    return int(text[:-1]) * unit or None if unit and text[:-1].isdecimal() else None

@@ -11,10 +11,12 @@ from workers.runtime import Runtime
 log = structlog.get_logger()
 
 _VOID = """
-    select id from database_backup where object_name is not null and (status in ('failed', 'cancelled') or deleted_at is not null)
-    and not exists (select from database_restore r where r.backup_id = database_backup.id and r.status in ('pending', 'running'))
+    select b.id from database_backup b join database d on d.id = b.database_id where b.object_name is not null
+    and (b.status in ('failed', 'cancelled') or b.deleted_at <> coalesce(d.deleted_at, 'infinity'))
+    and not exists (select from database_restore r where r.backup_id = b.id and r.status in ('pending', 'running'))
     limit 100
 """
+"""Those that went together with their database are kept, unless that was to take them along: then its removal does it."""
 
 
 async def discard_void(runtime: Runtime) -> None:

@@ -95,8 +95,9 @@ async def remove(database: Database, *, delete_volumes: bool, delete_backups: bo
         for kind in (DatabaseBackup, DatabaseRestore):
             for task in await kind.filter(database_id=row.id, status__in=[TaskStatus.pending, TaskStatus.running]).order_by("id"):
                 await _cancel(kind, task)
-        await wish(row, deleted_at=datetime.now(UTC), delete_volumes=delete_volumes, delete_backups=delete_backups)
-        await DatabaseBackup.filter(database_id=row.id).update(deleted_at=datetime.now(UTC))
+        now = datetime.now(UTC)
+        await DatabaseBackup.filter(database_id=row.id, deleted_at__isnull=True).update(deleted_at=now)
+        await wish(row, deleted_at=now, delete_volumes=delete_volumes, delete_backups=delete_backups)
 
 
 def _runs(row: Database) -> None:
@@ -116,6 +117,11 @@ async def _unfinished(row: Database) -> int:
     return found
 
 
+async def _roomy(row: Database) -> None:
+    if await _unfinished(row) >= MOST_WAITING:
+        raise Contradiction(f"{MOST_WAITING} backups and restores of the database wait already.", "TOO_MANY")
+
+
 async def back_up(
     database: Database,
     *,
@@ -128,14 +134,13 @@ async def back_up(
     async with in_transaction():
         row = await _locked(database)
         _runs(row)
+        await _roomy(row)
         backup = await _backup(row, name, trigger, compress, storage)
     next_soon(row.id)
     return backup
 
 
 async def _backup(row: Database, name: str | None, trigger: BackupTrigger, compress: bool, storage: StorageKind | None) -> DatabaseBackup:
-    if await _unfinished(row) >= MOST_WAITING:
-        raise Contradiction(f"{MOST_WAITING} backups and restores of the database wait already.", "TOO_MANY")
     chosen = storage or StorageKind((row.schedule or {}).get("storage") or settings().backup_storage)
     return await DatabaseBackup.create(
         database_id=row.id,
@@ -162,6 +167,7 @@ async def restore(database: Database, backup: DatabaseBackup, *, safely: bool) -
             raise Contradiction("The backup is not complete.", "BACKUP_NOT_COMPLETED")
         if safely:
             _runs(row)
+        await _roomy(row)
         safety = await _backup(row, f"before-{found.name}"[:100], BackupTrigger.safety, True, None) if safely else None
         restore = await DatabaseRestore.create(
             database_id=row.id, project_id=row.project_id, backup_id=found.id, safety_backup_id=safety.id if safety else None
