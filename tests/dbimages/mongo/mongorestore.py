@@ -70,7 +70,7 @@ def read(stream: BinaryIO, targets: dict[tuple[str, str], Target]) -> int:
     return count
 
 
-def target(client: MongoClient[dict[str, Any]], entry: dict[str, Any], args: argparse.Namespace) -> Target:
+def aimed(client: MongoClient[dict[str, Any]], entry: dict[str, Any], args: argparse.Namespace) -> Target:
     """Where a collection of the archive goes."""
     name = f"{entry['db']}.{entry['collection']}"
     if args.nsFrom and args.nsTo:
@@ -96,7 +96,7 @@ def main() -> None:
         if archive.read_exact(stream, 4) != archive.MAGIC:
             raise archive.ArchiveError("stream or file does not appear to be a mongodump archive")
         _, *plan = [bson.decode(raw) for raw in archive.documents(stream)]
-        targets = {(entry["db"], entry["collection"]): target(client, entry, args) for entry in plan}
+        targets = {(entry["db"], entry["collection"]): aimed(client, entry, args) for entry in plan}
         for target in targets.values() if not args.dryRun else ():
             target.create(args.drop)
         count = read(stream, targets)
