@@ -10,7 +10,7 @@ from tortoise.transactions import in_transaction
 import models
 import workers
 from schema.application_inputs import Name
-from schema.database_settings import DatabaseConfigurationInput, read
+from schema.database_settings import DatabaseConfigurationInput, read, too_large
 from schema.errors import Conflict
 from schema.filters import Compare
 from schema.held import held
@@ -137,4 +137,6 @@ def _columns(row: models.Database, input: UpdateDatabaseInput) -> dict[str, Any]
         columns |= {"memory_limit": memory, "storage_size": given.storage_size or row.storage_size}
     if input.configuration is not None:
         columns["configuration"] = read(row.type, input.configuration.value, memory)
+    elif large := too_large(row.type, row.configuration, memory):
+        refuse("resources.memoryLimit", "range", f"is too little for the {' and '.join(large)} of this database", memory)
     return columns | ({"updated_at": datetime.now(UTC)} if columns else {})

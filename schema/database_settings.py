@@ -89,6 +89,15 @@ def read(type: models.DatabaseType, given: Any, memory: int) -> dict[str, Any]:
     return found
 
 
+def too_large(type: models.DatabaseType, configuration: Mapping[str, Any], memory: int) -> list[str]:
+    """The settings of a row that would be more than so many MiB of memory allow."""
+    return [
+        each.name
+        for each in workers.ENGINES[type].settings
+        if each.share and each.name in configuration and configuration[each.name] > int(memory * each.share)
+    ]
+
+
 def _given(given: Any) -> dict[str, Any]:
     if given is None:
         return {}

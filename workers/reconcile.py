@@ -42,7 +42,7 @@ async def _clear_away(runtime: Runtime) -> None:
     await answers.forget_expired()
     await WebhookDelivery.filter(created_at__lt=datetime.now(UTC) - KEPT_DELIVERIES).delete()
     await Session.filter(expires_at__lt=datetime.now(UTC)).delete()
-    empty = "not exists (select from application a where a.project_id = project.id)"
+    empty = " and ".join(f"not exists (select from {table} r where r.project_id = project.id)" for table in ("application", "database"))
     before = datetime.now(UTC) - KEPT_PROJECTS
     await database().execute_query(f"delete from {Project.Meta.table} where deleted_at < $1 and {empty}", [before])  # noqa: S608
 

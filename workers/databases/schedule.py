@@ -7,7 +7,7 @@ from typing import Any
 import structlog
 
 from models import BackupTrigger, Database, DatabaseBackup, TaskStatus
-from models.database import database
+from models.database import database, together
 from models.schedules import following
 from workers.databases.wishes import back_up
 from workers.facts import Contradiction
@@ -19,9 +19,12 @@ _DUE = "next_backup_at <= now() and deleted_at is null and schedule is not null"
 
 
 async def make_due(runtime: Runtime) -> None:
-    """Ask for the backups that are due, and forget those that are no longer to be kept."""
+    """Ask for the backups that are due, and forget those that are no longer to be kept; one bad row never stops the others."""
     for row in await database().execute_query_dict(f"select id from database where {_DUE} order by next_backup_at limit 100"):  # noqa: S608
-        await _make(row["id"])
+        try:
+            await _make(row["id"])
+        except Exception as error:
+            log.error("databases.bad_row", id=str(row["id"]), error=repr(error))
     for found in await Database.filter(schedule__isnull=False, deleted_at__isnull=True).only("id", "schedule"):
         await _forget(found)
 
@@ -31,12 +34,13 @@ async def _make(id: Any) -> None:
     if row.schedule is None:
         return
     due = following(row.schedule["cron"], row.schedule["time_zone"], datetime.now(UTC))
-    if not await Database.filter(id=id, next_backup_at=row.next_backup_at).update(next_backup_at=due):
-        return
-    try:
-        await back_up(row, name=None, trigger=BackupTrigger.schedule)
-    except Contradiction as error:
-        log.warning("databases.not_backed_up", database=str(id), reason=error.reason)
+    async with together():
+        if not await Database.filter(id=id, next_backup_at=row.next_backup_at).update(next_backup_at=due):
+            return
+        try:
+            await back_up(row, name=None, trigger=BackupTrigger.schedule)
+        except Contradiction as error:
+            log.warning("databases.not_backed_up", database=str(id), reason=error.reason)
 
 
 async def _forget(row: Database) -> None:

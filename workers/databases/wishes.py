@@ -4,8 +4,6 @@ from datetime import UTC, datetime
 from secrets import token_hex
 from typing import Any
 
-from tortoise.transactions import in_transaction
-
 from models import (
     BackupTrigger,
     Database,
@@ -16,6 +14,7 @@ from models import (
     StorageKind,
     TaskStatus,
 )
+from models.database import together
 from models.settings import settings
 from workers.databases import ENGINES
 from workers.databases.credentials import generated, password
@@ -51,7 +50,7 @@ async def _locked(database: Database) -> Database:
 
 async def wish(database: Database, **columns: Any) -> Database:
     """Wish for a database that is otherwise."""
-    async with in_transaction():
+    async with together():
         row = await _locked(database)
         await row.update_from_dict({**columns, "wished": row.wished + 1}).save()
     next_soon(row.id)
@@ -65,14 +64,14 @@ async def start(database: Database) -> Database:
 
 async def stop(database: Database) -> Database:
     """Wish for a database that does not run. Raises `Contradiction` while something is done with its data."""
-    async with in_transaction():
+    async with together():
         await _idle(await _locked(database))
         return await wish(database, stopped=True)
 
 
 async def restart(database: Database) -> Database:
     """Wish for another container. Raises `Contradiction` when it is stopped, or while something is done with its data."""
-    async with in_transaction():
+    async with together():
         row = await _locked(database)
         _runs(row)
         await _idle(row)
@@ -81,7 +80,7 @@ async def restart(database: Database) -> Database:
 
 async def rotate(database: Database) -> Database:
     """Wish for another password. Raises `Contradiction` when it is stopped, or while something is done with its data."""
-    async with in_transaction():
+    async with together():
         row = await _locked(database)
         _runs(row)
         await _idle(row)
@@ -90,7 +89,7 @@ async def rotate(database: Database) -> Database:
 
 async def remove(database: Database, *, delete_volumes: bool, delete_backups: bool) -> None:
     """Wish a database away: it is gone from the API at once, what runs of it goes in the background."""
-    async with in_transaction():
+    async with together():
         row = await _locked(database)
         for kind in (DatabaseBackup, DatabaseRestore):
             for task in await kind.filter(database_id=row.id, status__in=[TaskStatus.pending, TaskStatus.running]).order_by("id"):
@@ -131,7 +130,7 @@ async def back_up(
     trigger: BackupTrigger = BackupTrigger.manual,
 ) -> DatabaseBackup:
     """A backup that will be made. Raises `Contradiction` when the database is stopped, or too many wait."""
-    async with in_transaction():
+    async with together():
         row = await _locked(database)
         _runs(row)
         await _roomy(row)
@@ -160,7 +159,7 @@ async def restore(database: Database, backup: DatabaseBackup, *, safely: bool) -
 
     Raises `Contradiction` when the backup does not count, the database is stopped or being made, or too many wait.
     """
-    async with in_transaction():
+    async with together():
         row = await _locked(database)
         found = await DatabaseBackup.filter(id=backup.id, deleted_at__isnull=True).select_for_update().first()
         if found is None or found.status is not TaskStatus.completed:
@@ -181,7 +180,7 @@ async def cancel(kind: Kind, id: Any) -> Any:
 
     Asked again it changes nothing. Raises `Contradiction` when it has ended.
     """
-    async with in_transaction():
+    async with together():
         task = await kind.get(id=id)
         await Database.filter(id=task.database_id).select_for_update().first()
         task = await kind.get(id=id)

@@ -10,6 +10,7 @@ from models.database import database
 from models.lifecycle import LIVING
 from models.passwords import hashed
 from schema.tokens import issued
+from workers import ENGINES, database_wishes
 
 PASSWORD = "correct horse battery"
 FIRST = 6
@@ -24,10 +25,14 @@ KINDS: dict[str, type[Any]] = {
     "applications": models.Application,
     "deployments": models.Deployment,
     "webhook-deliveries": models.WebhookDelivery,
+    "databases": models.Database,
+    "backups": models.DatabaseBackup,
+    "restores": models.DatabaseRestore,
 }
 """Whose ids follow a segment of a path."""
-PARENTS = {"members": "team_id", "webhook-deliveries": "application_id"}
+PARENTS = {"members": "team_id", "webhook-deliveries": "application_id", "backups": "database_id", "restores": "database_id"}
 """What their ids are looked for within."""
+UNFINISHED = [models.TaskStatus.pending, models.TaskStatus.running]
 GIT = {"repo_url": "https://example.com/a.git", "branch": "main", "build_path": "./", "dockerfile": "Dockerfile"}
 
 
@@ -75,8 +80,15 @@ class World:
         found = await rows.order_by("-id").limit(NEWEST).values_list("user_id" if kind == "members" else "id", flat=True)
         return str(self.dice.choice(found)) if found else str(uuid7())
 
-    async def waiting(self) -> str:
-        """The id of a deployment that has not begun."""
+    async def waiting(self, kind: str) -> dict[str, str]:
+        """The ids by which a deployment, a backup or a restore is found that has not begun."""
+        if kind == "deployments":
+            return {"id": await self._waiting_deployment()}
+        database = await models.Database.get(id=await self.some("databases"))
+        row = await (self._backup(database) if kind == "backups" else self._restore(database))
+        return {"id": str(database.id), f"{kind.removesuffix('s')}Id": str(row.id)}
+
+    async def _waiting_deployment(self) -> str:
         application = await models.Application.get(id=await self.oldest("applications"))
         row = await models.Deployment.create(
             application=application, project_id=application.project_id, kind=models.DeploymentKind.git, snapshot={}
@@ -89,7 +101,7 @@ class World:
         return str(found.id)
 
     async def grow(self) -> None:
-        """One more row of each kind; the deployments under way end."""
+        """One more row of each kind; what is under way ends."""
         for kind in KINDS:
             await getattr(self, f"_make_{kind.replace('-', '_')}")()
         await self.end()
@@ -99,9 +111,12 @@ class World:
         await models.PublishedPort.all().delete()
 
     async def end(self) -> None:
-        """End the deployments that are under way, as no worker does here: a stream of events lasts until then."""
+        """End what is under way, as no worker does here: a stream of events lasts until then, and a database is busy."""
         for row in await models.Deployment.filter(status__in=list(LIVING)):
             await self._succeed(row)
+        for kind in (models.DatabaseBackup, models.DatabaseRestore):
+            await kind.filter(status__in=UNFINISHED).update(status=models.TaskStatus.completed)
+        await models.Database.filter(stopped=True).update(stopped=False)
 
     async def _succeed(self, row: models.Deployment) -> None:
         row.status, row.image = models.DeploymentStatus.success, "busybox:1"
@@ -145,3 +160,33 @@ class World:
                 application=application, project_id=application.project_id, kind=models.DeploymentKind.git, snapshot={}
             )
             await self._succeed(row)
+
+    async def _make_databases(self) -> None:
+        engine = self.dice.choice([each for each in ENGINES.values() for _ in each.versions])
+        await database_wishes.create(
+            await models.Project.get(id=await self.oldest("projects")),
+            name=self.name(),
+            type=engine.type,
+            version=self.dice.choice(engine.versions),
+            memory_limit=1024,
+            storage_size=1024,
+        )
+
+    async def _backup(self, row: models.Database, status: models.TaskStatus = models.TaskStatus.pending) -> models.DatabaseBackup:
+        about = {"type": row.type, "version": row.version, "storage": models.StorageKind.local}
+        owner = {"database_id": row.id, "project_id": row.project_id}
+        return await models.DatabaseBackup.create(name=self.name(), status=status, **owner, **about)
+
+    async def _restore(self, row: models.Database, status: models.TaskStatus = models.TaskStatus.pending) -> models.DatabaseRestore:
+        backup = await self._backup(row, models.TaskStatus.completed)
+        return await models.DatabaseRestore.create(database_id=row.id, project_id=row.project_id, backup=backup, status=status)
+
+    async def _make_backups(self) -> None:
+        """One of each database that requests are about."""
+        for row in await living("databases").order_by("-id").limit(NEWEST):
+            await self._backup(row, models.TaskStatus.completed)
+
+    async def _make_restores(self) -> None:
+        """One of each database that requests are about."""
+        for row in await living("databases").order_by("-id").limit(NEWEST):
+            await self._restore(row, models.TaskStatus.completed)
