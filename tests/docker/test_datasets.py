@@ -36,7 +36,6 @@ async def test_postgres_comes_back_out_of_a_dump_with_its_owners_and_grants():
         data = Postgres(container.execute, PASSWORD)
         await data.write()
         written = await data.fingerprint()
-        assert await data.fingerprint() == written
         dump = ["pg_dump", "-U", USER, "-d", DATABASE, "-Fc", "-Z6"]
         whole = await container.execute(dump, SECRETS)
         anonymous = await container.execute([*dump, "--no-owner", "--no-privileges"], SECRETS)
@@ -56,7 +55,6 @@ async def test_mysql_comes_back_out_of_a_dump():
         data = Mysql(container.execute, PASSWORD)
         await data.write()
         written = await data.fingerprint()
-        assert await data.fingerprint() == written
         options = ["--single-transaction", "--quick", "--routines", "--triggers", "--events", "--hex-blob", "--no-tablespaces"]
         charset, login = "--default-character-set=utf8mb4", ["-h127.0.0.1", "-uroot"]
         dump = await container.execute(["mysqldump", *login, *options, charset, DATABASE], SECRETS)
@@ -73,7 +71,6 @@ async def test_redis_comes_back_out_of_a_snapshot_with_its_expiry_times():
         data = Redis(container.execute, PASSWORD)
         await data.write()
         written = await data.fingerprint()
-        assert await data.fingerprint() == written
         snapshot = "f=$(mktemp) && redis-cli --rdb $f >&2 && cat $f; rc=$?; rm -f $f; exit $rc"
         dump = await container.execute(["sh", "-c", snapshot], SECRETS)
         await data.change()
@@ -102,7 +99,6 @@ async def test_mongo_comes_back_out_of_an_archive():
         data = Mongo(container.execute, PASSWORD)
         await data.write()
         written = await data.fingerprint()
-        assert await data.fingerprint() == written
         login = ["--config", "/tmp/login", "--username", "root", "--authenticationDatabase", "admin", "--archive", "--gzip"]
         await container.execute(["sh", "-c", "umask 077; cat > /tmp/login"], {}, f"password: {json.dumps(PASSWORD)}\n".encode())
         dump = await container.execute(["mongodump", *login, "--db", DATABASE], {})

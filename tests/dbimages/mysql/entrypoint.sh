@@ -23,8 +23,8 @@ quote() { printf "'%s'" "$(printf '%s' "$1" | sed -e 's/\\/\\\\/g' -e "s/'/''/g"
 data=/var/lib/mysql socket=/var/run/mysqld/mysqld.sock
 mkdir -p "$data" /var/run/mysqld
 chown -R mysql:mysql "$data" /var/run/mysqld
-# The character set is that of MySQL 8; MariaDB without a configuration has latin1.
-common="--no-defaults --user=mysql --datadir=$data --socket=$socket --character-set-server=utf8mb4"
+# The character set is that of MySQL 8, where MariaDB without a configuration has latin1; the official image's configuration has the other.
+common="--no-defaults --user=mysql --datadir=$data --socket=$socket --character-set-server=utf8mb4 --skip-name-resolve"
 
 if [ ! -d "$data/mysql" ]; then
     for name in MYSQL_ROOT_PASSWORD MYSQL_DATABASE MYSQL_USER MYSQL_PASSWORD; do file_env $name; done
@@ -47,7 +47,7 @@ if [ ! -d "$data/mysql" ]; then
     done
     root=$(quote "$MYSQL_ROOT_PASSWORD")
     {
-        echo "DELETE FROM mysql.global_priv WHERE User = '';"
+        echo "DELETE FROM mysql.global_priv WHERE User = '' OR User = 'root' AND Host <> 'localhost';"
         echo "FLUSH PRIVILEGES;"
         echo "ALTER USER 'root'@'localhost' IDENTIFIED BY $root;"
         echo "CREATE USER 'root'@'%' IDENTIFIED BY $root;"
