@@ -5,6 +5,7 @@ it from there. An engine runs nothing: it says which commands are run in a serve
 server says of itself. Secrets never stand in a command line: a command names the variables that hold them.
 """
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from models import DatabaseType
 SECRETS: Final = "/run/secrets"
 """Where Swarm puts the files of secrets in a container."""
 MIB: Final = 1 << 20
+_SIZE: Final = re.compile(r"(?P<number>[0-9]{1,9})(?P<unit>[MGmg])[Bb]?")
 
 
 @dataclass(frozen=True)
@@ -203,6 +205,7 @@ class Engine:
 
 def megabytes(value: Any) -> int | None:
     """A size like `256MB`, `256M`, `1GB` in MiB; None for what is none."""
-    text = str(value).strip().upper().removesuffix("B")
-    unit = {"M": 1, "G": 1024}.get(text[-1:], 0)
-    return int(text[:-1]) * unit or None if unit and text[:-1].isdigit() else None
+    found = _SIZE.fullmatch(str(value).strip())
+    if found is None:
+        return None
+    return int(found["number"]) * (1024 if found["unit"] in "gG" else 1) or None
