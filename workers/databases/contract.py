@@ -24,6 +24,7 @@ SENTENCES: Final = {
     "VOLUME_FULL": "The disk of the database is full.",
 }
 """What the codes that several engines share mean."""
+_SIZE: Final = re.compile(r"(?P<number>[0-9]{1,9})(?P<unit>[MGmg])[Bb]?")
 
 
 @dataclass(frozen=True)
@@ -220,6 +221,7 @@ class Engine:
 
 def megabytes(value: Any) -> int | None:
     """A size like `256MB`, `256M`, `1GB` in MiB; None for what is none."""
-    text = str(value).strip().upper().removesuffix("B")
-    unit = {"M": 1, "G": 1024}.get(text[-1:], 0)
-    return int(text[:-1]) * unit or None if unit and text[:-1].isdecimal() else None
+    found = _SIZE.fullmatch(str(value).strip())
+    if found is None:
+        return None
+    return int(found["number"]) * (1024 if found["unit"] in "gG" else 1) or None

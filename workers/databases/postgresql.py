@@ -84,8 +84,9 @@ def _undo(credentials: Credentials) -> Command:
 
 
 def _rotate(credentials: Credentials, password: str) -> Command:
+    """By a command of the shell, since the psql of 14 cannot read a variable by itself."""
     argv = ("psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-U", credentials.username, "-d", "postgres")
-    statement = f"\\getenv password DOKPLOY_PASSWORD\nalter user \"{credentials.username}\" password :'password';\n"
+    statement = f'\\set password `printf %s "$DOKPLOY_PASSWORD"`\nalter user "{credentials.username}" password :\'password\';\n'
     return Command(argv, _secrets(credentials) | {"DOKPLOY_PASSWORD": password}, statement)
 
 
