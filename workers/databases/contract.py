@@ -24,6 +24,7 @@ SENTENCES: Final = {
     "VOLUME_FULL": "The disk of the database is full.",
 }
 """What the codes that several engines share mean."""
+MIB: Final = 1 << 20
 _SIZE: Final = re.compile(r"(?P<number>[0-9]{1,9})(?P<unit>[MGmg])[Bb]?")
 
 
