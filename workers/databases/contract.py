@@ -114,8 +114,9 @@ class Swap:
     """
 
     prepare: Callable[[Credentials], Command]
-    load: Callable[[Credentials, bool], Command]
-    """Whether the backup is of another database comes second: its users do not exist here."""
+    users: Callable[[Credentials], Command]
+    """Takes the backup, too: makes the users that something in it belongs to and that there are not, without a way to log in."""
+    load: Callable[[Credentials], Command]
     commit: Callable[[Credentials], Command]
     undo: Callable[[Credentials], Command]
 

@@ -2,7 +2,7 @@
 
 A magic number, then BSON: a header, a document for each collection, a terminator; then blocks of `{db, collection, EOF, CRC}`, the
 collection's documents and a terminator. The block that ends a collection has no documents and the CRC-64 (ECMA) of all that came before.
-Views have such a block, too; the documents of a time series are those of its buckets, a collection of another name.
+Views have no documents, and may lack such a block; the documents of a time series are those of its buckets, a collection of another name.
 """
 
 import struct
@@ -77,7 +77,9 @@ class Archive:
         elif self._prelude:
             self._begin(_decoded(raw))
         elif self._header:
-            self._expected.add(_named(_decoded(raw)))
+            told = _decoded(raw)
+            if (name := _named(told)) and told.get("type") != "view":
+                self._expected.add(name)
         else:
             _decoded(raw)
             self._header = True

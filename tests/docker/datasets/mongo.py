@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from tests.docker.datasets.common import BLOBS, CHUNK, DATABASE, TEXTS, Execute, script
 
-CONNECT: Final = f'const db = new Mongo(process.env.MONGO_URI).getDB("{DATABASE}");'
+CONNECT: Final = "const db = new Mongo(process.env.MONGO_URI).getDB(process.env.MONGO_DATABASE);"
 
 
 @dataclass(frozen=True)
@@ -16,6 +16,7 @@ class Mongo:
 
     execute: Execute
     password: str
+    database: str = DATABASE
     username: str = "root"
 
     async def write(self) -> None:
@@ -33,6 +34,9 @@ class Mongo:
 
     async def run(self, code: str, stdin: bytes = b"") -> str:
         """What a script prints that has `db`, and its stdin as a file."""
-        secrets = {"MONGO_URI": f"mongodb://{self.username}:{quote(self.password, safe='')}@127.0.0.1:27017/?authSource=admin"}
+        secrets = {
+            "MONGO_URI": f"mongodb://{self.username}:{quote(self.password, safe='')}@127.0.0.1:27017/?authSource=admin",
+            "MONGO_DATABASE": self.database,
+        }
         argv = ["mongosh", "--quiet", "--norc", "--nodb", "--eval", CONNECT + code]
         return (await self.execute(argv, secrets, stdin)).decode()

@@ -11,6 +11,7 @@ class Mysql:
 
     execute: Execute
     password: str
+    database: str = DATABASE
 
     async def write(self) -> None:
         rows = [f"insert into texts (value) values (convert({_hexadecimal(text.encode())} using utf8mb4));" for text in TEXTS]
@@ -32,7 +33,17 @@ class Mysql:
 
     async def query(self, *lines: str) -> str:
         """What mysql prints of a script: a line for a row, with what would break it escaped."""
-        argv = ["mysql", "--no-defaults", "-h127.0.0.1", "-uroot", "-N", "-B", "--comments", "--default-character-set=utf8mb4", DATABASE]
+        argv = [
+            "mysql",
+            "--no-defaults",
+            "-h127.0.0.1",
+            "-uroot",
+            "-N",
+            "-B",
+            "--comments",
+            "--default-character-set=utf8mb4",
+            self.database,
+        ]
         return (await self.execute(argv, {"MYSQL_PWD": self.password}, "\n".join([*lines, ""]).encode())).decode()
 
 

@@ -11,6 +11,7 @@ class Postgres:
 
     execute: Execute
     password: str
+    database: str = DATABASE
 
     async def write(self) -> None:
         rows = [f"insert into texts (value) values ({_literal(text)});" for text in TEXTS]
@@ -31,7 +32,7 @@ class Postgres:
 
     async def query(self, *lines: str) -> str:
         """What psql prints of a script."""
-        argv = ["psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-U", USER, "-d", DATABASE, "-f", "-"]
+        argv = ["psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-U", USER, "-d", self.database, "-f", "-"]
         return (await self.execute(argv, {"PGPASSWORD": self.password}, "\n".join([*lines, ""]).encode())).decode()
 
 

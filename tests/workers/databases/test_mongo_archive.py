@@ -87,6 +87,11 @@ def test_the_documents_of_a_time_series_may_have_its_own_name() -> None:
     assert whole([Written().prelude(("weather", "timeseries")).block("weather", *rows(1)).end("weather").data])
 
 
+def test_a_view_may_have_an_end_or_none() -> None:
+    assert whole([Written().prelude(("a", "view")).data])
+    assert whole([Written().prelude(("a", "view")).end("a").data])
+
+
 def test_an_end_needs_no_block_before_it() -> None:
     assert whole([Written().prelude(("a", "collection")).end("a").data])
 
@@ -132,7 +137,6 @@ def test_a_flipped_bit_elsewhere_never_raises_anything_else() -> None:
         b"\x1f\x8b" + MAGIC,
         Written().prelude(("a", "collection")).data + TERMINATOR,
         Written().prelude(("a", "collection")).block("a", *rows(1)).data,
-        Written().prelude(("a", "view")).data,
         Written().prelude(("a", "timeseries")).data,
         Written().prelude(("a", "collection")).end("a").block("b", *rows(1)).data,
         Written().prelude(("a", "collection")).end("a").end("a").data,

@@ -46,7 +46,7 @@ def test_restore_goes_into_a_copy_of_the_volume() -> None:
     statements = "drop database if exists `shop`; create database `shop` character set utf8mb4"
     assert replace.empty(CREDENTIALS) == Command((*MYSQL_CLIENT, "-e", statements), SECRET)
     for foreign in (False, True):
-        assert replace.load(CREDENTIALS, foreign) == Command((*MYSQL_CLIENT, "shop"), SECRET)
+        assert replace.load(CREDENTIALS, foreign) == Command((*MYSQL_CLIENT, "--comments", "shop"), SECRET)
 
 
 def test_rotation_is_told_by_standard_input() -> None:
