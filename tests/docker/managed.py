@@ -104,11 +104,12 @@ class Managed:
 
     async def dataset(self) -> Dataset:
         """Its data set, reached by the password of now."""
-        password = (await self.credentials())["password"]
+        credentials = await self.credentials()
+        password = credentials["password"]
         if self.type == "mysql":
             password = (await self.execute(["cat", "/run/secrets/root-password"], {}, b"")).decode()
         make = partial(Mongo, username="app") if self.type == "mongodb" else DATASETS[_SETS[self.type]]
-        return make(self.execute, password)
+        return make(self.execute, password, credentials["database"])
 
     async def execute(self, argv: Sequence[str], secrets: Mapping[str, str], stdin: bytes) -> bytes:
         """What a command in its container prints."""

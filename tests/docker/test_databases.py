@@ -80,15 +80,12 @@ async def test_a_backup_is_restored_into_a_new_database_beside_the_old_one(house
     assert ended["status"] == "completed", ended
     assert ended["safetyBackupId"] is None
     await other.settled()
-    await _same(database, other, type)
+    await _same(database, other)
 
 
-async def _same(one: Managed, other: Managed, type: str) -> None:
+async def _same(one: Managed, other: Managed) -> None:
     """See that two databases hold the same; users, which belong to a server, are not among it."""
-    fingerprints = []
-    for each in (one, other):
-        data = await each.dataset()
-        fingerprints.append(await (data.fingerprint(ownership=False) if type == "postgresql" else data.fingerprint()))  # type: ignore[call-arg]
+    fingerprints = [await (await each.dataset()).fingerprint(ownership=False) for each in (one, other)]
     assert fingerprints[0] == fingerprints[1]
 
 

@@ -7,10 +7,11 @@ from tests.docker.datasets.common import BLOBS, DATABASE, TEXTS, USER, Execute, 
 
 @dataclass(frozen=True)
 class Postgres:
-    """Of `USER`, who is a superuser, in `DATABASE`."""
+    """Of `USER`, who is a superuser."""
 
     execute: Execute
     password: str
+    database: str = DATABASE
 
     async def write(self) -> None:
         rows = [f"insert into texts (value) values ({_literal(text)});" for text in TEXTS]
@@ -21,7 +22,6 @@ class Postgres:
         await self.query(script("postgres-change.sql"))
 
     async def fingerprint(self, *, ownership: bool = True) -> str:
-        """With `ownership` also of whose everything is and what was granted to whom."""
         return await self.query(f"\\set ownership {str(ownership).lower()}", script("postgres-fingerprint.sql"))
 
     async def grow(self, mebibytes: int) -> None:
@@ -31,7 +31,7 @@ class Postgres:
 
     async def query(self, *lines: str) -> str:
         """What psql prints of a script."""
-        argv = ["psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-U", USER, "-d", DATABASE, "-f", "-"]
+        argv = ["psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-U", USER, "-d", self.database, "-f", "-"]
         return (await self.execute(argv, {"PGPASSWORD": self.password}, "\n".join([*lines, ""]).encode())).decode()
 
 
