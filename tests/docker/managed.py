@@ -3,13 +3,15 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
-from tests.docker.datasets import Dataset, Mongo, Mysql, Postgres, Redis
+from tests.docker.datasets import DATASETS, Dataset, Mongo
 from tests.docker.installation import Installation, eventually
 from workers import docker
 
 VERSIONS: Final = {"postgresql": "16", "mysql": "8", "mongodb": "7", "redis": "7"}
+_SETS: Final = {"postgresql": "postgres", "mysql": "mysql", "mongodb": "mongo", "redis": "redis"}
 _SETTLED: Final = ("running", "stopped", "error")
 ENDED: Final = ("completed", "failed", "cancelled")
 
@@ -103,15 +105,11 @@ class Managed:
     async def dataset(self) -> Dataset:
         """Its data set, reached by the password of now."""
         credentials = await self.credentials()
-        password, database = credentials["password"], credentials["database"]
-        match self.type:
-            case "postgresql":
-                return Postgres(self.execute, password, database)
-            case "mysql":
-                return Mysql(self.execute, (await self.execute(["cat", "/run/secrets/root-password"], {}, b"")).decode(), database)
-            case "mongodb":
-                return Mongo(self.execute, password, database, "app")
-        return Redis(self.execute, password)
+        password = credentials["password"]
+        if self.type == "mysql":
+            password = (await self.execute(["cat", "/run/secrets/root-password"], {}, b"")).decode()
+        make = partial(Mongo, username="app") if self.type == "mongodb" else DATASETS[_SETS[self.type]]
+        return make(self.execute, password, credentials["database"])
 
     async def execute(self, argv: Sequence[str], secrets: Mapping[str, str], stdin: bytes) -> bytes:
         """What a command in its container prints."""

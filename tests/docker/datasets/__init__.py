@@ -12,7 +12,7 @@ from tests.docker.datasets.mysql import Mysql
 from tests.docker.datasets.postgres import Postgres
 from tests.docker.datasets.redis import Redis
 
-DATASETS: Final[dict[str, Callable[[Execute, str], Dataset]]] = {"postgres": Postgres, "mysql": Mysql, "redis": Redis, "mongo": Mongo}
-"""By engine: its data set, of a way to run commands beside the database and its password."""
+DATASETS: Final[dict[str, Callable[..., Dataset]]] = {"postgres": Postgres, "mysql": Mysql, "redis": Redis, "mongo": Mongo}
+"""By engine: its data set, of a way to run commands beside the server, the password of its administrator, and a database's name."""
 
 __all__ = ["DATABASE", "DATASETS", "USER", "Dataset", "Execute", "Mongo", "Mysql", "Postgres", "Redis"]

@@ -51,8 +51,11 @@ class Dataset(Protocol):
     async def change(self) -> None:
         """Change, remove and add some of it."""
 
-    async def fingerprint(self) -> str:
-        """A text that is the same if and only if the structure and contents of the database are."""
+    async def fingerprint(self, *, ownership: bool = True) -> str:
+        """A text that is the same if and only if the structure and contents of the database are.
+
+        With `ownership` also whose everything is and what was granted to whom, in engines that know it: to roles and users of the server.
+        """
 
     async def grow(self, mebibytes: int) -> None:
         """Add so much that hardly compresses."""

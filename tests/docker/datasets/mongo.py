@@ -2,17 +2,14 @@
 
 import json
 from dataclasses import dataclass
-from typing import Final
 from urllib.parse import quote
 
 from tests.docker.datasets.common import BLOBS, CHUNK, DATABASE, TEXTS, Execute, script
 
-CONNECT: Final = "const db = new Mongo(process.env.MONGO_URI).getDB(process.env.MONGO_DATABASE);"
-
 
 @dataclass(frozen=True)
 class Mongo:
-    """Of an administrator in `DATABASE`."""
+    """Of an administrator."""
 
     execute: Execute
     password: str
@@ -26,7 +23,7 @@ class Mongo:
     async def change(self) -> None:
         await self.run(script("mongo-change.js"))
 
-    async def fingerprint(self) -> str:
+    async def fingerprint(self, *, ownership: bool = True) -> str:
         return await self.run(script("mongo-fingerprint.js"))
 
     async def grow(self, mebibytes: int) -> None:
@@ -34,9 +31,7 @@ class Mongo:
 
     async def run(self, code: str, stdin: bytes = b"") -> str:
         """What a script prints that has `db`, and its stdin as a file."""
-        secrets = {
-            "MONGO_URI": f"mongodb://{self.username}:{quote(self.password, safe='')}@127.0.0.1:27017/?authSource=admin",
-            "MONGO_DATABASE": self.database,
-        }
-        argv = ["mongosh", "--quiet", "--norc", "--nodb", "--eval", CONNECT + code]
+        secrets = {"MONGO_URI": f"mongodb://{self.username}:{quote(self.password, safe='')}@127.0.0.1:27017/?authSource=admin"}
+        connect = f"const db = new Mongo(process.env.MONGO_URI).getDB({json.dumps(self.database)});"
+        argv = ["mongosh", "--quiet", "--norc", "--nodb", "--eval", connect + code]
         return (await self.execute(argv, secrets, stdin)).decode()

@@ -23,7 +23,7 @@ from information_schema.routines where routine_schema = database() order by rout
 select 'parameter', specific_name, ordinal_position, parameter_mode, parameter_name, dtd_identifier, character_set_name, collation_name
 from information_schema.parameters where specific_schema = database() order by specific_name, routine_type, ordinal_position;
 
-select 'view', table_name, view_definition, check_option, is_updatable, definer, security_type, character_set_client, collation_connection
+select 'view', table_name, replace(view_definition, concat('`', database(), '`.'), ''), check_option, is_updatable, definer, security_type, character_set_client, collation_connection
 from information_schema.views where table_schema = database() order by table_name;
 
 -- Who may run a routine goes with the routine, and is in no dump.

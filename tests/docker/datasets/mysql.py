@@ -7,7 +7,7 @@ from tests.docker.datasets.common import BLOBS, DATABASE, TEXTS, Execute, noise,
 
 @dataclass(frozen=True)
 class Mysql:
-    """Of `root` in `DATABASE`."""
+    """Of `root`."""
 
     execute: Execute
     password: str
@@ -21,8 +21,10 @@ class Mysql:
     async def change(self) -> None:
         await self.query(script("mysql-change.sql"))
 
-    async def fingerprint(self) -> str:
+    async def fingerprint(self, *, ownership: bool = True) -> str:
         structure = await self.query(script("mysql-fingerprint.sql"))
+        if not ownership:
+            structure = "".join(line for line in structure.splitlines(keepends=True) if not line.startswith("granted"))
         statements = [line.removeprefix("run ") for line in structure.splitlines() if line.startswith("run ")]
         return structure + await self.query("set time_zone = '+00:00';", *statements)
 

@@ -7,7 +7,7 @@ from tests.docker.datasets.common import BLOBS, DATABASE, TEXTS, USER, Execute, 
 
 @dataclass(frozen=True)
 class Postgres:
-    """Of `USER`, who is a superuser, in `DATABASE`."""
+    """Of `USER`, who is a superuser."""
 
     execute: Execute
     password: str
@@ -22,7 +22,6 @@ class Postgres:
         await self.query(script("postgres-change.sql"))
 
     async def fingerprint(self, *, ownership: bool = True) -> str:
-        """With `ownership` also of whose everything is and what was granted to whom."""
         return await self.query(f"\\set ownership {str(ownership).lower()}", script("postgres-fingerprint.sql"))
 
     async def grow(self, mebibytes: int) -> None:

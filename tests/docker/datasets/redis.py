@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from secrets import token_hex
 from typing import Final
 
-from tests.docker.datasets.common import BLOBS, TEXTS, Execute, noise, script
+from tests.docker.datasets.common import BLOBS, DATABASE, TEXTS, Execute, noise, script
 
 FAR: Final = 4_102_444_800_123
 """An hour of the year 2100, in milliseconds."""
@@ -17,6 +17,8 @@ class Redis:
 
     execute: Execute
     password: str
+    database: str = DATABASE
+    """Which the other engines have."""
 
     async def write(self) -> None:
         commands: list[tuple[str | bytes | float, ...]] = [("SET", f"text:{number}", text) for number, text in enumerate(TEXTS)]
@@ -97,7 +99,7 @@ class Redis:
             ]
         )
 
-    async def fingerprint(self) -> str:
+    async def fingerprint(self, *, ownership: bool = True) -> str:
         functions = await self._cli("FUNCTION", "LIST", "WITHCODE")
         return (functions + await self._cli("EVAL", script("redis-fingerprint.lua"), "0")).decode()
 
