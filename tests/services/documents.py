@@ -25,8 +25,11 @@ from schema.plan.keyset import order_of
 from schema.surface import surface
 from tests.services.kinds import KINDS, argument_kind, field_kinds
 
-PAGES = frozenset({"teams", "members", "projects", "applications", "deployments"})
-ALWAYS = ("projects", "projects", "applications", "applications", "deployments", "project", "application", "deployment", "me")
+PAGES = frozenset({"teams", "members", "projects", "applications", "deployments", "databases", "backups", "restores"})
+ALWAYS = (
+    *("projects", "projects", "applications", "applications", "deployments", "databases"),
+    *("project", "application", "deployment", "database", "me"),
+)
 """Root fields to begin with; the others are chosen when their kind is wished for."""
 ENTERED = frozenset(each.operation.graphql_name for each in surface().operations if each.operation.discloses)
 """Root fields that are entered in the audit trail when they are read: asked twice, the trail is another one."""
@@ -40,6 +43,8 @@ class Pool:
 
     ids: dict[str, list[str]]
     times: list[str]
+    parents: dict[str, str] = field(default_factory=dict)
+    """The database of each backup and restore."""
     cursors: dict[str, list[str]] = field(default_factory=dict)
     """By the list they belong to."""
 
@@ -162,7 +167,7 @@ class Writer:
         elif argument.startswith("created"):
             value = self.pool.times[0 if argument.endswith("From") and dice.random() < 0.5 else dice.randrange(len(self.pool.times))]
         elif argument == "ids":
-            value = [self._id("node", "id") for _ in range(dice.choice([0, 1, 3, 5]))]
+            value = [self._id("node", "id", {}) for _ in range(dice.choice([0, 1, 3, 5]))]
             return value, json.dumps(value)
         elif isinstance(bare, GraphQLList):
             options = list(get_named_type(bare).values)
@@ -172,16 +177,19 @@ class Writer:
             value = dice.choice([*bare.values, None] + 3 * [each for each in FAVOURED if each in bare.values])
             return value, "null" if value is None else value
         elif str(bare) == "ID":
-            value = self._id(name, argument)
+            value = self._id(name, argument, chosen)
         else:
             value = dice.choice([1, 2, 50]) if str(bare) == "Int" else None
         return value, json.dumps(value, ensure_ascii=False)
 
-    def _id(self, name: str, argument: str) -> str:
+    def _id(self, name: str, argument: str, chosen: dict[str, Any]) -> str:
         if self.hostile:
             return self.dice.choice(["junk", "", "01900000-0000-7000-8000-000000000000"])
         kind = argument.removesuffix("Id") if argument != "id" else {"deploymentLogs": "deployment"}.get(name, name)
-        return self.dice.choice(self.pool.ids[kind])
+        found = self.pool.ids[kind]
+        if argument == "id" and kind in ("backup", "restore"):
+            return self.pool.parents[self.dice.choice(found)]
+        return self.dice.choice([id for id in found if "id" in chosen and self.pool.parents.get(id) == chosen["id"]] or found)
 
     def _cursor(self, type_: Any, name: str, chosen: dict[str, Any]) -> str:
         """A cursor of this list in this order, if one is known."""
@@ -238,7 +246,10 @@ class Writer:
 
     def _nodes(self) -> list[Any]:
         return [
-            self.schema.type_map[name] for name in self.dice.sample(["Project", "Application", "Deployment", "User", "Team", "Member"], 2)
+            self.schema.type_map[name]
+            for name in self.dice.sample(
+                ["Project", "Application", "Deployment", "User", "Team", "Member", "Database", "DatabaseBackup"], 2
+            )
         ]
 
     def _field(self, type_: Any, name: str, declared: Any, left: int, depth: int) -> str | None:

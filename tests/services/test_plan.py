@@ -149,17 +149,20 @@ def pool_of(world: World, caller: Caller) -> Pool:
     found["node"] = [each for kind in ("project", "team") for each in found[kind]] + [str(each) for each in world.people(caller)]
     found["resource"] = found["node"]
     found["user"] = [str(each) for each in world.people(caller)]
-    found["node"] += found["member"] + found["application"][:9] + found["deployment"][:9]
+    found["node"] += [each for kind in ("member", "application", "deployment", "database", "backup", "restore") for each in found[kind][:9]]
     strays = {
         "team": world.teams,
         "project": world.projects,
         "application": world.applications,
         "deployment": world.deployments,
+        "database": world.databases,
+        "backup": world.backups,
+        "restore": world.restores,
         "node": world.teams,
     }
     for kind, each in strays.items():
         found[kind] = found[kind] * (1 + len(each) * 25 // max(1, len(found[kind]))) + [str(row.id) for row in each]
-    return Pool(found, TIMES)
+    return Pool(found, TIMES, {str(row.id): str(row.database_id) for row in (*world.backups, *world.restores)})
 
 
 async def test_random_documents_are_answered_as_the_oracle_answers_them(api: Api) -> None:

@@ -10,6 +10,7 @@ LISTS = {
     "team": "{ teams(first: 100) { nodes { id } totalCount } }",
     "project": "{ projects(first: 100) { nodes { id } totalCount } }",
     "application": "{ applications(first: 100) { nodes { id } totalCount } }",
+    "database": "{ databases(first: 100) { nodes { id } totalCount } }",
     "deployment": "{ deployments(first: 100, AFTER) { nodes { id } totalCount pageInfo { endCursor hasNextPage } } }",
 }
 RELATIONS = """{
@@ -17,10 +18,15 @@ RELATIONS = """{
         projects(first: 100) { nodes { id } totalCount } } }
     projects(first: 10) { nodes { id team { id }
         applications(first: 100) { nodes { id } totalCount }
-        statistics { applicationCount deploymentCount } } }
+        databases(first: 100) { nodes { id } totalCount }
+        statistics { applicationCount databaseCount deploymentCount } } }
     applications(first: 60) { nodes { id project { id } lastDeployment { id } deploymentCount
         deployments(first: 100) { nodes { id } totalCount } } }
+    databases(first: 60) { nodes { id project { id }
+        backups(first: 60) { nodes { id } totalCount }
+        restores(first: 60) { nodes { id } totalCount } } }
 }"""
+TITLES = {"backup": "DatabaseBackup", "restore": "DatabaseRestore"}
 
 
 def ids(rows: list[Any]) -> set[str]:
@@ -70,6 +76,9 @@ async def test_a_relation_holds_what_the_caller_may_see(api: Api) -> None:
             team = next(row.team_id for row in world.projects if str(row.id) == str(project["id"]))
             assert shown(project["applications"]) == ids(own)
             assert project["applications"]["totalCount"] == project["statistics"]["applicationCount"] == len(own)
+            databases = [row for row in wanted["database"] if str(row.project_id) == str(project["id"])]
+            assert shown(project["databases"]) == ids(databases)
+            assert project["databases"]["totalCount"] == project["statistics"]["databaseCount"] == len(databases)
             deployments = [row for row in wanted["deployment"] if str(row.project_id) == str(project["id"])]
             assert project["statistics"]["deploymentCount"] == len(deployments)
             assert (project["team"] is not None) == (team in {row.id for row in wanted["team"]})
@@ -79,10 +88,17 @@ async def test_a_relation_holds_what_the_caller_may_see(api: Api) -> None:
             assert shown(application["deployments"]) == ids(deployments)
             assert application["deployments"]["totalCount"] == application["deploymentCount"] == len(deployments)
             assert (application["lastDeployment"] or {}).get("id") == newest
+        for database in data["databases"]["nodes"]:
+            for relation, kind in (("backups", "backup"), ("restores", "restore")):
+                own = [row for row in wanted[kind] if str(row.database_id) == str(database["id"])]
+                assert shown(database[relation]) == ids(own)
+                assert database[relation]["totalCount"] == len(own)
 
 
 def everything(world: World) -> Iterator[tuple[str, str]]:
     for kind, rows in (("Project", world.projects), ("Application", world.applications), ("Deployment", world.deployments)):
+        yield from ((kind, str(row.id)) for row in rows)
+    for kind, rows in (("Database", world.databases), ("DatabaseBackup", world.backups), ("DatabaseRestore", world.restores)):
         yield from ((kind, str(row.id)) for row in rows)
     yield from (("Team", str(row.id)) for row in world.teams)
     yield from (("User", str(each.id)) for each in world.callers.values())
@@ -93,7 +109,9 @@ async def test_an_id_leads_to_a_row_when_the_caller_may_see_it(api: Api) -> None
     known = list(everything(world))
     for caller in world.callers.values():
         wanted = world.visible(caller)
-        seen = {kind.title(): ids(rows) for kind, rows in wanted.items()} | {"User": {str(each) for each in world.people(caller)}}
+        seen = {TITLES.get(kind, kind.title()): ids(rows) for kind, rows in wanted.items()} | {
+            "User": {str(each) for each in world.people(caller)}
+        }
         ask = Asker(caller)
         for start in range(0, len(known), 40):
             part = known[start : start + 40]
@@ -109,6 +127,7 @@ async def test_a_row_that_may_not_be_seen_is_not_found(api: Api) -> None:
     for caller in world.callers.values():
         ask, wanted = Asker(caller), world.visible(caller)
         rows = {"project": world.projects, "application": world.applications[:30], "deployment": world.deployments[:30]}
+        rows["database"] = world.databases
         for kind, each in rows.items():
             for row in each:
                 data, errors = await ask(f'{{ {kind}(id: "{row.id}") {{ id }} }}')

@@ -31,6 +31,9 @@ class World:
     projects: list[Any] = field(default_factory=list)
     applications: list[Any] = field(default_factory=list)
     deployments: list[Any] = field(default_factory=list)
+    databases: list[Any] = field(default_factory=list)
+    backups: list[Any] = field(default_factory=list)
+    restores: list[Any] = field(default_factory=list)
 
     def visible(self, caller: Caller) -> dict[str, list[Any]]:
         """The rows that a caller may see, by the names of their entities (DECISIONS 5 and 15)."""
@@ -41,7 +44,7 @@ class World:
         ids = {row.id for row in projects}
 
         def seen(rows: list[Any]) -> list[Any]:
-            return [row for row in rows if row.deleted_at is None and (everything or row.project_id in ids)]
+            return [row for row in rows if getattr(row, "deleted_at", None) is None and (everything or row.project_id in ids)]
 
         return {
             "team": [row for row in self.teams if everything or row.id in mine],
@@ -49,6 +52,9 @@ class World:
             "project": projects,
             "application": seen(self.applications),
             "deployment": seen(self.deployments),
+            "database": seen(self.databases),
+            "backup": seen(self.backups),
+            "restore": seen(self.restores),
         }
 
     def people(self, caller: Caller) -> set[UUID]:
@@ -69,6 +75,8 @@ async def made(dice: random.Random, owner: str, member: str, viewer: str, strang
     await _projects(world, dice)
     await _applications(world, dice)
     await _deployments(world, dice)
+    await _databases(world, dice)
+    await _backups(world, dice)
     return world
 
 
@@ -135,6 +143,61 @@ async def _deployments(world: World, dice: random.Random) -> None:
         )
         await models.Deployment.filter(id=row.id).update(created_at=START + timedelta(seconds=dice.randrange(5)))
         world.deployments.append(row)
+
+
+async def _databases(world: World, dice: random.Random) -> None:
+    for n in range(24):
+        kind = dice.choice(list(models.DatabaseType))
+        row = await models.Database.create(
+            name=f"{dice.choice(['db', 'Web', 'a'])}-{n}",
+            project=dice.choice(world.projects[:-2]) if n else world.projects[0],
+            type=kind,
+            version=dice.choice(["8", "9"]),
+            service_name=f"d{n}",
+            volume=f"d{n}-data",
+            status=dice.choice(list(models.DatabaseStatus)),
+            credentials={"username": "app", "password": "ü", "admin_password": "x", "database": "shop"},
+            configuration=dice.choice([{}, {"maxConnections": 9, "sharedBuffers": 64}]),
+            memory_limit=512,
+            storage_size=1024,
+            size=dice.choice([None, 0, 5_000_000_000]),
+            queries=dice.choice([None, 7_000_000_000]),
+            cache_hit_rate=dice.choice([None, 0.5]),
+            deleted_at=START if n % 11 == 5 else None,
+        )
+        at = START + timedelta(milliseconds=500 * (n // 4))
+        await models.Database.filter(id=row.id).update(created_at=at, updated_at=at)
+        world.databases.append(row)
+
+
+async def _backups(world: World, dice: random.Random) -> None:
+    for n in range(60):
+        database = dice.choice(world.databases)
+        project = dice.choice(world.projects) if n % 20 == 0 else database.project
+        owner = {
+            "database": database,
+            "project": project,
+            "started_at": dice.choice([None, START]),
+            "transferred": dice.choice([0, 1 << 40]),
+        }
+        backup = await models.DatabaseBackup.create(
+            name=dice.choice(["a", "b"]),
+            trigger=dice.choice(list(models.BackupTrigger)),
+            type=database.type,
+            version=database.version,
+            storage=dice.choice(list(models.StorageKind)),
+            status=dice.choice([models.TaskStatus.completed, models.TaskStatus.failed]),
+            size=dice.choice([None, 10, 6_000_000_000]),
+            deleted_at=START if dice.random() < 0.1 else None,
+            **owner,
+        )
+        await models.DatabaseBackup.filter(id=backup.id).update(created_at=START + timedelta(seconds=dice.randrange(5)))
+        world.backups.append(backup)
+        if n % 2:
+            status = dice.choice([models.TaskStatus.completed, models.TaskStatus.failed])
+            restore = await models.DatabaseRestore.create(backup=backup, status=status, **owner)
+            await models.DatabaseRestore.filter(id=restore.id).update(created_at=START + timedelta(seconds=dice.randrange(5)))
+            world.restores.append(restore)
 
 
 class Asker:
