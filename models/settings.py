@@ -84,6 +84,9 @@ class Settings(BaseSettings):
     backup_encryption: bool = False
     """Whether new backups are encrypted with the keys of this installation: whoever loses those then loses the backups."""
 
+    upload_limit: int = Field(default=10240, ge=1)
+    """MiB that a backup may have which is uploaded."""
+
     docker: str = ""
     """The docker command line to use; empty lets the worker choose one."""
 

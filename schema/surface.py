@@ -142,6 +142,9 @@ def bind(chapters: tuple[Resource, ...], types: tuple[type, ...]) -> Surface:
     known = catalog(schema._schema, {entity.title: entity for entity in entities.values()}, operations)
     bound = []
     for operation in operations:
+        if operation.downloads:
+            bound.append(Bound(operation, _fetched(operation, entities), None, Links(), None, {}))
+            continue
         answer = known.target(answer_type(known, operation))
         links = links_of(operation, _item(operation, answer, chapters), by_id, PREFIX)
         view = _view(known, operation, links)

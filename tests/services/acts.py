@@ -19,6 +19,8 @@ class Act:
     """The names of a place's ids."""
     input: Callable[[Place, Person], dict[str, Any]] | None = None
     arguments: dict[str, Any] = field(default_factory=dict)
+    content: bytes | None = None
+    """The body of an upload."""
 
 
 def _account(place: Place, person: Person) -> dict[str, Any]:
@@ -104,6 +106,8 @@ ACTS: dict[str, Act] = {
     "backups.restore": Act(("database", "backup"), _given()),
     "restores.get": Act(("database", "restore")),
     "restores.cancel": Act(("database", "restore")),
+    "backups.download": Act(("database", "backup")),
+    "backups.upload": Act(("database",), content=b"REDIS"),
     "audit.list": Act(),
     "health.health": Act(),
 }

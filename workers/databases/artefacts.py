@@ -3,16 +3,14 @@
 import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
 
 from models import DatabaseBackup, StorageKind
 from models.backup_storage import Storage, storage
 from models.sealed import Tampered, WrongKey, installation_keys, seal, unseal
 from workers.databases.containers import Container, DatabaseFailed
 from workers.databases.contract import SENTENCES, Damaged, Dump, Engine
+from workers.databases.naming import GZIP_SUFFIX
 from workers.databases.streams import Meter, NotCompressed, compressed, decompressed, given, taken
-
-GZIP_SUFFIX: Final = ".gz"
 
 
 @dataclass(frozen=True)
