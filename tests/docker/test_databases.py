@@ -8,6 +8,7 @@ import pytest
 from tests.docker.house import House
 from tests.docker.installation import Installation, eventually
 from tests.docker.managed import VERSIONS, Managed
+from tests.docker.sample import Sample
 from tests.docker.test_changes import watched_command_lines
 
 pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("database_images")]
@@ -64,7 +65,12 @@ async def test_a_database_keeps_its_data_while_it_is_stopped_started_and_changed
     assert changed.status_code == 200, changed.text
     shown = await database.settled()
     assert (shown["name"], shown["resources"]["memoryLimit"], shown["configuration"]["maxConnections"]) == ("renamed", 640, 77)
-    assert await data.fingerprint() == written
+    assert _lasting(await data.fingerprint()) == _lasting(written)
+
+
+def _lasting(fingerprint: str) -> list[str]:
+    """Without what Redis itself does not keep over a restart: which entries of a stream were handed out when."""
+    return [line for line in fingerprint.splitlines() if " stream " not in line]
 
 
 @pytest.mark.parametrize("type", ENGINES)
@@ -77,7 +83,7 @@ async def test_a_backup_is_restored_into_a_new_database_beside_the_old_one(house
     made = (await installation.owner.get(f"/databases/{restore['databaseId']}")).json()
     other = await house.taken_in(made)
     ended = await other.ended("restores", restore["id"])
-    assert ended["status"] == "completed", ended
+    assert ended["status"] == "completed", (ended["errorCode"], ended["errorMessage"])
     assert ended["safetyBackupId"] is None
     await other.settled()
     await _same(database, other)
@@ -89,17 +95,20 @@ async def _same(one: Managed, other: Managed) -> None:
     assert fingerprints[0] == fingerprints[1]
 
 
-async def test_an_application_reaches_the_database_that_its_environment_refers_to(house: House, installation: Installation) -> None:
+async def test_an_application_reaches_the_database_that_its_environment_refers_to(
+    house: House, installation: Installation, sample: Sample
+) -> None:
     database = await house.database("redis")
-    variables = [{"key": "REDIS_URL", "value": "${{database.shop.url}}"}, {"key": "HOST", "value": "${{ database.shop.host }}"}]
-    app = await house.app(image=installation.base_image, project=database.project, envVars=variables)
+    variables = [{"key": "REDIS_URL", "value": "${{database.shop.url}}"}, {"key": "HOST", "value": "at ${{ database.shop.host }}"}]
+    app = await house.app(gitSource=sample.source, project=database.project, envVars=variables)
     deployment = await app.deployed()
     url = (await database.credentials())["connectionString"]
-    tasks = await app.running()
-    printed = await installation.command(
-        "exec", str(tasks[0].container_id), "sh", "-c", "echo $REDIS_URL $HOST; getent hosts shop || nslookup shop"
-    )
-    assert printed[:2] == [url, database.service_name]
+    told = (await app.page("/env")).splitlines()
+    assert {f"REDIS_URL={url}", f"HOST=at {database.service_name}"} <= set(told)
+    (task,) = await app.running()
+    for host in ("shop", database.service_name):
+        asked = ["exec", str(task.container_id), "sh", "-c", f"printf 'PING\\r\\n' | nc -w 2 {host} 6379"]
+        assert (await installation.command(*asked))[0] == "-NOAUTH"
     assert url not in str(deployment) + str(await app.shown()) + str(await installation.logs(deployment["id"]))
 
 
