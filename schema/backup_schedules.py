@@ -27,7 +27,7 @@ def _known(name: str) -> str:
     return name
 
 
-Cron = Annotated[str, Pattern(r"\S+(?: \S+){4}", "must have the five fields of cron, like 0 3 * * *", 9, 100)]
+Cron = Annotated[str, Pattern(r"[0-9A-Za-z*/,?#-]+(?: [0-9A-Za-z*/,?#-]+){4}", "must have the five fields of cron, like 0 3 * * *", 9, 100)]
 TimeZone = Annotated[str, Pattern(r"[A-Za-z0-9_+/-]+", "must be the name of a time zone like Europe/Berlin", 1, 64), AfterValidator(_known)]
 
 

@@ -100,6 +100,8 @@ ACTS: dict[str, Act] = {
     "databases.rotate_password": Act(("idle",)),
     "databases.credentials": Act(("database",)),
     "databases.backup": Act(("database",), _given()),
+    "backup_schedules.get": Act(("database",)),
+    "backup_schedules.replace": Act(("database",), _given(cron="0 3 * * *")),
     "backups.get": Act(("database", "backup")),
     "backups.delete": Act(("database", "older_backup")),
     "backups.cancel": Act(("database", "waiting_backup")),
