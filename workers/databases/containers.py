@@ -24,11 +24,13 @@ _ENGINE_FAILURES: Final = (
 KILLED: Final = (137, 143)
 UNFRAMED: Final = """
 { while IFS= read -r size; do
-    if [ "$size" = 0 ]; then echo DOKPLOY-END >&2; break; fi
-    dd bs="$size" count=1 iflag=fullblock 2>/dev/null || break
+    if [ "$size" != 0 ] && dd bs="$size" count=1 iflag=fullblock 2>/dev/null; then continue; fi
+    echo DOKPLOY-END >&2
+    break
 done; } | "$@"
 """
-"""Takes what `workers.databases.streams.given` gives out of its frames, for a command; and says on its stderr that all of it has come."""
+"""Takes what `workers.databases.streams.given` gives out of its frames, for a command; says on its stderr that all of it has come, or as
+much as the command wanted."""
 END: Final = "DOKPLOY-END"
 
 

@@ -44,10 +44,16 @@ async def test_what_is_given_comes_out_of_its_frames_as_it_was(sizes: list[int])
     assert set(done.tail) == {expected.checksum, END}
 
 
+async def test_data_that_are_cut_on_their_way_have_not_all_come() -> None:
+    for data in (b"", b"5\nab", b"5\nabcde", b"5\nabcde0"):
+        done = await processes.run(unframed(("cat",)), env=ENVIRONMENT, deadline=20, stdin=data)
+        assert END not in done.tail
+
+
 async def test_a_command_that_ends_early_ends_the_giving() -> None:
     done = await received([CHUNK] * 20, "head -c 10 >/dev/null; exit 3")
     assert done.returncode == 3
-    assert END not in done.tail
+    assert END in done.tail
 
 
 async def test_a_giver_that_fails_is_what_is_raised_and_the_command_is_ended() -> None:
