@@ -15,7 +15,7 @@ PAUSE = 0.05
 """Seconds between two requests: what the last one rang for is over by then."""
 IDLE_SECONDS = 20.0
 _ENGINE = frozenset({"dockerd", "containerd", "containerd-shim", "containerd-shim-runc-v2", "docker-proxy"})
-_ROLES = ("worker", "gateway", "up")
+_ROLES = ("worker", "gateway", "edge", "monitor", "up")
 
 
 async def latencies(client: Client, application: str) -> list[float]:

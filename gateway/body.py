@@ -1,18 +1,23 @@
 """Reading a request's body without trusting its size."""
 
+import asyncio
+
 from starlette.requests import Request
 
-from schema.errors import PayloadTooLarge, UnsupportedMediaType
+from models.settings import settings
+from schema.errors import InvalidInput, PayloadTooLarge, UnsupportedMediaType
+from schema.files import Content
 
 LARGEST = 1024 * 1024
 """Bytes."""
+JSON, OCTETS = "application/json", "application/octet-stream"
+SILENCE = 60.0
+"""Seconds after which a file that does not come on is given up."""
 
 
 async def capped(request: Request, largest: int) -> bytes:
     """The body of a request. Raises `PayloadTooLarge` before reading further than so many bytes."""
-    length = request.headers.get("content-length", "")
-    if length.isdecimal() and int(length) > largest:
-        raise too_large(largest)
+    _check_length(request, largest)
     chunks, size = [], 0
     async for chunk in request.stream():
         size += len(chunk)
@@ -20,6 +25,12 @@ async def capped(request: Request, largest: int) -> bytes:
             raise too_large(largest)
         chunks.append(chunk)
     return b"".join(chunks)
+
+
+def _check_length(request: Request, largest: int) -> None:
+    length = request.headers.get("content-length", "")
+    if length.isdecimal() and int(length) > largest:
+        raise too_large(largest)
 
 
 def too_large(largest: int) -> PayloadTooLarge:
@@ -40,6 +51,47 @@ async def json_body(request: Request) -> bytes:
     if not request.headers.get("content-length") and "transfer-encoding" not in request.headers:
         return b""
     body = await capped(request, LARGEST)
-    if body and media_types(request) != ["application/json"]:
-        raise UnsupportedMediaType
+    if body:
+        _check_media_type(request, JSON)
     return body
+
+
+def _check_media_type(request: Request, wanted: str) -> None:
+    if media_types(request) != [wanted]:
+        raise UnsupportedMediaType(f"The request body must be {wanted}.")
+
+
+def content(request: Request) -> Content:
+    """The body of a request that is a file, as it comes.
+
+    Raises `InvalidInput` when there is none, `UnsupportedMediaType`, and `PayloadTooLarge` when it says so of itself; while it comes
+    `PayloadTooLarge`, `InvalidInput` when it is empty or comes no more, and `ClientDisconnect`.
+    """
+    if not request.headers.get("content-length", "").strip("0") and "transfer-encoding" not in request.headers:
+        raise _empty()
+    _check_media_type(request, OCTETS)
+    largest = settings().upload_limit * LARGEST
+    _check_length(request, largest)
+    return _coming(request, largest)
+
+
+def _empty() -> InvalidInput:
+    return InvalidInput("The request body is empty.")
+
+
+async def _coming(request: Request, largest: int) -> Content:
+    chunks, size = request.stream(), 0
+    while True:
+        try:
+            async with asyncio.timeout(SILENCE):
+                chunk = await anext(chunks)
+        except TimeoutError:
+            raise InvalidInput("The request body comes no more.") from None
+        if not chunk:
+            break
+        size += len(chunk)
+        if size > largest:
+            raise too_large(largest)
+        yield chunk
+    if not size:
+        raise _empty()

@@ -16,7 +16,7 @@ app = App(name="dokploy", help="From a git repository to running containers.", v
 
 @app.command
 def up(*, host: str = "127.0.0.1", port: int = 8000, data: Path = Path(".dokploy")) -> int:
-    """Run everything in the foreground: embedded Postgres and Valkey, gateway, worker, edge.
+    """Run everything in the foreground: embedded Postgres and Valkey, gateway, worker, edge, monitor.
 
     Parameters
     ----------
@@ -62,6 +62,12 @@ def worker() -> None:
 def edge() -> None:
     """Keep Caddy serving the applications of this node. Reads DOKPLOY_DATABASE_URL, DOKPLOY_EDGE, DOKPLOY_EDGE_RUNTIME and so on."""
     runpy.run_module("workers.edge", run_name="__main__")
+
+
+@app.command
+def monitor() -> None:
+    """Measure what runs on this host: what databases say of themselves, and what they take. Reads DOKPLOY_DATABASE_URL."""
+    runpy.run_module("workers.monitor", run_name="__main__")
 
 
 @app.command

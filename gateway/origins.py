@@ -6,11 +6,14 @@ from models.settings import settings
 
 EXPOSED = (
     "X-Request-ID, Idempotency-Replayed, Retry-After, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, X-RateLimit-Used, "
-    "X-Deprecated, X-Deprecated-Version, X-Sunset, X-Migration-Guide"
+    "X-Deprecated, X-Deprecated-Version, X-Sunset, X-Migration-Guide, Accept-Ranges, Content-Disposition, Content-Range, ETag"
 )
 PREFLIGHT = [
     (b"access-control-allow-methods", b"GET, POST, PUT, PATCH, DELETE"),
-    (b"access-control-allow-headers", b"Authorization, Content-Type, Idempotency-Key, X-Request-ID, X-GraphQL-Event-Stream-Token"),
+    (
+        b"access-control-allow-headers",
+        b"Authorization, Content-Type, Idempotency-Key, If-None-Match, If-Range, Range, X-Request-ID, X-GraphQL-Event-Stream-Token",
+    ),
     (b"access-control-max-age", b"3600"),
 ]
 

@@ -15,7 +15,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway.body import json_body
+from gateway.body import content, json_body
+from gateway.downloads import downloaded
 from gateway.errors import fact
 from gateway.event_stream import EventStream
 from gateway.idempotency import once
@@ -120,7 +121,7 @@ def _asked(operation: Operation[Any], query: Query, request: Request, body: byte
     if wrong:
         raise ValidationFailed(wrong)
     given = {each.name: values[api_name(each.name)] for each in signature.parameters if api_name(each.name) in values}
-    return Asked(input if signature.input else None, given)
+    return Asked(input if signature.input else None, given, content(request) if operation.uploads else None)
 
 
 def _listed(bound: Bound, given: dict[str, Any]) -> dict[str, Any]:
@@ -169,7 +170,7 @@ async def _answer(bound: Bound, query: Query, request: Request) -> Response:
     if operation.deprecation is not None:
         request.scope["answer_headers"] += _sunset(operation.deprecation)
     context: Context = request.scope["context"]
-    body = b"" if request.method in ("GET", "HEAD") else await json_body(request)
+    body = b"" if request.method in ("GET", "HEAD") or operation.uploads else await json_body(request)
     ids = tuple(request.path_params.values())
     if operation.kind == "subscription":
         rows = await admit(bound, context, ids)
@@ -178,11 +179,13 @@ async def _answer(bound: Bound, query: Query, request: Request) -> Response:
     if view is not None and view.document is not None:
         context.require(operation.needs)
         given = query.values(request)
-        content = await view.read({"id": ids[0] if ids else ""} | (_listed(bound, given) if operation.listing else {}), context)
-        return Response(_encode(content), operation.status, media_type="application/json")
+        shown = await view.read({"id": ids[0] if ids else ""} | (_listed(bound, given) if operation.listing else {}), context)
+        return Response(_encode(shown), operation.status, media_type="application/json")
 
     async def performed() -> tuple[Response, bool]:
         value = await perform(bound, context, Ask(ids, lambda: _asked(operation, query, request, body)))
+        if operation.downloads:
+            return await downloaded(request, value), False
         if view is None:
             return Response(status_code=operation.status), True
         return Response(_encode(await view.show(value, context)), operation.status, media_type="application/json"), True

@@ -39,6 +39,8 @@ class Database(Row):
     """Raised with every wish, the first of which is to be made."""
     granted = fields.IntField(default=0)
     restart_wish = fields.IntField(default=0)
+    revision = fields.CharField(max_length=16, null=True)
+    """Of the service as Swarm was told last: another version of this program may describe it otherwise without a reason to restart it."""
     settler = fields.CharField(max_length=128, null=True)
     """The worker that is granting the wishes, or replacing the data."""
     settle_until = fields.DatetimeField(null=True)

@@ -40,13 +40,16 @@ def _first_start(path: Path, make: bytes) -> bytes:
     return path.read_bytes()
 
 
+def fernet_keys() -> list[str]:
+    """The Fernet keys of this installation, newest first."""
+    keys = [key.get_secret_value() for key in settings().secret_keys]
+    return keys or _first_start(settings().data / "keys" / "secrets", Fernet.generate_key()).decode().split()
+
+
 @functools.cache
 def cipher() -> MultiFernet:
     """The cipher of this installation; the first key encrypts, each of them decrypts (rotation)."""
-    keys = [key.get_secret_value() for key in settings().secret_keys]
-    if not keys:
-        keys = _first_start(settings().data / "keys" / "secrets", Fernet.generate_key()).decode().split()
-    return MultiFernet([Fernet(key) for key in keys])
+    return MultiFernet([Fernet(key) for key in fernet_keys()])
 
 
 @functools.cache

@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from models.document_limits import DocumentLimits
 from models.limits import STANDARD, Allowances, allowances
 from models.oidc import Provider, providers, redirect
+from models.s3 import S3, s3
 
 
 def _origin(value: str) -> str:
@@ -70,6 +71,21 @@ class Settings(BaseSettings):
 
     metrics_token: SecretStr | None = None
     """What Prometheus shows to scrape `/api/metrics/prometheus`; unset means that only an owner or admin may read it."""
+
+    backup_storage: Literal["local", "s3"] = "local"
+    """Where new backups are put: a folder of this machine, or the bucket of `backup_s3`."""
+
+    backup_directory: Path | None = None
+    """That folder; unset means `backups` under `data`."""
+
+    backup_s3: Annotated[S3 | None, NoDecode] = None
+    """JSON of the bucket that backups may be put into; `models.s3.S3` says what it may have."""
+
+    backup_encryption: bool = False
+    """Whether new backups are encrypted with the keys of this installation: whoever loses those then loses the backups."""
+
+    upload_limit: int = Field(default=10240, ge=1)
+    """MiB that a backup may have which is uploaded."""
 
     docker: str = ""
     """The docker command line to use; empty lets the worker choose one."""
@@ -142,7 +158,12 @@ class Settings(BaseSettings):
     def _none_or_providers(cls, value: object) -> object:
         return providers(value) if isinstance(value, str) else value
 
-    @field_validator("graphql_documents", mode="before")
+    @field_validator("backup_s3", mode="before")
+    @classmethod
+    def _none_or_bucket(cls, value: object) -> object:
+        return s3(value) if isinstance(value, str) else value
+
+    @field_validator("graphql_documents", "backup_directory", mode="before")
     @classmethod
     def _none_or_path(cls, value: object) -> object:
         return None if value == "" else value

@@ -8,9 +8,11 @@ import strawberry
 import models
 import workers
 from schema.access import Role
+from schema.backup_files import file_of, told
 from schema.context import Context
 from schema.errors import Conflict
 from schema.fields import Node, entity
+from schema.files import Content, File
 from schema.held import held
 from schema.inputs import Input
 from schema.page import sorting
@@ -96,3 +98,18 @@ async def cancel(ctx: Context, database: models.Database, backup: models.Databas
     """Cancel a backup; what was stored of it is removed."""
     found: models.DatabaseBackup = await workers.database_wishes.cancel(models.DatabaseBackup, backup.id)
     return found
+
+
+@backups.download("/{backupId}/download", needs=Role.developer)
+async def download(ctx: Context, database: models.Database, backup: models.DatabaseBackup) -> File:
+    """Download a backup: what the engine's own tool has written, decrypted; each download is entered in the audit trail."""
+    return await file_of(backup)
+
+
+@backups.upload(
+    "/upload", status=202, needs=Role.admin, view="backupId: id status", links={"backup": "backups.get", "restore": "backups.restore"}
+)
+async def upload(ctx: Context, database: models.Database, content: Content, name: BackupName | None = None) -> models.DatabaseBackup:
+    """Upload a backup that the engine's own tool has written, as it is or in gzip's format: it counts once it was read back."""
+    with told():
+        return await workers.upload_backup(database, name, content)

@@ -107,17 +107,28 @@ class Conflict(ApiError):
 
 
 class PayloadTooLarge(ApiError):
-    """The request body is larger than 1 MiB."""
+    """The request body is larger than what is taken here."""
 
     status = 413
     code = "PAYLOAD_TOO_LARGE"
 
 
 class UnsupportedMediaType(ApiError):
-    """The request body must be application/json."""
+    """The request body is of a media type that is not taken here."""
 
     status = 415
     code = "UNSUPPORTED_MEDIA_TYPE"
+
+
+class RangeNotSatisfiable(ApiError):
+    """The file has nothing in this range."""
+
+    status = 416
+    code = "RANGE_NOT_SATISFIABLE"
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.headers = {"Content-Range": f"bytes */{size}"}
 
 
 class UnprocessableEntity(ApiError):
@@ -158,6 +169,7 @@ ERRORS: tuple[type[ApiError], ...] = (
     Conflict,
     PayloadTooLarge,
     UnsupportedMediaType,
+    RangeNotSatisfiable,
     UnprocessableEntity,
     RateLimitExceeded,
     InternalServerError,

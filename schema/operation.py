@@ -15,8 +15,10 @@ Reading rules, all mechanical:
    `application`, any other read or stream `applicationLogs`.
 7. `links` name operations; their URLs come from those operations' paths.
 8. `deprecate` says that an operation will go: REST by headers, OpenAPI and GraphQL by marks.
-9. `needs` has no default. A wrong declaration raises `WrongDeclaration` when the chapter is imported, or when the surface is
-   bound where it needs the other chapters (views, links).
+9. A `download` returns a `File`, an `upload` takes a `Content`, which is the body as it comes. REST alone has them: GraphQL carries no
+   files. Neither holds a transaction meanwhile; who downloads is entered in the audit trail before the first byte.
+10. `needs` has no default. A wrong declaration raises `WrongDeclaration` when the chapter is imported, or when the surface is
+    bound where it needs the other chapters (views, links).
 """
 
 import inspect
@@ -31,6 +33,7 @@ from tortoise.models import Model
 
 from schema.access import Role
 from schema.fields import Listing
+from schema.files import File
 from schema.names import api_name
 
 if TYPE_CHECKING:
@@ -65,6 +68,8 @@ class Signature:
     input: type[BaseModel] | None = None
     parameters: tuple[Parameter, ...] = ()
     returns: Any = None
+    content: str | None = None
+    """The parameter that is the body as it comes."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +140,21 @@ class Operation(Generic[F]):
             return api_name(f"{singular}_{verb}")
         does, _, what = verb.partition("_")
         return api_name(f"{does}_{singular}{f'_{what}' if what else ''}")
+
+    @property
+    def downloads(self) -> bool:
+        """Whether it answers with a file."""
+        return self.signature.returns is File
+
+    @property
+    def uploads(self) -> bool:
+        """Whether it takes a file."""
+        return self.signature.content is not None
+
+    @property
+    def carries_file(self) -> bool:
+        """Whether a file goes in or out: GraphQL does not have it then."""
+        return self.downloads or self.uploads
 
     @property
     def lists_relation(self) -> bool:

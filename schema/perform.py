@@ -14,6 +14,7 @@ from schema.access import Role
 from schema.audit import enter, shown
 from schema.context import Context
 from schema.errors import Conflict, Forbidden, ServiceUnavailable, Unauthorized, UnprocessableEntity
+from schema.files import Content
 from schema.names import api_name
 from schema.operation import Operation
 from schema.surface import Bound
@@ -25,6 +26,7 @@ class Asked:
 
     input: BaseModel | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    content: Content | None = None
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,9 @@ async def perform(bound: Bound, context: Context, ask: Ask) -> Any:
 async def _called(operation: Operation[Any], context: Context, rows: tuple[Any, ...], asked: Asked) -> Any:
     if operation.handler is None:
         raise TypeError(f"{operation.id} is read by its plan")
-    given = {} if asked.input is None else {"input": asked.input}
+    given: dict[str, Any] = {} if asked.input is None else {"input": asked.input}
+    if operation.signature.content is not None:
+        given[operation.signature.content] = asked.content
     try:
         return await operation.handler(context, *rows, **given, **asked.arguments)
     except workers.Impossible as error:

@@ -13,6 +13,7 @@ from tortoise.models import Model
 
 from schema.access import Role
 from schema.fields import Listing, WrongDeclaration, columns_of, entity_of
+from schema.files import Content, File
 from schema.filters import filters_of
 from schema.operation import Deprecation, F, Operation, Parameter, Signature
 
@@ -24,6 +25,7 @@ def _read_signature(name: str, handler: Callable[..., Any], path: str) -> Signat
     in_path = re.findall(r"{(\w+)}", path)
     rows: dict[str, type[Model]] = {}
     body: type[BaseModel] | None = None
+    content: str | None = None
     parameters: list[Parameter] = []
     signature = inspect.signature(handler, eval_str=True)
     context, *rest = signature.parameters.values()
@@ -39,13 +41,27 @@ def _read_signature(name: str, handler: Callable[..., Any], path: str) -> Signat
             if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
                 raise WrongDeclaration(f"{name}: input must be an Input")
             body = annotation
+        elif annotation == Content:
+            content = parameter.name
         else:
             parameters.append(Parameter(parameter.name, annotation, parameter.default))
     if len(in_path) != len(rows):
         raise WrongDeclaration(f"{name}: rows in the path {path}: {len(in_path)}, taken by the function: {len(rows)}")
     if signature.return_annotation is inspect.Signature.empty:
         raise WrongDeclaration(f"{name}: the function does not say what it returns")
-    return Signature(rows, body, tuple(parameters), signature.return_annotation)
+    return Signature(rows, body, tuple(parameters), signature.return_annotation, content)
+
+
+def _check_files(name: str, carries: str, signature: Signature) -> None:
+    downloads, uploads = signature.returns is File, signature.content is not None
+    if downloads != (carries == "download"):
+        raise WrongDeclaration(f"{name}: {'only a download returns' if downloads else 'a download returns'} a File")
+    if uploads != (carries == "upload"):
+        raise WrongDeclaration(f"{name}: {'only an upload takes' if uploads else 'an upload takes'} a Content")
+    if uploads and signature.input is not None:
+        raise WrongDeclaration(f"{name}: the body is an input or a Content, not both")
+    if uploads and not (isinstance(signature.returns, type) and issubclass(signature.returns, Model)):
+        raise WrongDeclaration(f"{name}: an upload returns a row")
 
 
 class Resource:
@@ -180,10 +196,11 @@ class Resource:
             signature=Signature({self.singular: model}, None, (), model), summary=f"Get a {self.singular}'s {name}.",
         )  # fmt: skip
 
-    def _decorator(self, method: str, path: str, **declared: Any) -> Callable[[F], Operation[F]]:
+    def _decorator(self, method: str, path: str, *, carries: str = "", **declared: Any) -> Callable[[F], Operation[F]]:
         def declare(handler: F) -> Operation[F]:
             verb = handler.__name__.strip("_")
             signature = _read_signature(f"{self.plural}.{verb}", handler, self.path + path)
+            _check_files(f"{self.plural}.{verb}", carries, signature)
             streams = inspect.isasyncgenfunction(handler)
             if streams != (method == "STREAM"):
                 raise WrongDeclaration(f"{self.plural}.{verb}: {'only a stream is' if streams else 'a stream must be'} an async generator")
@@ -206,6 +223,24 @@ class Resource:
         """Declare a read that is more than rows."""
         return self._decorator("GET", path, needs=needs, status=200, view=view, links=links, discloses=discloses)
 
+    def download(self, path: str, *, needs: Role | None = None) -> Callable[[F], Operation[F]]:
+        """Declare the reading of a file, which is entered in the audit trail."""
+        return self._decorator(
+            "GET", path, carries="download", needs=needs, status=200, view=None, links=(), atomic=False, discloses=True
+        )  # fmt: skip
+
+    def upload(
+        self,
+        path: str,
+        *,
+        needs: Role | None = None,
+        status: int = 201,
+        view: str | None = None,
+        links: tuple[str, ...] | Mapping[str, str] = (),
+    ) -> Callable[[F], Operation[F]]:
+        """Declare an action whose body is a file."""
+        return self._decorator("POST", path, carries="upload", needs=needs, status=status, view=view, links=links, atomic=False)
+
     def stream(self, path: str, *, needs: Role | None = None, view: str | None = None) -> Callable[[F], Operation[F]]:
         """Declare a subscription, which REST serves as server-sent events."""
         return self._decorator("STREAM", path, needs=needs, status=200, view=view, links=())
@@ -222,8 +257,8 @@ class Resource:
         discloses: bool = False,
     ) -> Callable[[F], Operation[F]]:
         """Declare an action."""
-        declared = {"needs": needs, "status": status, "view": view, "links": links, "atomic": atomic, "discloses": discloses}
-        return self._decorator("POST", path, **declared)
+        declared: dict[str, Any] = {"needs": needs, "status": status, "view": view, "links": links}
+        return self._decorator("POST", path, atomic=atomic, discloses=discloses, **declared)
 
     def patch(
         self,
@@ -236,6 +271,10 @@ class Resource:
     ) -> Callable[[F], Operation[F]]:
         """Declare a change."""
         return self._decorator("PATCH", path, needs=needs, status=200, view=view, links=links, atomic=atomic)
+
+    def put(self, path: str, *, needs: Role | None = None, view: str | None = None) -> Callable[[F], Operation[F]]:
+        """Declare a replacement."""
+        return self._decorator("PUT", path, needs=needs, status=200, view=view, links=())
 
     def delete(self, path: str, *, needs: Role | None = None) -> Callable[[F], Operation[F]]:
         """Declare a removal."""

@@ -12,6 +12,7 @@ from schema import (
     applications,
     audit,
     auth,
+    backup_schedules,
     backups,
     databases,
     deploy_keys,
@@ -50,6 +51,7 @@ CHAPTERS: tuple[Resource, ...] = (
     deploy_keys.deploy_key,
     deployments.deployments,
     databases.databases,
+    backup_schedules.backup_schedule,
     backups.backups,
     restores.restores,
     audit.audit,
@@ -140,6 +142,9 @@ def bind(chapters: tuple[Resource, ...], types: tuple[type, ...]) -> Surface:
     known = catalog(schema._schema, {entity.title: entity for entity in entities.values()}, operations)
     bound = []
     for operation in operations:
+        if operation.downloads:
+            bound.append(Bound(operation, _fetched(operation, entities), None, Links(), None, {}))
+            continue
         answer = known.target(answer_type(known, operation))
         links = links_of(operation, _item(operation, answer, chapters), by_id, PREFIX)
         view = _view(known, operation, links)

@@ -24,6 +24,7 @@ CONFINED = {
     "graphql": ("schema/plan/", "schema/documents/", "gateway/graphql.py"),
     "authlib": ("gateway/oidc/",),
     "joserfc": ("gateway/oidc/",),
+    "obstore": ("models/backup_storage/",),
     "subprocess": ("workers/processes.py", "gateway/embedded/", "gateway/demo/"),
 }
 

@@ -4,6 +4,7 @@ from workers.databases import ENGINES
 from workers.databases import wishes as database_wishes
 from workers.databases.contract import megabytes
 from workers.databases.credentials import database_url
+from workers.databases.uploads import upload_backup
 from workers.facts import Busy, Contradiction, Impossible
 from workers.line import Place, places
 from workers.outgoing import Unreachable, pinned
@@ -32,4 +33,5 @@ __all__ = [
     "scale",
     "start_deployment",
     "start_pushed",
+    "upload_backup",
 ]

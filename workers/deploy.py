@@ -9,12 +9,13 @@ from models import DeploymentKind, LogLevel, StageName
 from workers import docker, rollout, surroundings
 from workers.clone import clear
 from workers.convergence import deployment_of
-from workers.desired import image_of, spec_of
+from workers.desired import image_of, secrets_of, spec_of
 from workers.engine import EngineUnavailable
 from workers.outage import outlasting
 from workers.patience import patiently
 from workers.publishing import Publishing
 from workers.reached import reached
+from workers.references import UnknownReference, resolved
 from workers.restore import restore
 from workers.run import Run, StageFailed, Stored, stage
 from workers.service_spec import ServiceSpec, UnsafeValue
@@ -134,7 +135,9 @@ async def _deploy(run: Run) -> Stored:
         image, image_id = await _image(run, recorded)
         run.journal.advance(82)
         runtime = run.runtime
-        spec = spec_of(run.config, image, application.replicas, labels=run.labels, publishing=runtime.publishing)
+        config = await patiently(lambda: resolved(run.config), LEASE)
+        run.journal.conceal(secrets_of(config))
+        spec = spec_of(config, image, application.replicas, labels=run.labels, publishing=runtime.publishing)
         await surroundings.ensure(runtime, application, spec)
         _explain_order(run, spec)
         await run.still_held()
@@ -147,6 +150,8 @@ async def _deploy(run: Run) -> Stored:
         raise StageFailed(error.code, str(error)) from error
     except UnsafeValue as error:
         raise StageFailed("INVALID_CONFIGURATION", str(error)) from error
+    except UnknownReference as error:
+        raise StageFailed("REFERENCE_UNKNOWN", str(error)) from error
     except surroundings.ForeignVolume as error:
         raise StageFailed("VOLUME_NOT_OURS", str(error)) from error
     run.journal.say(f"{spec.replicas} of {spec.replicas} replicas run {image}")

@@ -55,6 +55,11 @@ def spec_of(config: Mapping[str, Any], image: str, replicas: int, *, labels: Map
     )
 
 
+def secrets_of(config: Mapping[str, Any]) -> list[str]:
+    """The values of a frozen configuration that may never reach a log."""
+    return [each["value"] for each in config.get("env_vars") or [] if each["is_secret"]]
+
+
 def labels_of(deployment: Deployment, installation: str) -> dict[str, str]:
     """The labels of everything that one attempt at a deployment makes."""
     return {

@@ -13,6 +13,7 @@ import models
 from models import DeploymentStatus, LogLevel, StageName
 from models.database import AWAY
 from workers import rings
+from workers.desired import secrets_of
 from workers.journal import CancelRequested, Journal, LeaseLost
 from workers.patience import patiently
 from workers.run import Run, Stage, StageFailed, Stored
@@ -33,11 +34,6 @@ PERSISTENCE = 25.0
 
 LONGEST_OUTPUT = 16_000
 """Characters kept of what a failed stage printed last."""
-
-
-def secrets_of(config: Mapping[str, Any]) -> list[str]:
-    """The values that may never reach a log."""
-    return [each["value"] for each in config.get("env_vars") or [] if each["is_secret"]]
 
 
 async def _entered(runtime: Runtime, name: StageName, id: UUID) -> Run | None:

@@ -6,6 +6,7 @@ from models import Application
 from workers import docker, surroundings
 from workers.convergence import deployment_of
 from workers.desired import labels_of, spec_of
+from workers.references import resolved
 from workers.runtime import Runtime
 from workers.wishes import last_success
 
@@ -27,7 +28,8 @@ async def restore(runtime: Runtime, application: Application, still_held: Callab
     if deployment_of(current) == str(live.id):
         return True
     labels = labels_of(live, runtime.installation)
-    spec = spec_of(live.snapshot, str(live.image), application.replicas, labels=labels, publishing=runtime.publishing)
+    config = await resolved(live.snapshot, strict=False)
+    spec = spec_of(config, str(live.image), application.replicas, labels=labels, publishing=runtime.publishing)
     if current is None:
         await surroundings.ensure(runtime, application, spec)
         await still_held()

@@ -38,7 +38,7 @@ async def up(data: Path, host: str, port: int, *, cli: Sequence[str] = CLI, repo
     """Run everything on the directory `data` until SIGINT, SIGTERM or SIGHUP, then stop it all. The exit status.
 
     Port 0 picks a free one. DOKPLOY_DATABASE_URL and DOKPLOY_REDIS_URL replace the embedded servers. `cli` is the command whose
-    subcommands `migrate`, `gateway`, `worker` and `edge` are run.
+    subcommands `migrate`, `gateway`, `worker`, `edge` and `monitor` are run.
     """
     running = asyncio.create_task(_run(data, host, port, cli, report))
     with cancelled_by_signals(running, report):
@@ -69,6 +69,7 @@ async def _run(data: Path, host: str, port: int, cli: Sequence[str], report: Rep
         await gateway.ready(lambda: probes.http_answers(reachable(host, port), "/api/health"), seconds=READY_SECONDS)
         if edge[EDGE] != "off":
             await stack.start("edge", edge_argv(cli), edge)
+        await stack.start("monitor", monitor_argv(cli), edge)
         with contextlib.suppress(OSError):
             sys.stdout.write(f"dokploy is up: http://{url_host(host)}:{port} (docs at /api/docs, GraphiQL at /api/graphql)\n")
             sys.stdout.flush()
@@ -114,6 +115,11 @@ def worker_argv(cli: Sequence[str]) -> list[str]:
 def edge_argv(cli: Sequence[str]) -> list[str]:
     """The process that keeps Caddy serving."""
     return [*cli, "edge"]
+
+
+def monitor_argv(cli: Sequence[str]) -> list[str]:
+    """The process that measures what runs here."""
+    return [*cli, "monitor"]
 
 
 def free_port(host: str, port: int) -> int:

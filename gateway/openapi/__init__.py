@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway.openapi import browser, errors, headers, parameters, webhooks
+from gateway.openapi import browser, errors, files, headers, parameters, webhooks
 from gateway.openapi.examples import example
 from gateway.openapi.links import links
 from gateway.openapi.schemas import Components, answer, body
@@ -54,6 +54,11 @@ def _success(bound: Bound, found: Surface, components: Components) -> dict[str, 
     return response
 
 
+def _successes(bound: Bound, found: Surface, components: Components) -> dict[str, Any]:
+    operation = bound.operation
+    return files.answers(operation) if operation.downloads else {str(operation.status): _success(bound, found, components)}
+
+
 def _operation(bound: Bound, found: Surface, components: Components) -> dict[str, Any]:
     operation = bound.operation
     summary, _, more = operation.summary.partition("\n")
@@ -63,7 +68,7 @@ def _operation(bound: Bound, found: Surface, components: Components) -> dict[str
         "summary": summary.rstrip("."),
         "description": more.strip() or summary,
         "parameters": parameters.parameters(bound),
-        "responses": {str(operation.status): _success(bound, found, components), **errors.failed(operation)},
+        "responses": {**_successes(bound, found, components), **errors.failed(operation)},
         "security": [] if operation.needs is Role.anonymous else [{"bearer": []}],
     }
     if operation.deprecation is not None:
@@ -71,6 +76,8 @@ def _operation(bound: Bound, found: Surface, components: Components) -> dict[str
     if (model := operation.signature.input) is not None:
         required = any(each.is_required() for each in model.model_fields.values())
         described["requestBody"] = {"required": required, "content": _content(bound, body(model, components), components)}
+    if operation.uploads:
+        described["requestBody"] = {"required": True, "content": files.content()}
     return described
 
 

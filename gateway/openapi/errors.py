@@ -33,6 +33,8 @@ _INSTANCES: Final[Mapping[type[errors.ApiError], Instance]] = {
     errors.NotFound: Instance("Application with ID 'app-123' not found", {"resourceType": "application", "resourceId": "app-123"}),
     errors.Conflict: Instance("A project of this name exists.", {"reason": "NAME_TAKEN"}),
     errors.UnprocessableEntity: Instance("There is no project with this id.", {"field": "projectId"}),
+    errors.PayloadTooLarge: Instance("The request body is larger than 1 MiB."),
+    errors.UnsupportedMediaType: Instance("The request body must be application/json."),
     errors.RateLimitExceeded: Instance(
         "Rate limit exceeded. Try again in 45 seconds", {"limit": 100, "remaining": 0, "resetAt": "2024-12-30T10:01:00Z"}
     ),
@@ -43,7 +45,10 @@ _DETAILS: Final[Mapping[str, Any]] = {
         "items": {"$ref": "#/components/schemas/Problem"},
         "description": "With VALIDATION_ERROR: everything that is wrong with the request.",
     },
-    "reason": {"type": "string", "description": "With CONFLICT and UNPROCESSABLE_ENTITY: a word for what stands in the way."},
+    "reason": {
+        "type": "string",
+        "description": "With CONFLICT, UNPROCESSABLE_ENTITY, SERVICE_UNAVAILABLE: a word for what is in the way.",
+    },
     "field": {"type": "string", "description": "With UNPROCESSABLE_ENTITY: the field of the body that names nothing."},
     "resourceType": {"type": "string", "description": "With RESOURCE_NOT_FOUND: what was looked for."},
     "resourceId": {"type": "string", "description": "With RESOURCE_NOT_FOUND: the id that was given."},
@@ -52,6 +57,7 @@ _DETAILS: Final[Mapping[str, Any]] = {
     "resetAt": {"type": "string", "format": "date-time", "description": "With RATE_LIMIT_EXCEEDED: when none is used any more."},
 }
 _MORE_HEADERS: Final[Mapping[type[errors.ApiError], tuple[str, ...]]] = {
+    errors.RangeNotSatisfiable: ("Content-Range",),
     errors.RateLimitExceeded: ("Retry-After",),
     errors.Conflict: ("Idempotency-Replayed",),
     errors.UnprocessableEntity: ("Idempotency-Replayed",),
@@ -76,14 +82,15 @@ def failures(operation: Operation[Any]) -> list[type[errors.ApiError]]:
     possible = {
         errors.Unauthorized: counted(operation),
         errors.InvalidToken: counted(operation),
-        errors.InvalidInput: operation.signature.input is not None,
+        errors.InvalidInput: operation.uploads or operation.signature.input is not None,
         errors.Forbidden: operation.needs > Role.viewer or decides,
         errors.NotFound: bool(operation.signature.rows),
         errors.MethodNotAllowed: False,
         errors.NotAcceptable: False,
-        errors.Conflict: acts,
+        errors.Conflict: acts or operation.downloads,
         errors.PayloadTooLarge: acts,
         errors.UnsupportedMediaType: acts,
+        errors.RangeNotSatisfiable: operation.downloads,
         errors.UnprocessableEntity: acts,
         errors.RateLimitExceeded: counted(operation),
     }

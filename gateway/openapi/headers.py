@@ -18,6 +18,10 @@ HEADERS: Final[Mapping[str, Any]] = {
     "X-RateLimit-Remaining": _header("integer", "How many requests are left at this moment."),
     "X-RateLimit-Reset": _header("integer", "When all of them are there again, in seconds since 1970."),
     "X-RateLimit-Used": _header("integer", "How many requests are used up at this moment."),
+    "Accept-Ranges": _header("string", "`bytes`: parts of the file can be asked for."),
+    "Content-Disposition": _header("string", "What the file is called."),
+    "Content-Range": _header("string", "Which bytes of the file these are, of how many: `bytes 0-99/1234`; `bytes */1234` is none."),
+    "ETag": _header("string", "The SHA-256 checksum of the file in hexadecimal digits, in quotes."),
     "Idempotency-Replayed": _header("string", "`true` where this is the answer that the same request got before."),
     "Location": _header("string", "Where to go on to."),
     "Retry-After": _header("integer", "After how many seconds it is worth another try."),
@@ -33,6 +37,8 @@ ENDS: Final[Mapping[str, Any]] = {
 }
 """The headers of an operation that will go."""
 
+FILE: Final = ("Accept-Ranges", "ETag")
+"""Of every answer that is about a file which is there."""
 ALWAYS: Final = ("X-Request-ID",)
 COUNTED: Final = (*ALWAYS, "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset", "X-RateLimit-Used")
 

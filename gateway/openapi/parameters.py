@@ -37,6 +37,28 @@ PARAMETERS: Final[Mapping[str, Any]] = {
         "description": "Makes the request safe to repeat: the first answer under this key is replayed for 24 hours.",
         "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]*$"},
     },
+    "Range": {
+        "name": "Range",
+        "in": "header",
+        "required": False,
+        "description": "The part that is wanted: `bytes=0-99`, `bytes=100-` or `bytes=-100`. Whatever else stands here is ignored.",
+        "schema": {"type": "string"},
+        "example": "bytes=0-99",
+    },
+    "IfRange": {
+        "name": "If-Range",
+        "in": "header",
+        "required": False,
+        "description": "The `ETag` of what the client has a part of: when it is another one now, all of the file is sent.",
+        "schema": {"type": "string"},
+    },
+    "IfNoneMatch": {
+        "name": "If-None-Match",
+        "in": "header",
+        "required": False,
+        "description": "The `ETag` of what the client has: when it still is the same, nothing is sent.",
+        "schema": {"type": "string"},
+    },
     "LastEventId": {
         "name": LAST_EVENT_ID,
         "in": "header",
@@ -46,13 +68,16 @@ PARAMETERS: Final[Mapping[str, Any]] = {
     },
 }
 """The parameters that many operations share."""
+FILE: Final = ("Range", "IfRange", "IfNoneMatch")
+"""Those of a download."""
 
 
 def parameters(bound: Bound) -> list[dict[str, Any]]:
     """Every parameter of an operation."""
     key = [{"$ref": "#/components/parameters/IdempotencyKey"}] if bound.operation.repeatable else []
     last = [{"$ref": "#/components/parameters/LastEventId"}] if bound.operation.resumes else []
-    return [*_path(bound), *_query(bound.operation), *key, *last]
+    ranges = [{"$ref": f"#/components/parameters/{name}"} for name in FILE] if bound.operation.downloads else []
+    return [*_path(bound), *_query(bound.operation), *key, *last, *ranges]
 
 
 def _path(bound: Bound) -> list[dict[str, Any]]:

@@ -89,6 +89,7 @@ class Migration(migrations.Migration):
                 ("wished", fields.IntField(default=1)),
                 ("granted", fields.IntField(default=0)),
                 ("restart_wish", fields.IntField(default=0)),
+                ("revision", fields.CharField(null=True, max_length=16)),
                 ("settler", fields.CharField(null=True, max_length=128)),
                 ("settle_until", fields.DatetimeField(null=True, auto_now=False, auto_now_add=False)),
                 ("delete_volumes", fields.BooleanField(default=False)),

@@ -7,6 +7,7 @@ from typing import Any
 from graphql import (
     GraphQLEnumType,
     GraphQLField,
+    GraphQLNonNull,
     GraphQLObjectType,
     GraphQLOutputType,
     GraphQLSchema,
@@ -78,13 +79,27 @@ def catalog(schema: GraphQLSchema, entities: Mapping[str, Entity], operations: I
             declared = Declared(f"{type_.name}.{name}", definition.python_name, entities.get(type_.name), source, target)
             _check(declared, definition, is_non_null_type(field.type))
             fields[type_.name, name] = declared
-    roots = {(each.kind, each.graphql_name): each for each in operations if each.relation is None}
+    roots = {(each.kind, each.graphql_name): each for each in operations if each.relation is None and not each.carries_file}
     return Catalog(schema, entities, roots, fields)
 
 
 def answer_type(catalog: Catalog, operation: Operation[Any]) -> GraphQLOutputType:
-    """The type of an operation's field: one of a root type, or of a row's relation."""
+    """The type of an operation's field: one of a root type, or of a row's relation; of an upload, which has none, that of its row.
+
+    Raises `WrongDeclaration` when no entity stands for that.
+    """
+    if operation.uploads:
+        return _row_type(catalog, operation)
     return answer_field(catalog, operation).type
+
+
+def _row_type(catalog: Catalog, operation: Operation[Any]) -> GraphQLOutputType:
+    model = operation.signature.returns
+    for title, entity in catalog.entities.items():
+        found = catalog.schema.get_type(title)
+        if entity.model is model and isinstance(found, GraphQLObjectType):
+            return GraphQLNonNull(found)
+    raise WrongDeclaration(f"{operation.id}: no entity stands for {model.__name__}")
 
 
 def answer_field(catalog: Catalog, operation: Operation[Any]) -> GraphQLField:

@@ -22,10 +22,7 @@ NOT_BUILT: dict[str, tuple[str, ...]] = {
 }
 """Headings of the specification whose examples wait, and the links that wait with them. What is built is a line less."""
 
-WITHOUT_HEADING = ("/api/databases/{databaseId}/backups/{id}/download",)
-"""Links that wait, too, to what the specification has no heading for."""
-
-AWAITED = frozenset(link for links in (*NOT_BUILT.values(), WITHOUT_HEADING) for link in links)
+AWAITED = frozenset(link for links in NOT_BUILT.values() for link in links)
 
 
 class Entry(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):

@@ -12,7 +12,7 @@ def written(surface: Surface) -> str:
         takes += [parameter.name for parameter in operation.signature.parameters]
         lines.append(
             f"{verb:8}{PREFIX + operation.path:39} {operation.status} {operation.needs.name:10}{operation.kind:13}"
-            f"{operation.graphql_name:32}{operation.id:32}{' '.join(takes)}".rstrip()
+            f"{'-' if operation.carries_file else operation.graphql_name:32}{operation.id:32}{' '.join(takes)}".rstrip()
         )
     missing = [f"{bound.operation.id}: {' '.join(bound.links.missing)}" for bound in surface.operations if bound.links.missing]
     return "\n".join([*lines, "", "Links whose operation does not exist yet:", *missing, ""])

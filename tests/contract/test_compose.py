@@ -54,8 +54,8 @@ FINAL = DOCKERFILE[STAGES[-1] :]
 
 
 def test_services() -> None:
-    assert set(SERVICES) == {"gateway", "worker", "migrate", "edge", "postgres", "valkey"}
-    assert set(OURS) == {"gateway", "worker", "edge", "migrate"}
+    assert set(SERVICES) == {"gateway", "worker", "migrate", "edge", "monitor", "postgres", "valkey"}
+    assert set(OURS) == {"gateway", "worker", "edge", "monitor", "migrate"}
 
 
 @pytest.mark.parametrize("name", sorted(OURS))
@@ -103,13 +103,15 @@ def test_migrate_runs_once_and_the_others_wait_for_it() -> None:
             "postgres": {"condition": "service_healthy"},
             "valkey": {"condition": "service_healthy"},
         }
+    asked = {name: needed for name, needed in SERVICES["gateway"]["depends_on"].items() if name != "valkey"}
+    assert SERVICES["monitor"]["depends_on"] == asked
 
 
-def test_only_the_worker_and_the_edge_reach_the_engine() -> None:
+def test_only_the_worker_the_edge_and_the_monitor_reach_the_engine() -> None:
     holders = {name for name, service in SERVICES.items() if any("docker.sock" in str(mount) for mount in service.get("volumes", []))}
-    assert holders == {"worker", "edge"}
+    assert holders == {"worker", "edge", "monitor"}
     assert all(f"{SOCKET}:{SOCKET}" in SERVICES[name]["volumes"] for name in holders)
-    assert {name for name, service in SERVICES.items() if "group_add" in service} == {"worker"}
+    assert {name for name, service in SERVICES.items() if "group_add" in service} == {"worker", "monitor"}
     assert not any("privileged" in service or "cap_add" in service for service in SERVICES.values())
 
 
@@ -127,6 +129,18 @@ def test_the_edge_is_on_the_hosts_network_and_reaches_the_database_by_its_socket
     assert {"postgres-socket:/var/run/postgresql"} <= set(edge["volumes"]) & set(SERVICES["postgres"]["volumes"])
     runtime = str(Settings.model_fields["edge_runtime"].default)
     assert f"{runtime}:{runtime}" in edge["volumes"] and f"{runtime}/caddy.sock" in edge["healthcheck"]["test"][-1]
+
+
+def test_the_monitor_is_on_the_hosts_network_and_may_nothing_but_ask() -> None:
+    monitor = SERVICES["monitor"]
+    assert monitor["network_mode"] == "host" and "networks" not in monitor
+    assert monitor["volumes"] == [f"{SOCKET}:{SOCKET}", "postgres-socket:/var/run/postgresql:ro"]
+    assert monitor["read_only"] is True and "user" not in monitor
+    assert (monitor["cap_drop"], monitor["security_opt"]) == (["ALL"], ["no-new-privileges:true"])
+    assert set(monitor["environment"]) == {"DOKPLOY_DATABASE_URL", "DOKPLOY_SECRET_KEYS"}
+    check = monitor["healthcheck"]["test"][-1]
+    compile(check, "healthcheck", "exec")
+    assert SOCKET in check and "/var/run/postgresql/.s.PGSQL.5432" in check
 
 
 def test_volumes_are_named() -> None:
@@ -170,11 +184,14 @@ def test_environment_is_accepted(name: str, monkeypatch: pytest.MonkeyPatch) -> 
     found = Settings()
     defaults = Settings.model_construct()
     socket = "postgresql://dokploy:0123456789abcdef@/dokploy?host=/var/run/postgresql"
-    assert found.database_url == (socket if name == "edge" else "postgresql://dokploy:0123456789abcdef@postgres:5432/dokploy")
+    on_the_host = name in ("edge", "monitor")
+    assert found.database_url == (socket if on_the_host else "postgresql://dokploy:0123456789abcdef@postgres:5432/dokploy")
+    assert [key.get_secret_value() for key in found.secret_keys] == [GIVEN["DOKPLOY_SECRET_KEYS"]]
+    if name == "monitor":
+        return
     assert (found.edge, found.edge_gateway, found.edge_ports) == ("service", "127.0.0.1:8000", (80, 443))
     assert found.trusted_proxies == (IPv4Network(COMPOSE["networks"]["outside"]["ipam"]["config"][0]["gateway"]),)
     assert found.redis_url == "redis://valkey:6379/0"
-    assert [key.get_secret_value() for key in found.secret_keys] == [GIVEN["DOKPLOY_SECRET_KEYS"]]
     assert found.token_key is not None and found.token_key.get_secret_value() == GIVEN["DOKPLOY_TOKEN_KEY"]
     same = ("public_url", "cors_origins", "acme_directory", "acme_email", "rate_limits", "graphql_limits", "graphql_documents")
     for field in (*same, "registration", "oidc", "oidc_redirects", "git_allowed_hosts", "port_range", "worker_threads"):

@@ -9,6 +9,8 @@ import pytest
 
 from gateway.demo.base_image import BASE_IMAGE
 from gateway.embedded.stack import Stack
+from tests.clients.programs import unavailable
+from tests.docker.database_images import NoImages, ensure_database_images, lacking
 from tests.docker.house import House
 from tests.docker.installation import Installation, installed
 from tests.docker.sample import SERVING, Sample, served
@@ -18,6 +20,17 @@ from tests.docker.sample import SERVING, Sample, served
 async def installation(stack: Stack) -> AsyncIterator[Installation]:
     async with installed(stack) as running:
         yield running
+
+
+@pytest.fixture(scope="package")
+async def database_images() -> dict[str, str]:
+    """An image of each database engine."""
+    try:
+        return await ensure_database_images()
+    except NoImages:
+        if sentence := lacking():
+            unavailable(f"NO DATABASE IMAGES: {sentence}")
+        raise
 
 
 @pytest.fixture(scope="package")

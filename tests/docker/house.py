@@ -7,6 +7,7 @@ from typing import Any
 import httpx2
 
 from tests.docker.installation import Installation, eventually
+from tests.docker.managed import VERSIONS, Managed
 from tests.docker.sample import HEALTH
 from workers.engine import Task
 
@@ -128,6 +129,7 @@ class House:
     name: str
     apps: list[App] = field(default_factory=list)
     projects: list[str] = field(default_factory=list)
+    databases: list[Managed] = field(default_factory=list)
 
     async def project(self) -> str:
         """A new project. Its id."""
@@ -141,6 +143,18 @@ class House:
         wanted = {"name": f"app-{next(_numbers)}", "projectId": project, "ports": [{"containerPort": 8080}]} | body
         return await self.adopted(await owner.made("/applications", wanted))
 
+    async def database(self, type: str, **body: Any) -> Managed:
+        """A new database called `shop`, in a project of its own, once it runs."""
+        owner, project = self.installation.owner, body.pop("project", None) or await self.project()
+        wanted = {"name": "shop", "type": type, "version": VERSIONS[type], "projectId": project} | body
+        return await self.taken_in(await owner.made("/databases", wanted))
+
+    async def taken_in(self, made: dict[str, Any]) -> Managed:
+        """A database that was just made, to be deleted with the rest, once it runs."""
+        self.databases.append(Managed(self.installation, made["type"], made["id"], made["projectId"], made["serviceName"]))
+        await self.databases[-1].settled()
+        return self.databases[-1]
+
     async def adopted(self, made: dict[str, Any]) -> App:
         """An application that was just made, to be deleted with the rest."""
         shown = (await self.installation.owner.get(f"/applications/{made['id']}")).json()
@@ -150,8 +164,8 @@ class House:
 
     async def leave(self) -> None:
         """Delete everything; no work directory is left. That takes Swarm six seconds, in which the next tests may begin."""
-        for app in self.apps:
-            await app.delete()
+        for each in (*self.apps, *self.databases):
+            await each.delete()
 
         async def cleared() -> bool:
             return not list(self.installation.work.iterdir())
@@ -160,13 +174,15 @@ class House:
 
     async def forgotten(self) -> bool:
         """Whether the workers are through with it."""
-        return not [app for app in self.apps if not await app.forgotten()]
+        return not [each for each in (*self.apps, *self.databases) if not await each.forgotten()]
 
     async def empty(self) -> None:
         """See that nothing of it is left: no service, container, image, volume, network."""
         await eventually(self.forgotten, within=40)
         for app in self.apps:
             assert [*await app.remains(), *await app.volumes()] == [], self.name
+        for database in self.databases:
+            assert await database.remains() == [], self.name
         for project in self.projects:
             left = await self.installation.command("network", "ls", "--quiet", "--filter", f"label=dokploy.project={project}")
             assert left == [], self.name

@@ -1,6 +1,7 @@
 """An installation as it runs in earnest: a gateway and a worker as processes of their own, over the embedded Postgres and Valkey."""
 
 import asyncio
+import json
 import os
 import socket
 import sys
@@ -132,6 +133,14 @@ async def installed(stack: Stack) -> AsyncIterator[Installation]:
         "DOKPLOY_GIT_ALLOWED_HOSTS": "127.0.0.1",
         "DOKPLOY_PORT_RANGE": f"{first}-{first + 99}",
         "DOKPLOY_KEEP_IMAGES": str(KEPT_IMAGES),
+        "DOKPLOY_DATABASE_IMAGES": json.dumps(
+            {
+                "postgresql": "dokploy-test/postgres",
+                "mysql": "dokploy-test/mysql",
+                "mongodb": "dokploy-test/mongo",
+                "redis": "dokploy-test/redis",
+            }
+        ),
         "DOKPLOY_EDGE_PORTS": f"{free_port()}-{free_port()}",
     }
     async with AsyncExitStack() as exit_stack:

@@ -11,6 +11,7 @@ import models
 from schema.access import Role
 from schema.context import Context
 from schema.fields import Node, Realm, WrongDeclaration, column, computed, count, entity, entity_of, one, page
+from schema.files import Content, File
 from schema.inputs import Input
 from schema.page import Page, sorting
 from schema.resource import Resource
@@ -151,6 +152,63 @@ def test_a_generator_that_is_no_stream() -> None:
 
     with pytest.raises(WrongDeclaration, match=r"^things\.flow: only a stream is an async generator$"):
         things().query("/{id}/flow", needs=Role.viewer)(flow)
+
+
+def test_a_download_that_returns_no_file() -> None:
+    with pytest.raises(WrongDeclaration, match=r"^things\.act: a download returns a File$"):
+        things().download("/{id}/act", needs=Role.viewer)(act)
+
+
+def test_a_file_that_is_no_download() -> None:
+    async def take(ctx: Context, thing: models.Team) -> File:
+        """Act."""
+        raise NotImplementedError
+
+    with pytest.raises(WrongDeclaration, match=r"^things\.take: only a download returns a File$"):
+        things().query("/{id}/take", needs=Role.viewer)(take)
+
+
+def test_an_upload_that_takes_no_content() -> None:
+    with pytest.raises(WrongDeclaration, match=r"^things\.act: an upload takes a Content$"):
+        things().upload("/{id}/act", needs=Role.viewer)(act)
+
+
+def test_content_that_is_no_upload() -> None:
+    async def give(ctx: Context, content: Content) -> models.Team:
+        """Act."""
+        raise NotImplementedError
+
+    with pytest.raises(WrongDeclaration, match=r"^things\.give: only an upload takes a Content$"):
+        things().post(needs=Role.member)(give)
+
+
+def test_an_upload_with_an_input() -> None:
+    async def give(ctx: Context, content: Content, input: Input) -> models.Team:
+        """Act."""
+        raise NotImplementedError
+
+    with pytest.raises(WrongDeclaration, match=r"^things\.give: the body is an input or a Content, not both$"):
+        things().upload("", needs=Role.member)(give)
+
+
+def test_an_upload_that_returns_no_row() -> None:
+    async def give(ctx: Context, content: Content) -> None:
+        """Act."""
+
+    with pytest.raises(WrongDeclaration, match=r"^things\.give: an upload returns a row$"):
+        things().upload("", needs=Role.member)(give)
+
+
+def test_an_upload_whose_row_no_entity_stands_for() -> None:
+    async def give(ctx: Context, content: Content) -> models.User:
+        """Act."""
+        raise NotImplementedError
+
+    chapter = things()
+    chapter.list(needs=Role.viewer, view="id")
+    chapter.upload("", needs=Role.member, view="id")(give)
+    with pytest.raises(WrongDeclaration, match=r"^things\.give: no entity stands for User$"):
+        bind((chapter,), (Thing,))
 
 
 def test_a_sort_by_what_is_no_column() -> None:

@@ -19,6 +19,8 @@ class Act:
     """The names of a place's ids."""
     input: Callable[[Place, Person], dict[str, Any]] | None = None
     arguments: dict[str, Any] = field(default_factory=dict)
+    content: bytes | None = None
+    """The body of an upload."""
 
 
 def _account(place: Place, person: Person) -> dict[str, Any]:
@@ -98,12 +100,16 @@ ACTS: dict[str, Act] = {
     "databases.rotate_password": Act(("idle",)),
     "databases.credentials": Act(("database",)),
     "databases.backup": Act(("database",), _given()),
+    "backup_schedules.get": Act(("database",)),
+    "backup_schedules.replace": Act(("database",), _given(cron="0 3 * * *")),
     "backups.get": Act(("database", "backup")),
     "backups.delete": Act(("database", "older_backup")),
     "backups.cancel": Act(("database", "waiting_backup")),
     "backups.restore": Act(("database", "backup"), _given()),
     "restores.get": Act(("database", "restore")),
     "restores.cancel": Act(("database", "restore")),
+    "backups.download": Act(("database", "backup")),
+    "backups.upload": Act(("database",), content=b"REDIS"),
     "audit.list": Act(),
     "health.health": Act(),
 }

@@ -1,5 +1,6 @@
 """The actors of DECISIONS 15, and places for them to act in: a team with a project, an application and its deployments, databases."""
 
+import hashlib
 import itertools
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -8,6 +9,7 @@ from typing import Any
 import models
 import workers
 from models import passwords
+from models.backup_storage import storage
 from models.database import database
 from models.events import Entry, append
 from schema import tokens
@@ -86,6 +88,7 @@ class Cast:
         delivery = await _delivered(application)
         database, idle = await running(project, f"store-{n}"), await running(project, f"idle-{n}")
         older, backup = await backed_up(database), await backed_up(database)
+        await filed(backup)
         waiting_backup = await workers.database_wishes.back_up(database, name=None)
         restore = await models.DatabaseRestore.create(database=database, project=project, backup=backup)
         rows = (team, project, application, ids[-1], waiting, people["member"], domain, delivery)
@@ -107,6 +110,14 @@ async def backed_up(database: models.Database, **columns: Any) -> models.Databas
     about = {"name": "nightly", "type": database.type, "version": database.version, "storage": models.StorageKind.local}
     ended = {"status": models.TaskStatus.completed, "size": 1_024, "file_name": "nightly.rdb.gz", "started_at": now, "finished_at": now}
     return await models.DatabaseBackup.create(database_id=database.id, project_id=database.project_id, **(about | ended | columns))
+
+
+async def filed(backup: models.DatabaseBackup, content: bytes = b"REDIS0011") -> None:
+    """Put a file of a complete backup into its storage."""
+    name = f"of/{backup.database_id}/{backup.id}.rdb"
+    size = storage(backup.storage).write(name, [content])
+    about = {"object_name": name, "size": size, "stored_size": size, "checksum": hashlib.sha256(content).hexdigest()}
+    await models.DatabaseBackup.filter(id=backup.id).update(**about, finished_at=datetime.now(UTC))
 
 
 async def _delivered(application: models.Application) -> Any:

@@ -41,15 +41,17 @@ _UNDER: Final[dict[str, str]] = {
     "viewer reads;": "projects.get projects.applications applications.get applications.deployments applications.domains "
     "applications.webhook_deliveries "
     "deployments.get deployments.logs deployments.events "
-    "projects.databases databases.get databases.backups databases.restores backups.get restores.get",
+    "projects.databases databases.get backup_schedules.get databases.backups databases.restores backups.get restores.get",
     "developer also creates, deploys": "projects.update applications.update applications.deploy applications.scale applications.restart "
     "deployments.cancel deployments.rollback domains.add domains.remove webhook_deliveries.redeliver "
     "deploy_keys.generate deploy_keys.remove "
-    "databases.update databases.start databases.stop databases.restart databases.credentials databases.backup backups.cancel",
+    "databases.update backup_schedules.replace "
+    "databases.start databases.stop databases.restart databases.credentials databases.backup backups.cancel "
+    "backups.download",
     "developer also creates:": "applications.create databases.create",
     "developer also creates with": "projects.create",
     "team admin also deletes": "projects.delete applications.delete webhook_secrets.get webhook_secrets.rotate "
-    "databases.delete databases.rotate_password backups.delete backups.restore restores.cancel",
+    "databases.delete databases.rotate_password backups.delete backups.restore restores.cancel backups.upload",
     "viewer reads the team": "teams.get teams.members",
     "team admin manages": "teams.update teams.delete members.add members.update members.remove",
     "only owner/admin": "users.list users.get teams.create audit.list",

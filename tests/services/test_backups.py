@@ -43,7 +43,7 @@ async def test_a_new_backup_is_linked_to_by_both_ids(api: Api, database: models.
     made = await api.owner.made(f"/databases/{database.id}/backup", {"name": "before the sale"})
     path = f"/api/databases/{database.id}/backups/{made['backupId']}"
     assert made["_links"] == {"backup": path, "restore": f"{path}/restore"}
-    links = {"self": path, "restore": f"{path}/restore", "database": f"/api/databases/{database.id}"}
+    links = {"self": path, "restore": f"{path}/restore", "download": f"{path}/download", "database": f"/api/databases/{database.id}"}
     (listed,) = (await api.owner.get(f"/databases/{database.id}/backups")).json()["data"]
     shown = (await api.owner.get(path.removeprefix("/api"))).json()
     assert listed == shown

@@ -3,17 +3,14 @@
 import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
-
-from models.backup_storage import Storage, storage
-from models.sealed import Tampered, WrongKey, installation_keys, seal, unseal
 
 from models import DatabaseBackup, StorageKind
+from models.backup_storage import Storage, storage
+from models.sealed import Tampered, WrongKey, installation_keys, seal, unseal
 from workers.databases.containers import Container, DatabaseFailed
 from workers.databases.contract import SENTENCES, Damaged, Dump, Engine
+from workers.databases.naming import GZIP_SUFFIX
 from workers.databases.streams import Meter, NotCompressed, compressed, decompressed, given, taken
-
-GZIP_SUFFIX: Final = ".gz"
 
 
 @dataclass(frozen=True)
@@ -98,4 +95,9 @@ def _inspected(engine: Engine, artefact: Artefact, meter: Meter) -> None:
 
 async def discard(kind: StorageKind, *names: str) -> None:
     """Remove objects, those that there are."""
-    await asyncio.to_thread(lambda: [storage(kind).delete(name) for name in names])
+
+    def remove() -> None:
+        for name in names:
+            storage(kind).delete(name)
+
+    await asyncio.to_thread(remove)

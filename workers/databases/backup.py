@@ -1,16 +1,16 @@
 """A backup: what a database holds, streamed into the storage and read back before it counts."""
 
-import re
 from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
 from models import BackupTrigger, DatabaseBackup
-from workers.databases.artefacts import GZIP_SUFFIX, Artefact, artefact_of, discard, dumped, verified
+from workers.databases.artefacts import Artefact, artefact_of, discard, dumped, verified
 from workers.databases.containers import running
 from workers.databases.credentials import credentials_of
 from workers.databases.desired import engine_of
 from workers.databases.hold import Hold, hold
+from workers.databases.naming import GZIP_SUFFIX, file_name, object_name
 from workers.runtime import Runtime
 
 Held = Hold[DatabaseBackup]
@@ -54,15 +54,9 @@ async def _undo(held: Held) -> Mapping[str, Any]:
     return {}
 
 
-def file_name(row: DatabaseBackup, object_name: str) -> str:
-    """What a backup is called when it is downloaded."""
-    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", row.name).strip("-.") or "backup"
-    return plain + object_name[object_name.index(".") :]
-
-
 def name_of(held: Held, epoch: int) -> str:
-    """What an attempt's object is called: by the database, the backup and the attempt, and as what it is."""
+    """What an attempt's object is called."""
     row = held.row
     dump = engine_of(held.database).dump(credentials_of(held.database), row.compress)
     packed = GZIP_SUFFIX if row.compress and not dump.compresses else ""
-    return f"{held.runtime.installation}/{row.database_id}/{row.id}-{epoch}{dump.suffix}{packed}"
+    return object_name(held.runtime.installation, row, epoch, dump.suffix + packed)

@@ -1,7 +1,8 @@
 """The containers of databases: which one runs, and what is run in it."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from models import Database
@@ -21,6 +22,16 @@ _ENGINE_FAILURES: Final = (
     (r"executable file not found", "TOOL_MISSING", "The image of the database lacks its tools."),
 )
 KILLED: Final = (137, 143)
+UNFRAMED: Final = """
+{ while IFS= read -r size; do
+    if [ "$size" != 0 ] && dd bs="$size" count=1 iflag=fullblock 2>/dev/null; then continue; fi
+    echo DOKPLOY-END >&2
+    break
+done; } | "$@"
+"""
+"""Takes what `workers.databases.streams.given` gives out of its frames, for a command; says on its stderr that all of it has come, or as
+much as the command wanted."""
+END: Final = "DOKPLOY-END"
 
 
 class DatabaseFailed(Exception):
@@ -49,8 +60,11 @@ class Container:
         await self._run(command, LONGEST, stdout=stdout)
 
     async def read(self, command: Command, stdin: int) -> None:
-        """Run a command that reads data from a file descriptor. Raises `DatabaseFailed`."""
-        await self._run(command, LONGEST, stdin=stdin)
+        """Run a command that reads the data of `given` from a file descriptor. Raises `DatabaseFailed`."""
+        said: list[str] = []
+        framed = replace(command, argv=unframed(command.argv))
+        await self._run(framed, LONGEST, stdin=stdin, on_line=lambda stream, line: said.append(line) if line == END else None)
+        must_have_ended(said)
 
     async def answers(self, command: Command) -> bool:
         """Whether a command succeeds."""
@@ -60,12 +74,20 @@ class Container:
             return False
         return True
 
-    async def _run(self, command: Command, seconds: float, *, stdin: bytes | int | None = None, stdout: int | None = None) -> None:
+    async def _run(
+        self,
+        command: Command,
+        seconds: float,
+        *,
+        stdin: bytes | int | None = None,
+        stdout: int | None = None,
+        on_line: processes.OnLine | None = None,
+    ) -> None:
         client = self.runtime.docker
         argv = docker_argv.execute(client, self.id, command.argv, command.secrets, fed=stdin is not None)
         environment = docker.environment() | dict(command.secrets)
         try:
-            done = await processes.run(argv, env=environment, deadline=seconds, stdin=stdin, stdout=stdout)
+            done = await processes.run(argv, env=environment, deadline=seconds, stdin=stdin, stdout=stdout, on_line=on_line)
         except processes.DeadlineExceeded:
             raise DatabaseFailed("TIMED_OUT", f"{self._named(command)} took longer than {seconds:.0f} seconds.") from None
         if done.returncode:
@@ -90,6 +112,17 @@ class Container:
             r"\b(?:pg_dump|pg_restore|psql|mysqldump|mysql|redis-cli|redis-check-rdb|mongodump|mongorestore|mongosh)\b", words
         )
         return found[0] if found else command.argv[0]
+
+
+def unframed(argv: Sequence[str]) -> tuple[str, ...]:
+    """A command line that gives a command the data without their frames."""
+    return ("sh", "-c", UNFRAMED, "sh", *argv)
+
+
+def must_have_ended(said: Sequence[str]) -> None:
+    """See that a command has been given all data. Raises `DatabaseFailed`."""
+    if END not in said:
+        raise DatabaseFailed("TRANSFER_CUT", "The data have not come into the container whole.")
 
 
 async def running(runtime: Runtime, database: Database, credentials: Credentials) -> Container:

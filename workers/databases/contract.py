@@ -24,6 +24,8 @@ SENTENCES: Final = {
     "VOLUME_FULL": "The disk of the database is full.",
 }
 """What the codes that several engines share mean."""
+MIB: Final = 1 << 20
+_SIZE: Final = re.compile(r"(?P<number>[0-9]{1,9})(?P<unit>[MGmg])[Bb]?")
 
 
 @dataclass(frozen=True)
@@ -112,8 +114,9 @@ class Swap:
     """
 
     prepare: Callable[[Credentials], Command]
-    load: Callable[[Credentials, bool], Command]
-    """Whether the backup is of another database comes second: its users do not exist here."""
+    users: Callable[[Credentials], Command]
+    """Takes the backup, too: makes the users that something in it belongs to and that there are not, without a way to log in."""
+    load: Callable[[Credentials], Command]
     commit: Callable[[Credentials], Command]
     undo: Callable[[Credentials], Command]
 
@@ -220,6 +223,7 @@ class Engine:
 
 def megabytes(value: Any) -> int | None:
     """A size like `256MB`, `256M`, `1GB` in MiB; None for what is none."""
-    text = str(value).strip().upper().removesuffix("B")
-    unit = {"M": 1, "G": 1024}.get(text[-1:], 0)
-    return int(text[:-1]) * unit or None if unit and text[:-1].isdecimal() else None
+    found = _SIZE.fullmatch(str(value).strip())
+    if found is None:
+        return None
+    return int(found["number"]) * (1024 if found["unit"] in "gG" else 1) or None

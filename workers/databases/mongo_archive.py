@@ -1,7 +1,8 @@
 """MongoDB's archives (`mongodump --archive`), read to see whether one is whole: the tools' own dry run takes a damaged one.
 
 A magic number, then BSON: a header, a document for each collection, a terminator; then blocks of `{db, collection, EOF, CRC}`, the
-collection's documents and a terminator. The block that ends a collection has the CRC-64 (ECMA) of all of its documents.
+collection's documents and a terminator. The block that ends a collection has no documents and the CRC-64 (ECMA) of all that came before.
+Views have no documents, and may lack such a block; the documents of a time series are those of its buckets, a collection of another name.
 """
 
 import struct
@@ -13,9 +14,15 @@ from fastcrc.crc64 import xz
 from workers.databases.contract import Damaged
 
 _MAGIC: Final = struct.pack("<I", 0x8199E26D)
-_TERMINATOR: Final = b"\xff\xff\xff\xff"
+_SIZE: Final = struct.Struct("<i")
+_TERMINATOR: Final = -1
+"""In the place of a document's size."""
 _SMALLEST, _LARGEST = 5, 16 * 1024 * 1024 + 65_536
 """Bytes of a document."""
+_BUCKETS: Final = "system.buckets."
+
+Name = tuple[str, str]
+"""Of a database and a collection."""
 
 
 class Archive:
@@ -23,14 +30,14 @@ class Archive:
 
     def __init__(self) -> None:
         self._pending = bytearray()
-        self._magic = False
-        self._header = self._prelude = True
-        self._expected: set[tuple[str, str]] = set()
-        self._sums: dict[tuple[str, str], int] = {}
-        self._current: tuple[str, str] | None = None
-        self._ends: int | None = None
-        """The sum that the block said which ends a collection."""
-        self._in_block = False
+        self._magic = self._header = self._prelude = False
+        """Whether each of them has come."""
+        self._expected: set[Name] = set()
+        self._ended: set[Name] = set()
+        self._sums: dict[Name, int] = {}
+        self._block: Name | None = None
+        self._ends = False
+        """Whether the block is the one that ends its collection."""
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes. Raises `Damaged`."""
@@ -39,62 +46,75 @@ class Archive:
         if not self._magic:
             if len(self._pending) < len(_MAGIC):
                 return
-            if self._pending[:4] != _MAGIC:
+            if self._pending[: len(_MAGIC)] != _MAGIC:
                 raise Damaged
             self._magic, at = True, len(_MAGIC)
-        view = memoryview(self._pending)
-        while len(view) - at >= len(_TERMINATOR):
-            if bytes(view[at : at + 4]) == _TERMINATOR:
-                self._terminated()
-                at += 4
-                continue
-            (size,) = struct.unpack_from("<i", view, at)
-            if not _SMALLEST <= size <= _LARGEST:
-                raise Damaged
-            if len(view) - at < size:
-                break
-            self._document(bytes(view[at : at + size]))
-            at += size
-        view.release()
+        with memoryview(self._pending) as view:
+            while len(view) - at >= _SIZE.size:
+                (size,) = _SIZE.unpack_from(view, at)
+                if size == _TERMINATOR:
+                    self._terminated()
+                    at += _SIZE.size
+                    continue
+                if not _SMALLEST <= size <= _LARGEST:
+                    raise Damaged
+                if len(view) - at < size:
+                    break
+                self._document(view[at : at + size])
+                at += size
         del self._pending[:at]
 
     def finish(self) -> None:
         """Say that there are no more. Raises `Damaged` when a collection has not come to its end."""
-        if self._prelude or self._pending or self._in_block or self._expected:
+        if not self._prelude or self._pending or self._block or self._expected or self._sums:
             raise Damaged
 
-    def _document(self, raw: bytes) -> None:
-        if self._header:
-            self._header = False
+    def _document(self, raw: memoryview) -> None:
+        if self._block is not None:
+            if self._ends:
+                raise Damaged
+            self._sums[self._block] = xz(raw, self._sums.get(self._block, 0))
         elif self._prelude:
-            told = self._decoded(raw)
-            if told.get("type", "collection") != "view":
-                self._expected.add(self._named(told))
-        elif not self._in_block:
-            self._in_block = True
-            told = self._decoded(raw)
-            self._current = self._named(told)
-            self._ends = int(told.get("CRC", 0)) & 0xFFFF_FFFF_FFFF_FFFF if told.get("EOF") else None
-        elif self._current is not None:
-            self._sums[self._current] = xz(raw, self._sums.get(self._current, 0))
+            self._begin(_decoded(raw))
+        elif self._header:
+            told = _decoded(raw)
+            if (name := _named(told)) and told.get("type") != "view":
+                self._expected.add(name)
+        else:
+            _decoded(raw)
+            self._header = True
+
+    def _begin(self, told: dict[str, Any]) -> None:
+        """Begin a block; the one that ends a collection is checked at once."""
+        self._block, self._ends = _named(told), told.get("EOF") is True
+        if self._block in self._ended:
+            raise Damaged
+        if self._ends:
+            told_sum = told.get("CRC")
+            if not isinstance(told_sum, int) or self._sums.pop(self._block, 0) != told_sum & 0xFFFF_FFFF_FFFF_FFFF:
+                raise Damaged
+            self._ended.add(self._block)
+            self._expected.discard(self._block)
 
     def _terminated(self) -> None:
-        if self._prelude:
-            self._prelude = False
-            return
-        if not self._in_block or self._current is None:
+        if self._block is not None:
+            self._block = None
+        elif self._header and not self._prelude:
+            self._prelude = True
+        else:
             raise Damaged
-        if self._ends is not None:
-            if self._sums.pop(self._current, 0) != self._ends:
-                raise Damaged
-            self._expected.discard(self._current)
-        self._in_block, self._current, self._ends = False, None, None
 
-    def _decoded(self, raw: bytes) -> dict[str, Any]:
-        try:
-            return dict(bson.decode(raw))
-        except bson.errors.InvalidBSON as error:
-            raise Damaged from error
 
-    def _named(self, told: dict[str, Any]) -> tuple[str, str]:
-        return str(told.get("db", "")), str(told.get("collection", ""))
+def _decoded(raw: memoryview) -> dict[str, Any]:
+    try:
+        return dict(bson.decode(bytes(raw)))
+    except (bson.errors.BSONError, ValueError, OverflowError, RecursionError) as error:
+        raise Damaged from error
+
+
+def _named(told: dict[str, Any]) -> Name:
+    """A collection's name; that of a time series for its buckets, which no prelude names by themselves."""
+    database, collection = told.get("db"), told.get("collection")
+    if not isinstance(database, str) or not isinstance(collection, str) or not collection:
+        raise Damaged
+    return database, collection.removeprefix(_BUCKETS)

@@ -13,6 +13,8 @@ _TOOL = (
     'unset DOKPLOY_PASSWORD; tool="$1"; shift; "$tool" --config "$f" "$@"'
 )
 """The tools take a password from a file, or else from their arguments, which everybody reads."""
+_OWN = 2
+"""Connections of whoever asks for statistics: the one that asks, and the driver's that looks whether the server is there."""
 _CONNECTED = "const admin = new Mongo(process.env.DOKPLOY_URI).getDB('admin'); "
 
 
@@ -71,6 +73,7 @@ async def _connect(host: str, port: int, credentials: Credentials, seconds: floa
         authSource="admin",
         directConnection=True,
         maxPoolSize=1,
+        serverMonitoringMode="poll",
         serverSelectionTimeoutMS=milliseconds,
         connectTimeoutMS=milliseconds,
         socketTimeoutMS=milliseconds,
@@ -83,7 +86,7 @@ async def _connect(host: str, port: int, credentials: Credentials, seconds: floa
             cache = (told.get("wiredTiger") or {}).get("cache") or {}
             asked, missed = cache.get("pages requested from the cache"), cache.get("pages read into cache")
             return Statistics(
-                connections=max(int(told["connections"]["current"]) - 1, 0),
+                connections=max(int(told["connections"]["current"]) - _OWN, 0),
                 queries=int(sum(told["opcounters"].values())),
                 cache_hit_rate=1 - missed / asked if asked and missed is not None else None,
                 size=int(held.get("storageSize", 0) + held.get("indexSize", 0)),

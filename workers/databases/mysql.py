@@ -1,12 +1,16 @@
 """MySQL."""
 
+import asyncio
+import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from models import DatabaseType
 from workers.databases.contract import SECRETS, Ask, Command, Credentials, Damaged, Dump, Engine, Plan, Replace, Setting, Statistics
 
-_WHOLE = b"-- Dump completed"
+_WHOLE = re.compile(rb"\n-- Dump completed[^\n]*\n+\Z")
+_LAST = 512
+"""Bytes at the end among which the last line is."""
 _STATUS = (
     "show global status where variable_name in "
     "('Threads_connected', 'Questions', 'Innodb_buffer_pool_reads', 'Innodb_buffer_pool_read_requests')"
@@ -44,7 +48,7 @@ def _empty(credentials: Credentials) -> Command:
 
 
 def _load(credentials: Credentials, foreign: bool) -> Command:
-    return Command(("mysql", *_CLIENT, credentials.database), _secrets(credentials))
+    return Command(("mysql", *_CLIENT, "--comments", credentials.database), _secrets(credentials))
 
 
 def _rotate(credentials: Credentials, password: str) -> Command:
@@ -57,16 +61,15 @@ class _Whole:
     """A dump says by its last line that it is complete."""
 
     def __init__(self) -> None:
-        self._last = b""
+        self._last = b"\n"
 
     def feed(self, data: bytes) -> None:
         """Keep what may be the last line."""
-        self._last = (self._last + data)[-512:]
+        self._last = (self._last[-_LAST:] + data[-_LAST:])[-_LAST:]
 
     def finish(self) -> None:
         """Look at it. Raises `Damaged`."""
-        lines = self._last.rstrip(b"\n").split(b"\n")
-        if not self._last.endswith(b"\n") or not lines[-1].startswith(_WHOLE):
+        if not _WHOLE.search(self._last):
             raise Damaged
 
 
@@ -90,6 +93,9 @@ async def _connect(host: str, port: int, credentials: Credentials, seconds: floa
     try:
         yield ask
     finally:
+        with suppress(Exception):
+            async with asyncio.timeout(seconds):
+                await connection.ensure_closed()  # the server counts those that leave without a word as aborted
         connection.close()
 
 

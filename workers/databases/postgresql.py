@@ -53,9 +53,23 @@ def _prepare(credentials: Credentials) -> Command:
     return _psql(credentials, f'drop database if exists "{new}" with (force)', f'create database "{new}" template template0')
 
 
-def _load(credentials: Credentials, foreign: bool) -> Command:
-    argv = ["pg_restore", "-U", credentials.username, "-d", credentials.database + _NEW, "--exit-on-error"]
-    return Command((*argv, *(("--no-owner", "--no-privileges") if foreign else ())), _secrets(credentials))
+_USERS = r"""
+pg_restore -U "$1" -d "$2" --schema-only 2>&1 >/dev/null | sed -n 's/.*role "\(.*\)" does not exist.*/\1/p' | sort -u |
+while IFS= read -r role; do
+    echo 'create role :"role" nologin' | psql -X -q -v ON_ERROR_STOP=1 -U "$1" -d postgres -v role="$role" || exit 1
+done
+"""
+"""A backup of a database holds no roles: those that the server itself misses, when it is shown the backup, are made."""
+
+
+def _users(credentials: Credentials) -> Command:
+    argv = ("sh", "-c", _USERS, "sh", credentials.username, credentials.database + _NEW)
+    return Command(argv, _secrets(credentials))
+
+
+def _load(credentials: Credentials) -> Command:
+    argv = ("pg_restore", "-U", credentials.username, "-d", credentials.database + _NEW, "--exit-on-error")
+    return Command(argv, _secrets(credentials))
 
 
 def _commit(credentials: Credentials) -> Command:
@@ -84,8 +98,9 @@ def _undo(credentials: Credentials) -> Command:
 
 
 def _rotate(credentials: Credentials, password: str) -> Command:
+    """By a command of the shell, since the psql of 14 cannot read a variable by itself."""
     argv = ("psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-U", credentials.username, "-d", "postgres")
-    statement = f"\\getenv password DOKPLOY_PASSWORD\nalter user \"{credentials.username}\" password :'password';\n"
+    statement = f'\\set password `printf %s "$DOKPLOY_PASSWORD"`\nalter user "{credentials.username}" password :\'password\';\n'
     return Command(argv, _secrets(credentials) | {"DOKPLOY_PASSWORD": password}, statement)
 
 
@@ -134,7 +149,7 @@ POSTGRESQL = Engine(
     dump=_dump,
     verify=Command(("pg_restore", "-f", "/dev/null")),
     inspect=None,
-    restore=Swap(_prepare, _load, _commit, _undo),
+    restore=Swap(_prepare, _users, _load, _commit, _undo),
     rotate=_rotate,
     connect=_connect,
     failures=(

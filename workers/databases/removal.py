@@ -3,6 +3,7 @@
 from models import Application, Database, DatabaseBackup
 from workers import docker
 from workers.databases.artefacts import discard
+from workers.databases.replacing import remove_servers
 from workers.databases.service import StillHeld, gone
 from workers.databases.surroundings import remove_old_secrets, remove_other_volumes
 from workers.desired import network_of
@@ -15,8 +16,8 @@ async def remove(runtime: Runtime, row: Database, still_held: StillHeld) -> None
     Raises `DockerError`, `EngineUnavailable`, `DatabaseFailed`, `StorageFailed`, and what `still_held` raises.
     """
     await still_held()
-    await gone(runtime, row)
-    await docker.remove_service(runtime.docker, row.service_name)
+    await remove_servers(runtime, row)
+    await gone(runtime, row, entirely=True)
     await still_held()
     await remove_old_secrets(runtime, row, all=True)
     if row.delete_volumes:

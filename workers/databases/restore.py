@@ -37,7 +37,7 @@ async def _work(held: Held) -> Mapping[str, Any]:
     elif container is None:
         raise DatabaseFailed("DATABASE_STOPPED", "The database does not run.")
     else:
-        await _swapped(held, engine.restore, container, artefact, foreign)
+        await _swapped(held, engine.restore, container, artefact)
     return {}
 
 
@@ -68,12 +68,16 @@ async def _running(held: Held) -> Container | None:
         return None
 
 
-async def _swapped(held: Held, swap: Swap, container: Container, artefact: Artefact, foreign: bool) -> None:
+async def _swapped(held: Held, swap: Swap, container: Container, artefact: Artefact) -> None:
     """Load into a second database of the same server, and have it take the place of the first."""
     credentials = container.credentials
+    meter = await held.step("preparing")
+    await container.tell(swap.prepare(credentials))
+    users = swap.users(credentials)
+    await given(lambda: artefact.chunks(meter), lambda descriptor: container.read(users, descriptor))
     meter = await held.step("loading")
     await container.tell(swap.prepare(credentials))
-    command = swap.load(credentials, foreign)
+    command = swap.load(credentials)
     await given(lambda: artefact.chunks(meter), lambda descriptor: container.read(command, descriptor))
     await held.step("replacing")
     await container.tell(swap.commit(credentials))

@@ -48,6 +48,7 @@ async def told(runtime: Runtime, database: Database, still_held: StillHeld) -> s
         await docker.create_service(runtime.docker, spec)
     elif (current["Spec"].get("Labels") or {}).get(REVISION_LABEL) != revision or _replicas(current) != spec.replicas:
         await docker.update_service(runtime.docker, spec, current)
+    await Database.filter(id=database.id).update(revision=revision)
     return revision
 
 
@@ -83,14 +84,16 @@ def _state(tasks: list[Task], revision: str) -> DatabaseFailed | bool:
     return False
 
 
-async def gone(runtime: Runtime, database: Database) -> None:
-    """Stop the service, and wait until no container of the database is left. Raises `DatabaseFailed`."""
+async def gone(runtime: Runtime, database: Database, *, entirely: bool = False) -> None:
+    """Stop the service, or remove it entirely, and wait until none of its containers runs, or is there. Raises `DatabaseFailed`."""
 
     async def look() -> bool:
         containers = await runtime.engine.containers(f"{DATABASE_LABEL}={database.id}")
-        return not any(each["State"] == "running" for each in containers)
+        return not any(entirely or each["State"] == "running" for each in containers)
 
-    if await runtime.engine.service(database.service_name) is not None:
+    if entirely:
+        await docker.remove_service(runtime.docker, database.service_name)
+    elif await runtime.engine.service(database.service_name) is not None:
         await docker.scale_service(runtime.docker, database.service_name, 0)
     try:
         await until(look, STOP_SECONDS)

@@ -104,9 +104,10 @@ async def taken(write: Callable[[int], Awaitable[None]], take: Callable[[Iterato
 
 
 async def given(give: Callable[[], Iterator[bytes]], read: Callable[[int], Awaitable[None]], *, whole: bool = False) -> None:
-    """Let `read` read from a file descriptor what `give`, in a thread, gives. What either raises is raised; the giver's comes first.
+    """Let `read` read from a file descriptor, in frames, what `give`, in a thread, gives. What either raises is raised, the giver's first.
 
-    `whole`: what `read` takes no notice of is given to its end nevertheless.
+    A frame is the number of its bytes on a line, and the bytes; the last has none. The descriptor's end says nothing: on the way into a
+    container it can overtake the data before it, which would then be lost. `whole`: what `read` takes no notice of is given nevertheless.
     """
     reading, writing = _pipe()
     reader = asyncio.ensure_future(read(reading))
@@ -122,6 +123,7 @@ async def given(give: Callable[[], Iterator[bytes]], read: Callable[[int], Await
         await _ended(reader)
         _close(reading)
         await _quietly(giver)
+        _close(writing)
 
 
 def _pipe() -> tuple[int, int]:
@@ -138,20 +140,21 @@ def _chunks(reading: int, ended: "Future[None]") -> Iterator[bytes]:
 
 
 def _write(give: Callable[[], Iterator[bytes]], writing: int, whole: bool) -> None:
-    """Write the chunks, until there are no more or nobody reads them any more."""
+    """Write the chunks as frames, until there are no more or nobody reads them any more."""
     chunks = give()
     try:
         for chunk in chunks:
-            view = memoryview(chunk)
-            while view:
-                view = view[os.write(writing, view) :]
+            _put(writing, b"%d\n" % len(chunk) + chunk if chunk else b"")
+        _put(writing, b"0\n")
     except BrokenPipeError:
-        if not whole:
-            return
-    finally:
-        os.close(writing)
-    for _ in chunks:
-        pass
+        for _ in chunks if whole else ():
+            pass
+
+
+def _put(writing: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(writing, view) :]
 
 
 def _settle(ended: "Future[None]", writer: "asyncio.Future[None]") -> None:

@@ -1,9 +1,9 @@
 """What is stored of backups that do not count: those that failed, were cancelled or deleted."""
 
 import structlog
-from models.backup_storage import StorageFailed
 
 from models import DatabaseBackup
+from models.backup_storage import StorageFailed
 from models.database import database
 from workers.databases.artefacts import discard
 from workers.runtime import Runtime

@@ -131,17 +131,43 @@ async def back_up(
 ) -> DatabaseBackup:
     """A backup that will be made. Raises `Contradiction` when the database is stopped, or too many wait."""
     async with together():
-        row = await _locked(database)
-        _runs(row)
-        await _roomy(row)
+        row = await _ready(database)
         backup = await _backup(row, name, trigger, compress, storage)
     next_soon(row.id)
     return backup
 
 
+async def _ready(database: Database) -> Database:
+    row = await _locked(database)
+    _runs(row)
+    await _roomy(row)
+    return row
+
+
+async def upload(database: Database, name: str | None) -> DatabaseBackup:
+    """A backup that will be what is uploaded; it is not stored yet. Raises `Contradiction` as `back_up` does."""
+    async with together():
+        return _drafted(await _ready(database), name, BackupTrigger.upload, False, None)
+
+
+async def uploaded(database: Database, backup: DatabaseBackup) -> DatabaseBackup:
+    """An upload that is in its storage, and will be looked at. Raises `Contradiction` as `back_up` does: it may have taken hours."""
+    async with together():
+        row = await _ready(database)
+        await backup.save(force_create=True)
+    next_soon(row.id)
+    return backup
+
+
 async def _backup(row: Database, name: str | None, trigger: BackupTrigger, compress: bool, storage: StorageKind | None) -> DatabaseBackup:
+    backup = _drafted(row, name, trigger, compress, storage)
+    await backup.save(force_create=True)
+    return backup
+
+
+def _drafted(row: Database, name: str | None, trigger: BackupTrigger, compress: bool, storage: StorageKind | None) -> DatabaseBackup:
     chosen = storage or StorageKind((row.schedule or {}).get("storage") or settings().backup_storage)
-    return await DatabaseBackup.create(
+    return DatabaseBackup(
         database_id=row.id,
         project_id=row.project_id,
         name=name or f"{row.name}-{datetime.now(UTC):%Y%m%d-%H%M%S}",

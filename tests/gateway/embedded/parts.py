@@ -50,7 +50,7 @@ def main() -> int:
             return int(os.environ.get("TEST_FAIL", "0"))
         case ["gateway", "--host", host, "--port", port]:
             http.server.HTTPServer((host, int(port)), Health).serve_forever()
-        case ["worker"] | ["edge"]:
+        case ["worker"] | ["edge"] | ["monitor"]:
             time.sleep(60)
     return 0
 

@@ -56,6 +56,8 @@ def test_our_own_commands() -> None:
     assert up.migrate_argv(["dokploy"]) == ["dokploy", "migrate"]
     assert up.gateway_argv(["dokploy"], "::1", 80) == ["dokploy", "gateway", "--host", "::1", "--port", "80"]
     assert up.worker_argv(["dokploy"]) == ["dokploy", "worker"]
+    assert up.edge_argv(["dokploy"]) == ["dokploy", "edge"]
+    assert up.monitor_argv(["dokploy"]) == ["dokploy", "monitor"]
     assert up.url_host("::1") == "[::1]"
     assert up.reachable("0.0.0.0", 80) == Tcp("127.0.0.1", 80)
 

@@ -1,11 +1,14 @@
 """The rows that schemathesis finds: new ones of each kind all the time, whatever it deletes."""
 
+import hashlib
 import random
+from datetime import UTC, datetime
 from typing import Any
 
 from uuid_utils.compat import uuid7
 
 import models
+from models.backup_storage import storage
 from models.database import database
 from models.lifecycle import LIVING
 from models.passwords import hashed
@@ -34,6 +37,9 @@ PARENTS = {"members": "team_id", "webhook-deliveries": "application_id", "backup
 """What their ids are looked for within."""
 UNFINISHED = [models.TaskStatus.pending, models.TaskStatus.running]
 GIT = {"repo_url": "https://example.com/a.git", "branch": "main", "build_path": "./", "dockerfile": "Dockerfile"}
+FILE = b"REDIS0011"
+FILED: dict[str, Any] = {"object_name": "fuzz.rdb", "size": len(FILE), "checksum": hashlib.sha256(FILE).hexdigest()}
+"""What a complete backup is the file of."""
 
 
 def living(kind: str) -> Any:
@@ -60,6 +66,7 @@ class World:
         await database().execute_script("truncate account, team, project cascade")
         self._hash = await hashed(PASSWORD)
         await self.renew()
+        storage(models.StorageKind.local).write(FILED["object_name"], [FILE])
         for _ in range(FIRST):
             await self.grow()
 
@@ -175,7 +182,8 @@ class World:
     async def _backup(self, row: models.Database, status: models.TaskStatus = models.TaskStatus.pending) -> models.DatabaseBackup:
         about = {"type": row.type, "version": row.version, "storage": models.StorageKind.local}
         owner = {"database_id": row.id, "project_id": row.project_id}
-        return await models.DatabaseBackup.create(name=self.name(), status=status, **owner, **about)
+        file = FILED | {"finished_at": datetime.now(UTC)} if status is models.TaskStatus.completed else {}
+        return await models.DatabaseBackup.create(name=self.name(), status=status, **owner, **about, **file)
 
     async def _restore(self, row: models.Database, status: models.TaskStatus = models.TaskStatus.pending) -> models.DatabaseRestore:
         backup = await self._backup(row, models.TaskStatus.completed)

@@ -1,0 +1,16 @@
+db.texts.deleteOne({ _id: 3 });
+db.texts.updateOne({ _id: 9 }, { $set: { value: "changed" } });
+db.texts.insertOne({ _id: "added later" });
+db.blobs.deleteMany({});
+db.everything.updateOne({ _id: "1" }, { $set: { n: Double(1) } });
+db.people.dropIndex("one per email");
+db.people.createIndex({ later: 1 });
+db.runCommand({ collMod: "people", validationAction: "warn" });
+db.sessions.drop();
+db.empty.drop();
+db.adults.drop();
+db.collated.drop();
+db.collated.insertOne({ _id: 1, name: "Straße" });
+db.later.insertOne({ _id: 1 });
+db.later.createIndex({ a: 1, b: -1 }, { unique: true });
+db.createView("later view", "texts", []);

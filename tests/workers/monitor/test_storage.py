@@ -1,0 +1,129 @@
+"""What containers and volumes take: as the Engine tells it, and while it takes its time."""
+
+import asyncio
+from time import monotonic
+
+import pytest
+import structlog
+
+from workers.engine import EngineUnavailable
+from workers.monitor import storage
+from workers.monitor.storage import Volumes, memory_of
+
+FIRST = {"usage": 3_424_256, "stats": {"cache": 0, "inactive_file": 1, "total_inactive_file": 700_000, "rss": 2_777_088}}
+"""As an Engine tells it on a machine with control groups of version 1."""
+SECOND = {"usage": 48_840_704, "stats": {"anon": 20_000_000, "file": 25_000_000, "inactive_file": 16_777_216}}
+
+
+@pytest.mark.parametrize(
+    ("memory", "bytes_"),
+    [
+        (FIRST, 2_724_256),
+        (SECOND, 32_063_488),
+        ({"usage": 100, "stats": {"inactive_file": 100}}, 100),
+        ({"usage": 100}, 100),
+        ({"usage": 0, "stats": {}}, 0),
+        ({"limit": 5}, None),
+        ({}, None),
+    ],
+)
+def test_memory_is_counted_as_docker_stats_does(memory: dict[str, object], bytes_: int | None) -> None:
+    assert memory_of({"memory_stats": memory}) == bytes_
+
+
+def test_no_container_takes_no_memory() -> None:
+    assert memory_of(None) is None
+    assert memory_of({"read": "0001-01-01T00:00:00Z", "memory_stats": None}) is None
+
+
+class Told:
+    """An Engine that takes its time."""
+
+    def __init__(self) -> None:
+        self.sizes: dict[str, int] = {"v": 1}
+        self.seconds = 0.0
+        self.error: Exception | None = None
+        self.asked = 0
+
+    async def volume_usage(self, seconds: float) -> dict[str, int]:
+        self.asked += 1
+        await asyncio.sleep(self.seconds)
+        if self.error:
+            raise self.error
+        return dict(self.sizes)
+
+
+@pytest.fixture
+def restless(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storage, "REST", 0)
+
+
+@pytest.mark.usefixtures("restless")
+async def test_sizes_are_the_present_ones() -> None:
+    engine = Told()
+    volumes = Volumes(engine)
+    assert await volumes.sizes(1) == {"v": 1}
+    engine.sizes = {"v": 2, "w": 3}
+    assert await volumes.sizes(1) == {"v": 2, "w": 3}
+
+
+async def test_nobody_waits_longer_than_they_said_and_the_answer_is_there_later() -> None:
+    engine = Told()
+    engine.seconds = 0.3
+    volumes = Volumes(engine)
+    began = monotonic()
+    assert await volumes.sizes(0.05) == {}
+    assert await volumes.sizes(0.05) == {}
+    assert monotonic() - began < 0.25
+    assert await volumes.sizes(1) == {"v": 1}
+    assert engine.asked == 1
+
+
+async def test_an_engine_that_takes_long_is_left_alone_for_longer() -> None:
+    engine = Told()
+    engine.seconds = 0.1
+    volumes = Volumes(engine)
+    assert await volumes.sizes(1) == {"v": 1}
+    engine.sizes = {"v": 2}
+    assert await volumes.sizes(1) == {"v": 1}
+    assert engine.asked == 1
+    await asyncio.sleep(storage.REST * 0.12)
+    assert await volumes.sizes(1) == {"v": 2}
+
+
+@pytest.mark.usefixtures("restless")
+@pytest.mark.parametrize("error", [EngineUnavailable("a disk usage operation is already running"), ValueError("odd")])
+async def test_the_sizes_of_before_stay_while_there_are_no_others(error: Exception) -> None:
+    engine = Told()
+    volumes = Volumes(engine)
+    await volumes.sizes(1)
+    engine.error = error
+    assert await volumes.sizes(1) == {"v": 1}
+    engine.error, engine.sizes = None, {"v": 4}
+    assert await volumes.sizes(1) == {"v": 4}
+
+
+@pytest.mark.usefixtures("restless")
+async def test_that_there_is_no_answer_is_said_once() -> None:
+    engine = Told()
+    engine.error = EngineUnavailable("away")
+    volumes = Volumes(engine)
+    with structlog.testing.capture_logs() as logs:
+        for _ in range(3):
+            await volumes.sizes(1)
+        engine.error = None
+        await volumes.sizes(1)
+        engine.error = EngineUnavailable("away again")
+        await volumes.sizes(1)
+    assert [entry["error"] for entry in logs] == ["away", "away again"]
+
+
+async def test_closing_waits_for_no_answer() -> None:
+    engine = Told()
+    engine.seconds = 60
+    volumes = Volumes(engine)
+    await volumes.sizes(0.01)
+    began = monotonic()
+    await volumes.close()
+    assert monotonic() - began < 1
+    await volumes.close()

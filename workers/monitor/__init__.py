@@ -1,0 +1,1 @@
+"""The monitor of a host: measures, every few seconds, what runs on it."""

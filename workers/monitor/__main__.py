@@ -1,0 +1,75 @@
+"""The monitor's process: a round every ten seconds until a signal, whatever is away meanwhile."""
+
+import asyncio
+import contextlib
+import signal
+from time import monotonic
+from typing import Final
+
+import structlog
+
+from models import garbage
+from models.database import AWAY, connected
+from models.logs import configure
+from workers.engine import Engine, EngineUnavailable
+from workers.monitor.connections import Connections
+from workers.monitor.sample import Sampler
+
+log = structlog.get_logger()
+
+INTERVAL: Final = 10.0
+"""Seconds from the beginning of one round to that of the next."""
+CONNECTIONS: Final = 1
+
+
+async def monitor() -> None:
+    """Measure until cancelled."""
+    async with connected(CONNECTIONS), Engine() as engine:
+        sampler = Sampler(engine, Connections())
+        log.info("monitor.ready")
+        try:
+            await rounds(sampler, INTERVAL)
+        finally:
+            await sampler.close()
+
+
+async def rounds(sampler: Sampler, interval: float) -> None:
+    """Do one round after the other, until cancelled; what is away is reported once, and that it is back."""
+    away = ""
+    while True:
+        began, before, error = monotonic(), away, ""
+        try:
+            await sampler.round()
+            away = ""
+        except EngineUnavailable as found:
+            away, error = "engine", str(found)
+        except AWAY as found:
+            away, error = "database", type(found).__name__
+        except Exception:
+            log.exception("monitor.unexpected")
+        if away and away != before:
+            log.warning("monitor.away", part=away, error=error)
+        elif before and not away:
+            log.info("monitor.back", part=before)
+        await asyncio.sleep(max(0.0, interval - (monotonic() - began)))
+
+
+async def _until_told() -> None:
+    running = asyncio.current_task()
+    if running is None:
+        return
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, running.cancel)
+    garbage.set_aside()
+    with contextlib.suppress(asyncio.CancelledError):
+        await monitor()
+
+
+def main() -> None:
+    """Work until SIGINT or SIGTERM."""
+    configure()
+    asyncio.run(_until_told())
+
+
+if __name__ == "__main__":
+    main()
