@@ -28,7 +28,7 @@ from tests.services.kinds import KINDS, argument_kind, field_kinds
 PAGES = frozenset({"teams", "members", "projects", "applications", "deployments", "databases", "backups", "restores"})
 ALWAYS = (
     *("projects", "projects", "applications", "applications", "deployments", "databases"),
-    *("project", "application", "deployment", "database", "me"),
+    *("project", "application", "deployment", "me"),
 )
 """Root fields to begin with; the others are chosen when their kind is wished for."""
 ENTERED = frozenset(each.operation.graphql_name for each in surface().operations if each.operation.discloses)

@@ -146,6 +146,8 @@ async def run(api: Api, number: int, seed: int) -> Tally:
 def pool_of(world: World, caller: Caller) -> Pool:
     """Mostly what a caller may see, and now and then something else."""
     found = {kind: [str(row.id) for row in each] for kind, each in world.visible(caller).items()}
+    for kind in ("backup", "restore"):
+        found[kind] = [str(row.id) for row in world.visible(caller)[kind] if str(row.database_id) in found["database"]]
     found["node"] = [each for kind in ("project", "team") for each in found[kind]] + [str(each) for each in world.people(caller)]
     found["resource"] = found["node"]
     found["user"] = [str(each) for each in world.people(caller)]

@@ -30,11 +30,16 @@ def trips(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
 
 @pytest.mark.parametrize(
-    "path", ["/applications", "/applications?limit=100&sort=name", "/deployments", "/projects", "/teams", "/users?limit=1", "/audit"]
+    "path",
+    [
+        *("/applications", "/applications?limit=100&sort=name", "/deployments", "/databases", "/projects", "/teams", "/users?limit=1"),
+        "/audit",
+    ],
 )
 async def test_a_page_costs_one_statement_beside_the_session(api: Api, trips: list[str], path: str) -> None:
     for _ in range(3):
         await api.application()
+        await api.database()
     await api.owner.get(path)
     trips.clear()
     assert (await api.owner.get(path)).status_code == 200

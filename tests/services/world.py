@@ -172,7 +172,7 @@ async def _databases(world: World, dice: random.Random) -> None:
 
 async def _backups(world: World, dice: random.Random) -> None:
     for n in range(60):
-        database = dice.choice(world.databases)
+        database = dice.choice(world.databases) if n > 5 else world.databases[0]
         project = dice.choice(world.projects) if n % 20 == 0 else database.project
         owner = {
             "database": database,
