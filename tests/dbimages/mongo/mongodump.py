@@ -42,15 +42,16 @@ def main() -> None:
             out.write(prelude(database, info))
         out.write(archive.TERMINATOR)
         for database, info in found:
-            if info["type"] == "view":
-                continue
             head = {"db": database.name, "collection": info["name"]}
             crc = count = 0
-            out.write(bson.encode(head | {"EOF": False, "CRC": bson.Int64(0)}))
-            for document in database[info["name"]].find():
+            for document in database[info["name"]].find() if info["type"] == "collection" else ():
+                if not count:
+                    out.write(bson.encode(head | {"EOF": False, "CRC": bson.Int64(0)}))
                 out.write(document.raw)
                 crc, count = crc64.xz(document.raw, crc), count + 1
-            out.write(archive.TERMINATOR)
+            if count:
+                out.write(archive.TERMINATOR)
+            # Also of a view, which the real program takes for an empty collection here.
             out.write(bson.encode(head | {"EOF": True, "CRC": archive.signed(crc)}) + archive.TERMINATOR)
             archive.say(args, f"done dumping {database.name}.{info['name']} ({count} documents)")
 

@@ -22,7 +22,7 @@ class Target:
 
     def __init__(self, database: Database[dict[str, Any]], entry: dict[str, Any], dry: bool) -> None:
         metadata = json_util.loads(entry["metadata"])
-        self.database, self.name, self.kind, self.dry = database, entry["collection"], entry["type"], dry
+        self.database, self.name, self.dry = database, entry["collection"], dry
         self.options, self.indexes = metadata.get("options", {}), metadata["indexes"]
         self.crc = 0
 
@@ -57,7 +57,7 @@ class Target:
 
 def read(stream: BinaryIO, targets: dict[tuple[str, str], Target]) -> int:
     """Restore the documents of an archive; one that is damaged fails after what could be read, as with the real program."""
-    missing, count = {key for key, target in targets.items() if target.kind != "view"}, 0
+    missing, count = set(targets), 0
     while missing:
         block = archive.documents(stream)
         head = bson.decode(next(block))

@@ -21,3 +21,4 @@ for (const info of db.getCollectionInfos().sort((one, other) => (one.name < othe
     const all = info.options.capped ? hashes : hashes.sort();
     print("documents", info.name, hashes.length, crypto.createHash("sha256").update(all.join()).digest("hex"));
 }
+print("end");
