@@ -99,6 +99,6 @@ insert into people (name) values ('Audited');
 create view z_people as select id, name, twice(id) as `double` from people where born is not null or email is not null with cascaded check option;
 create sql security invoker view a_view_on_a_view as select count(*) as `how many`, 'it''s \\ a "text"' as text from z_people;
 
-grant select, insert on shop.people to 'clerk'@'%' with grant option;
-grant update (name, email) on shop.people to 'clerk'@'%';
-grant execute on procedure shop.rename_person to 'clerk'@'%';
+grant select, insert on people to 'clerk'@'%' with grant option;
+grant update (name, email) on people to 'clerk'@'%';
+grant execute on procedure rename_person to 'clerk'@'%';
