@@ -129,6 +129,8 @@ async def _stopped(task: "asyncio.Future[Any]") -> None:
     if not task.done():
         task.cancel()
     await asyncio.wait([task])
+    if not task.cancelled():
+        task.exception()  # whoever wants to know asks once more
 
 
 async def _concluded(

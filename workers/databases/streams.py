@@ -176,5 +176,7 @@ async def _ended(task: "asyncio.Future[Any]") -> None:
 
 
 async def _quietly(task: "asyncio.Future[Any]") -> None:
-    """Wait for an end, however it comes, and although this task may have been cancelled."""
+    """Wait for an end, however it comes, of what nobody asks any more how it has ended."""
     await asyncio.wait([task])
+    if not task.cancelled():
+        task.exception()
