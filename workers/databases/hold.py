@@ -7,9 +7,9 @@ from typing import Any, Final, Generic, TypeVar
 from uuid import UUID
 
 import structlog
-from models.backup_storage import StorageFailed
 
 import models
+from models.backup_storage import StorageFailed
 from models.database import AWAY, database
 from workers.databases.containers import DatabaseFailed
 from workers.databases.rings import ring_next

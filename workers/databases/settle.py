@@ -12,10 +12,10 @@ from typing import Final
 from uuid import UUID
 
 import structlog
-from models.backup_storage import StorageFailed
 from tortoise.transactions import in_transaction
 
 from models import Database, DatabaseStatus
+from models.backup_storage import StorageFailed
 from models.database import AWAY, database
 from workers.databases.containers import DatabaseFailed, running
 from workers.databases.contract import Swap
