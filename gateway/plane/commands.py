@@ -78,7 +78,7 @@ def _finished(work: Callable[[], Coroutine[Any, Any, None]]) -> int:
     """Run it to its end, or to a signal; what goes wrong is said in one line."""
     try:
         return 0 if asyncio.run(_signalled(work)) else 1
-    except (PlaneError, EmbeddedError, OSError, ValueError, asyncpg.PostgresError, BaseORMException, *AWAY) as error:
+    except (PlaneError, EmbeddedError, OSError, asyncpg.PostgresError, BaseORMException, *AWAY) as error:
         away = isinstance(error, AWAY) and not isinstance(error, BrokenPipeError)
         say(f"{'the database cannot be reached: ' if away else ''}{' '.join(str(error).split()) or type(error).__name__}")
         return 1

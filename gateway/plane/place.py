@@ -9,6 +9,7 @@ from gateway.embedded.directory import AlreadyRunning
 from gateway.embedded.postgres import running_url
 from gateway.embedded.stack import Stack
 from gateway.plane.errors import NoInstallation
+from models.database import credentials
 from models.settings import settings
 
 _NO_VALKEY: Final = "redis://nowhere"
@@ -21,6 +22,10 @@ async def database(*, make: bool = False) -> AsyncIterator[str]:
     Raises `NoInstallation`, `EmbeddedError` and `OSError`.
     """
     if given := os.environ.get("DOKPLOY_DATABASE_URL"):
+        try:
+            credentials(given)
+        except ValueError as error:
+            raise NoInstallation(str(error)) from None
         yield given
         return
     data = settings().data
