@@ -32,15 +32,18 @@ SERVER_SETTINGS: Final = {
 
 @asynccontextmanager
 async def opened(url: str) -> AsyncIterator[Any]:
-    """A connection to a database whose schema nobody changes meanwhile, and the transaction that sees it at one moment."""
+    """A connection to a database whose schema nobody changes meanwhile, in a transaction that sees it at one moment.
+
+    Both end together: whoever is stopped in the middle of a copy could not even say that the transaction is over.
+    """
     named = SERVER_SETTINGS | {"application_name": "dokploy backup"}
     connection = await connect(**credentials(url), timeout=LOCK_SECONDS, server_settings=named)
     try:
         await connection.execute("select pg_advisory_lock_shared($1::bigint)", MIGRATION_LOCK)
-        async with connection.transaction(isolation="repeatable_read", readonly=True):
-            yield connection
+        await connection.execute("begin isolation level repeatable read, read only")
+        yield connection
     finally:
-        await connection.close(timeout=LOCK_SECONDS)
+        connection.terminate()
 
 
 async def dump(connection: Any, write_to: Emit, where_keys_are: str) -> Contents:
