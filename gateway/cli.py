@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import runpy
 import sys
 from importlib.metadata import version
@@ -43,6 +44,7 @@ def gateway(*, host: str = "127.0.0.1", port: int = 8000) -> None:
     port:
         The port to listen on.
     """
+    _call("gateway")
     from gateway.persisted import BadList
     from gateway.serve import serve
 
@@ -55,12 +57,14 @@ def gateway(*, host: str = "127.0.0.1", port: int = 8000) -> None:
 @app.command
 def worker() -> None:
     """Carry out deployments. Reads DOKPLOY_DATABASE_URL and DOKPLOY_REDIS_URL."""
+    _call("worker")
     runpy.run_module("workers", run_name="__main__")
 
 
 @app.command
 def edge() -> None:
     """Keep Caddy serving the applications of this node. Reads DOKPLOY_DATABASE_URL, DOKPLOY_EDGE, DOKPLOY_EDGE_RUNTIME and so on."""
+    _call("edge")
     runpy.run_module("workers.edge", run_name="__main__")
 
 
@@ -73,6 +77,7 @@ def monitor() -> None:
 @app.command
 def migrate() -> None:
     """Bring the database's schema up to date."""
+    _call("migrate")
     from models.database import AWAY, PostgresTooOld, migrate
 
     try:
@@ -81,6 +86,42 @@ def migrate() -> None:
         sys.exit(f"dokploy: {error}")
     except AWAY as error:
         sys.exit(f"dokploy: the database of DOKPLOY_DATABASE_URL cannot be reached: {error}")
+
+
+@app.command
+def backup(file: Annotated[str, Parameter(allow_leading_hyphen=True)], *, data: Path | None = None) -> int:
+    """Back up the control plane, its database and its keys, sealed by the passphrase of DOKPLOY_PASSPHRASE or one that is asked for.
+
+    Parameters
+    ----------
+    file:
+        Where to; - is standard output.
+    data:
+        The directory of this installation, else that of DOKPLOY_DATA. Its own database is meant unless DOKPLOY_DATABASE_URL names one.
+    """
+    from gateway.plane.commands import back_up
+
+    _use(data)
+    return back_up(file)
+
+
+@app.command
+def restore(file: Annotated[str, Parameter(allow_leading_hyphen=True)], *, replace: bool = False, data: Path | None = None) -> int:
+    """Restore the control plane from a backup, into an empty database, while nothing else runs on it.
+
+    Parameters
+    ----------
+    file:
+        Where from; - is standard input.
+    replace:
+        Replace everything that is in the database.
+    data:
+        The directory of this installation, else that of DOKPLOY_DATA. Its own database is meant unless DOKPLOY_DATABASE_URL names one.
+    """
+    from gateway.plane.commands import restore
+
+    _use(data)
+    return restore(file, replace=replace)
 
 
 @app.command
@@ -165,6 +206,17 @@ def test(*arguments: Annotated[str, Parameter(allow_leading_hyphen=True)], full:
     from gateway.embedded.suite import run_tests
 
     return asyncio.run(run_tests(arguments, full=full))
+
+
+def _use(data: Path | None) -> None:
+    """Have the settings say that this is the directory of the installation."""
+    if data is not None:
+        os.environ["DOKPLOY_DATA"] = str(data)
+
+
+def _call(name: str) -> None:
+    """Have the sessions in Postgres say which process theirs is."""
+    os.environ.setdefault("PGAPPNAME", f"dokploy {name}")
 
 
 def _print(text: str) -> None:

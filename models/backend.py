@@ -1,5 +1,6 @@
 """Tortoise's backend for Postgres, which does not wait for a database that is away, nor lose connections to one that was."""
 
+import os
 from asyncio import Future
 from collections.abc import Awaitable
 from contextlib import suppress
@@ -91,7 +92,10 @@ class ImpatientConnection(Connection):
     patience = ANSWER_SECONDS
 
 
-_IDLE = {"idle_in_transaction_session_timeout": _milliseconds(IDLE_SECONDS)}
+_IDLE = {
+    "application_name": os.environ.get("PGAPPNAME", "dokploy"),
+    "idle_in_transaction_session_timeout": _milliseconds(IDLE_SECONDS),
+}
 _LIMITED = _IDLE | {"lock_timeout": _milliseconds(IDLE_SECONDS), "transaction_timeout": _milliseconds(SILENCE_SECONDS)}
 """The last one also ends a transaction whose client fell silent in the middle of a statement: to the server that is not idle."""
 UNLIMITED: dict[str, Any] = {"connection_class": Connection, "server_settings": _IDLE}

@@ -12,6 +12,10 @@ from tortoise.backends.base.client import BaseDBAsyncClient, TransactionalDBClie
 from tortoise.connection import get_connection
 from tortoise.exceptions import DBConnectionError
 from tortoise.migrations.api import migrate as apply_migrations
+from tortoise.migrations.executor import MigrationExecutor, MigrationTarget
+from tortoise.migrations.loader import MigrationLoader
+from tortoise.migrations.recorder import MigrationRecorder
+from tortoise.migrations.schema_editor import BasePostgresSchemaEditor
 from tortoise.transactions import in_transaction
 
 from models.backend import IMPATIENT, PATIENT, SILENCE_SECONDS, UNLIMITED, Connection, PatientConnection
@@ -38,7 +42,8 @@ _readers: list[Readers] = []
 _later: ContextVar[list[Callable[[], object]] | None] = ContextVar("later", default=None)
 """What waits for the end of the transaction of `together`."""
 
-_MIGRATION_LOCK = 0x646F6B70
+MIGRATION_LOCK = 0x646F6B70
+"""The advisory lock of whoever changes the schema."""
 
 
 def credentials(url: str) -> dict[str, Any]:
@@ -185,9 +190,29 @@ async def migrate() -> None:
     async with own_connection(Connection) as connection:
         if (found := connection.get_server_version()) < OLDEST:
             raise PostgresTooOld(f"{PostgresTooOld.__doc__} This is {found.major}.{found.minor}.")
-        await connection.execute("select pg_advisory_lock($1)", _MIGRATION_LOCK)
+        await connection.execute("select pg_advisory_lock($1)", MIGRATION_LOCK)
         await apply_migrations(config=configuration(settings().database_url))
         await Tortoise.close_connections()
+
+
+async def migrate_within(transaction: BaseDBAsyncClient, last: str | None = None) -> None:
+    """Bring the schema up to a migration, or up to date, as part of a transaction on `default`; `configuration` was given to Tortoise."""
+    executor = MigrationExecutor(transaction, _apps())
+    # It asks for its table before it makes it, and is content with any answer; a transaction is not.
+    await executor.recorder.ensure_schema(BasePostgresSchemaEditor(transaction, atomic=False))
+    await executor.migrate([MigrationTarget("models", last or "__latest__")], direction="forward")
+
+
+async def migrations() -> tuple[str, ...]:
+    """The names of all migrations there are, in their order."""
+    loader = MigrationLoader(_apps(), MigrationRecorder(None), load=False)
+    await loader.build_graph()
+    [last] = loader.graph.leaf_nodes("models")
+    return tuple(key.name for key in loader.graph.forwards_plan(last))
+
+
+def _apps() -> dict[str, Any]:
+    return dict(configuration(settings().database_url)["apps"])
 
 
 async def answers() -> bool:

@@ -10,6 +10,7 @@ the prefix, the number of the block and whether it is the last.
 """
 
 import base64
+import functools
 import hmac
 import os
 import unicodedata
@@ -170,8 +171,9 @@ def installation_keys() -> tuple[bytes, ...]:
     )
 
 
+@functools.lru_cache(1)
 def passphrase_key(passphrase: str, salt: bytes) -> bytes:
-    """The key that a passphrase makes, slowly on purpose: about half a second and 128 MiB."""
+    """The key that a passphrase makes, slowly on purpose: about half a second and 128 MiB. The last one is remembered."""
     return Scrypt(salt, _KEY, n=1 << 17, r=8, p=1).derive(unicodedata.normalize("NFC", passphrase).encode())
 
 

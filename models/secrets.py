@@ -40,10 +40,20 @@ def _first_start(path: Path, make: bytes) -> bytes:
     return path.read_bytes()
 
 
+def secret_keys_file() -> Path:
+    """Where the keys for secrets are unless they are configured, newest first."""
+    return settings().data / "keys" / "secrets"
+
+
+def token_key_file() -> Path:
+    """Where the key of the login tokens is unless it is configured."""
+    return settings().data / "keys" / "tokens"
+
+
 def fernet_keys() -> list[str]:
     """The Fernet keys of this installation, newest first."""
     keys = [key.get_secret_value() for key in settings().secret_keys]
-    return keys or _first_start(settings().data / "keys" / "secrets", Fernet.generate_key()).decode().split()
+    return keys or _first_start(secret_keys_file(), Fernet.generate_key()).decode().split()
 
 
 @functools.cache
@@ -60,7 +70,7 @@ def token_key() -> bytes:
     """
     configured = settings().token_key
     if configured is None:
-        return _first_start(settings().data / "keys" / "tokens", secrets.token_hex(TOKEN_KEY_BYTES).encode())
+        return _first_start(token_key_file(), secrets.token_hex(TOKEN_KEY_BYTES).encode())
     key = configured.get_secret_value().encode()
     if len(key) < TOKEN_KEY_BYTES:
         raise WeakTokenKey(WeakTokenKey.__doc__)

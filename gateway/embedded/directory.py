@@ -16,6 +16,8 @@ from gateway.embedded.errors import EmbeddedError
 
 PREFIX: Final = "dokploy-"
 MARK: Final = "DOKPLOY_STACK"
+RECORD: Final = "runtime"
+"""File in a data directory that names the temporary directories outside of it, one a line."""
 SOCKET_PATH_LIMIT: Final = 107
 """Bytes a unix socket's path may have (`sun_path` less its NUL)."""
 LONGEST_SOCKET: Final = "/postgres/.s.PGSQL.5432"
@@ -37,8 +39,8 @@ class DataDirectory:
         self.path = path
         self.mark = secrets.token_hex(8)
         """Goes as `DOKPLOY_STACK` into the environment of our commands, so that the next start knows what a kill made orphans of."""
-        self._record = path / "runtime"
-        """The temporary directories outside `path`, one a line: what the next start removes if we cannot."""
+        self._record = path / RECORD
+        """What the next start removes if we cannot."""
 
     @property
     def logs(self) -> Path:
@@ -68,10 +70,9 @@ class DataDirectory:
 
     def remove_temporary(self) -> None:
         """Remove every directory that `temporary` made, now or in a process that was killed."""
-        with contextlib.suppress(FileNotFoundError):
-            for line in self._record.read_text().splitlines():
-                _remove_ours(Path(line))
-            self._record.unlink()
+        for directory in recorded(self.path):
+            _remove_ours(directory)
+        self._record.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -98,6 +99,13 @@ def held(path: Path) -> Iterator[DataDirectory]:
         finally:
             directory.remove_temporary()
             lock.truncate(0)
+
+
+def recorded(path: Path) -> list[Path]:
+    """The temporary directories of whoever holds a data directory, or did when they were killed."""
+    with contextlib.suppress(FileNotFoundError):
+        return [Path(line) for line in (path / RECORD).read_text().splitlines()]
+    return []
 
 
 def runtime_parents(environ: Mapping[str, str], *, root: bool) -> list[Path]:

@@ -12,7 +12,7 @@ from typing import Final
 from gateway.embedded import probes, processes
 from gateway.embedded.accounts import Account, ourselves
 from gateway.embedded.children import Command, last_lines, run
-from gateway.embedded.directory import write_readable
+from gateway.embedded.directory import recorded, write_readable
 from gateway.embedded.errors import EmbeddedError
 
 DATABASE: Final = "dokploy"
@@ -67,7 +67,7 @@ class Postgres:
     @property
     def url(self) -> str:
         """The database, as a libpq URL."""
-        return f"postgresql://{DATABASE}@/{DATABASE}?host={urllib.parse.quote(str(self.sockets))}"
+        return url_of(self.sockets)
 
     async def initialise(self) -> None:
         """Make the socket directory, the access rules and, the first time, the database. Raises `InitFailed`."""
@@ -139,6 +139,17 @@ class Postgres:
         directory.mkdir(mode=0o700)
         if self.account:
             os.chown(directory, self.account.uid, self.account.gid)
+
+
+def url_of(sockets: Path) -> str:
+    """The database whose server has its socket in a directory, as a libpq URL."""
+    return f"postgresql://{DATABASE}@/{DATABASE}?host={urllib.parse.quote(str(sockets))}"
+
+
+def running_url(data: Path) -> str | None:
+    """The database of whoever runs on a data directory; None when it has a database elsewhere."""
+    found = [each / "postgres" for each in recorded(data) if (each / "postgres" / ".s.PGSQL.5432").exists()]
+    return url_of(found[-1]) if found else None
 
 
 def initdb_argv(binaries: Path, data: str, version: int) -> list[str]:

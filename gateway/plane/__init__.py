@@ -1,0 +1,1 @@
+"""`dokploy backup` and `dokploy restore`: the control plane to a file and back."""
