@@ -1,4 +1,4 @@
-# The image of `dokploy gateway`, `dokploy worker` and `dokploy migrate`; compose.yml runs all three from it.
+# The image of `dokploy gateway`, `worker`, `edge`, `monitor` and `migrate`; compose.yml runs all of them from it.
 
 FROM python:3.13-slim-trixie AS build
 
@@ -27,7 +27,7 @@ RUN apt-get update \
 
 # A named volume takes over the owner and mode that its mount point has in the image.
 RUN useradd --no-log-init --uid 10001 --user-group --no-create-home --home-dir /var/lib/dokploy --shell /usr/sbin/nologin dokploy \
-    && install --directory --owner=dokploy --group=dokploy --mode=0700 /var/lib/dokploy
+    && install --directory --owner=dokploy --group=dokploy --mode=0700 /var/lib/dokploy /var/backups/dokploy
 
 COPY --from=build /app/.venv /app/.venv
 ENV PATH=/app/.venv/bin:$PATH \

@@ -125,7 +125,7 @@ async def changed(database: models.Database, input: UpdateDatabaseInput) -> mode
         columns = _columns(row, input)
         if not columns:
             return row
-        return await workers.database_wishes.wish(row, **columns)
+        return await workers.database_wishes.change(row, **columns)
 
 
 def _columns(row: models.Database, input: UpdateDatabaseInput) -> dict[str, Any]:
@@ -134,7 +134,8 @@ def _columns(row: models.Database, input: UpdateDatabaseInput) -> dict[str, Any]
     if input.resources is not None:
         given = input.resources.value
         memory = _memory(workers.ENGINES[row.type], given.memory_limit or memory)
-        columns |= {"memory_limit": memory, "storage_size": given.storage_size or row.storage_size}
+        columns |= {"storage_size": given.storage_size or row.storage_size}
+        columns |= {"memory_limit": memory} if memory != row.memory_limit else {}
     if input.configuration is not None:
         columns["configuration"] = read(row.type, input.configuration.value, memory)
     elif large := too_large(row.type, row.configuration, memory):

@@ -87,9 +87,8 @@ def graph(operations: Iterable[Operation[Any]], entities: Mapping[type[Model], E
     """The schema of the operations, its fields not yet bound to anything that fetches."""
     fields: dict[str, list[Field]] = {"query": [], "mutation": [], "subscription": []}
     for operation in operations:
-        if operation.relation is not None or operation.carries_file:
-            continue
-        fields[operation.kind].append(_field(operation, entities))
+        if operation.is_root_field:
+            fields[operation.kind].append(_field(operation, entities))
     fields["query"] += _nodes()
     roots = {kind: create_type(kind.title(), found) if found else None for kind, found in fields.items()}
     if roots["query"] is None:

@@ -157,6 +157,11 @@ class Operation(Generic[F]):
         return self.downloads or self.uploads
 
     @property
+    def is_root_field(self) -> bool:
+        """Whether GraphQL has it as a field of a root type."""
+        return self.relation is None and not self.carries_file
+
+    @property
     def lists_relation(self) -> bool:
         """Whether it is the list of a row's relation: in GraphQL a page among that row's fields."""
         return self.relation is not None and self.listing is not None

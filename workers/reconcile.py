@@ -13,7 +13,7 @@ from workers import commit_status, leftovers, line, memory, observe, orphans, re
 from workers.databases import observe as databases_observe
 from workers.databases import rescue as databases
 from workers.databases.schedule import make_due
-from workers.databases.upkeep import discard_void
+from workers.databases.upkeep import discard_void, remove_partial
 from workers.runtime import Runtime
 
 log = structlog.get_logger()
@@ -59,7 +59,15 @@ RESCUE: tuple[Duty, ...] = (
 """What the leader does every few seconds, in this order; one that fails is reported and the next goes on."""
 REPORTS: tuple[Duty, ...] = (commit_status.report,)
 """What it tells others beside both: somebody who does not listen keeps nobody waiting."""
-UPKEEP: tuple[Duty, ...] = (observe.refresh, databases_observe.refresh, retention.keep, leftovers.remove, discard_void, _clear_away)
+UPKEEP: tuple[Duty, ...] = (
+    observe.refresh,
+    databases_observe.refresh,
+    retention.keep,
+    leftovers.remove,
+    discard_void,
+    remove_partial,
+    _clear_away,
+)
 """What it does beside that, for as long as it takes: an engine that does not answer keeps nobody from being rescued."""
 ON_EACH_HOST: tuple[Duty, ...] = (leftovers.remove_directories, orphans.end, memory.give_back)
 """What every worker does, on its host and in its process."""

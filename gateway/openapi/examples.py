@@ -141,6 +141,7 @@ SAMPLES: Final[Mapping[str, Any]] = {
     "timeout": 10,
     "token": "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9...",
     "total": 145,
+    "uploadBackup.status": "pending",
     "user.id": _USER,
     "userId": _USER,
     "username": "admin",

@@ -79,7 +79,7 @@ def catalog(schema: GraphQLSchema, entities: Mapping[str, Entity], operations: I
             declared = Declared(f"{type_.name}.{name}", definition.python_name, entities.get(type_.name), source, target)
             _check(declared, definition, is_non_null_type(field.type))
             fields[type_.name, name] = declared
-    roots = {(each.kind, each.graphql_name): each for each in operations if each.relation is None and not each.carries_file}
+    roots = {(each.kind, each.graphql_name): each for each in operations if each.is_root_field}
     return Catalog(schema, entities, roots, fields)
 
 

@@ -153,6 +153,16 @@ def test_work_directory_is_a_volume() -> None:
     assert f"work:{data}" in SERVICES["worker"]["volumes"]
 
 
+def test_backups_are_a_volume_that_the_gateway_and_the_worker_share() -> None:
+    mounts = {name for name, service in SERVICES.items() if any(str(mount).startswith("backups:") for mount in service.get("volumes", []))}
+    assert mounts == {"gateway", "worker"}
+    for name in mounts:
+        directory = SERVICES[name]["environment"]["DOKPLOY_BACKUP_DIRECTORY"]
+        assert f"backups:{directory}" in SERVICES[name]["volumes"]
+        (made,) = [rest for word, rest in FINAL if word == "RUN" and "install --directory" in rest]
+        assert "--owner=dokploy --group=dokploy --mode=0700" in made and directory in made.split()
+
+
 def test_every_variable_of_ours_is_a_setting() -> None:
     known = {f"DOKPLOY_{field.upper()}" for field in Settings.model_fields}
     named = set(re.findall(r"\bDOKPLOY_\w+", TEXT)) | set(re.findall(r"\bDOKPLOY_\w+", (ROOT / "Dockerfile").read_text()))
@@ -163,7 +173,7 @@ MAY_BE_EMPTY = {
     f"DOKPLOY_{name}"
     for name in (
         *("ACME_DIRECTORY", "ACME_EMAIL", "GIT_ALLOWED_HOSTS", "GRAPHQL_DOCUMENTS", "GRAPHQL_LIMITS"),
-        *("METRICS_TOKEN", "OIDC", "OIDC_REDIRECTS", "PUBLIC_URL", "RATE_LIMITS"),
+        *("BACKUP_S3", "DATABASE_IMAGES", "METRICS_TOKEN", "OIDC", "OIDC_REDIRECTS", "PUBLIC_URL", "RATE_LIMITS"),
     )
 }
 
@@ -194,7 +204,8 @@ def test_environment_is_accepted(name: str, monkeypatch: pytest.MonkeyPatch) -> 
     assert found.redis_url == "redis://valkey:6379/0"
     assert found.token_key is not None and found.token_key.get_secret_value() == GIVEN["DOKPLOY_TOKEN_KEY"]
     same = ("public_url", "cors_origins", "acme_directory", "acme_email", "rate_limits", "graphql_limits", "graphql_documents")
-    for field in (*same, "registration", "oidc", "oidc_redirects", "git_allowed_hosts", "port_range", "worker_threads"):
+    databases = ("database_images", "backup_storage", "backup_s3", "backup_encryption", "upload_limit")
+    for field in (*same, "registration", "oidc", "oidc_redirects", "git_allowed_hosts", "port_range", "worker_threads", *databases):
         assert getattr(found, field) == getattr(defaults, field)
 
 

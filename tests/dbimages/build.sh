@@ -141,7 +141,7 @@ for name in "$@"; do
     exec 9>"${TMPDIR:-/tmp}/dokploy-dbimages.lock"
     flock 9
     if [ "${FORCE:-0}" != 0 ] || ! "$docker" tag "$exact" "$tag" 2>/dev/null; then # and not by another process meanwhile
-        "$docker" image rm "$exact" >/dev/null 2>&1 || true
+        "$docker" image rm "$exact" "$tag" >/dev/null 2>&1 || true
         $build
         "$docker" tag "$tag" "$exact"
         # The newest come first. One that a container needs stays.

@@ -47,8 +47,10 @@ class Managed:
 
         async def look() -> dict[str, Any] | None:
             granted = "select wished = granted from database where id = $1"
+            if not await self.installation.database.fetchval(granted, self.id):
+                return None
             shown = await self.shown()
-            return shown if shown["status"] in _SETTLED and await self.installation.database.fetchval(granted, self.id) else None
+            return shown if shown["status"] in _SETTLED else None
 
         with self.timed(status):
             shown = await eventually(look, within)

@@ -26,7 +26,7 @@ class Oracle:
         query.fields["node"].resolve = self._node
         query.fields["nodes"].resolve = self._nodes
         for bound in self.surface.operations:
-            if bound.operation.kind == "query" and bound.operation.relation is None:
+            if bound.operation.kind == "query" and bound.operation.is_root_field:
                 query.fields[bound.operation.graphql_name].resolve = _root(bound)
 
     async def _node(self, root: Any, info: GraphQLResolveInfo[Loading], id: str) -> Any:

@@ -92,7 +92,7 @@ ACTS: dict[str, Act] = {
     "databases.backups": Act(("database",)),
     "databases.restores": Act(("database",)),
     "databases.create": Act(input=lambda place, person: _name("store-", projectId="project")(place, person) | {"type": "redis"}),
-    "databases.update": Act(("database",), _given(configuration={"maxConnections": 50})),
+    "databases.update": Act(("idle",), _given(configuration={"maxConnections": 50})),
     "databases.delete": Act(("database",)),
     "databases.start": Act(("database",)),
     "databases.stop": Act(("idle",)),

@@ -185,7 +185,11 @@ class Writer:
     def _id(self, name: str, argument: str, chosen: dict[str, Any]) -> str:
         if self.hostile:
             return self.dice.choice(["junk", "", "01900000-0000-7000-8000-000000000000"])
-        kind = argument.removesuffix("Id") if argument != "id" else {"deploymentLogs": "deployment"}.get(name, name)
+        kind = (
+            argument.removesuffix("Id")
+            if argument != "id"
+            else {"deploymentLogs": "deployment", "backupSchedule": "database"}.get(name, name)
+        )
         found = self.pool.ids[kind]
         if argument == "id" and kind in ("backup", "restore"):
             return self.pool.parents[self.dice.choice(found)]

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import re
+import signal
 import statistics
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -23,7 +24,9 @@ import models
 import schema.backup_files
 from gateway import downloads
 from gateway.drain import Drain
+from gateway.embedded.stack import Stack
 from gateway.embedded.up import free_port
+from gateway.serve import GRACE
 from models import StorageKind, TaskStatus
 from models.backup_storage.folder import Folder
 from models.s3 import s3 as described
@@ -44,6 +47,7 @@ from tests.services.files import (
     scope_of,
     stored,
 )
+from tests.services.gateways import gateways
 from tests.services.place import running
 from tests.services.s3 import HOST, Server, s3
 from tests.services.test_audit import entries
@@ -345,6 +349,22 @@ async def slow_reader(server: str, token: str, path: str) -> AsyncIterator[async
         yield reader
     finally:
         writer.transport.abort()
+
+
+@pytest.mark.faults
+async def test_a_gateway_ends_in_time_whoever_downloads(api: Api, stack: Stack, database: models.Database, folder: Path) -> None:
+    backup = await stored(database, pieces(30))
+    async with (
+        gateways(stack, 1, DOKPLOY_BACKUP_DIRECTORY=str(folder)) as (process,),
+        slow_reader(process.url, api.owner.token, path_of(backup)) as reader,
+    ):
+        began = time.monotonic()
+        assert await process.end(signal.SIGTERM) == 0
+        assert time.monotonic() - began < GRACE
+        size = 0
+        while piece := await reader.read(MIB):
+            size += len(piece)
+        assert size < backup.size
 
 
 async def test_whoever_goes_away_leaves_nothing_open(api: Api, server: str, database: models.Database, folder: Path) -> None:

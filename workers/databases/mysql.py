@@ -16,6 +16,13 @@ _STATUS = (
     "('Threads_connected', 'Questions', 'Innodb_buffer_pool_reads', 'Innodb_buffer_pool_read_requests')"
 )
 _SIZE = "select cast(sum(data_length + index_length) as signed) from information_schema.tables where table_schema = %s"
+_ANEW = """
+set -e
+name="$1"; shift
+had=$(mysql "$@" -NBe "select concat(' character set ', default_character_set_name, ' collate ', default_collation_name)
+    from information_schema.schemata where schema_name = '$name'")
+mysql "$@" -e "drop database if exists \\`$name\\`; create database \\`$name\\`${had:- character set utf8mb4}"
+"""
 _CLIENT = ("--default-character-set=utf8mb4", "-h127.0.0.1", "-uroot")
 
 
@@ -42,9 +49,8 @@ def _dump(credentials: Credentials, compress: bool) -> Dump:
 
 
 def _empty(credentials: Credentials) -> Command:
-    name = credentials.database
-    statements = f"drop database if exists `{name}`; create database `{name}` character set utf8mb4"
-    return Command(("mysql", *_CLIENT, "-e", statements), _secrets(credentials))
+    """The database anew, with the character set that it had."""
+    return Command(("sh", "-c", _ANEW, "sh", credentials.database, *_CLIENT), _secrets(credentials))
 
 
 def _load(credentials: Credentials, foreign: bool) -> Command:

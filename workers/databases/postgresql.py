@@ -8,8 +8,8 @@ import asyncpg
 from models import DatabaseType
 from workers.databases.contract import SECRETS, Ask, Command, Credentials, Dump, Engine, Plan, Setting, Statistics, Swap
 
-_NEW, _OLD = "_restoring", "_replaced"
-"""Suffixes of the database that is being filled, and of the one whose place it has taken."""
+_NEW, _OLD = "~restoring", "~replaced"
+"""Suffixes of the database that is being filled, and of the one whose place it has taken; nobody else's name ends so."""
 _STATISTICS = """
     select (select count(*) from pg_stat_activity
             where datname = current_database() and backend_type = 'client backend' and pid <> pg_backend_pid()) as connections,
@@ -91,10 +91,19 @@ def _commit(credentials: Credentials) -> Command:
 
 
 def _undo(credentials: Credentials) -> Command:
+    """Drop what was being filled; where its taking the place of the old one was cut short, the old one comes back."""
     name = credentials.database
-    return _psql(
-        credentials, f'drop database if exists "{name}{_NEW}" with (force)', f'alter database "{name}" with allow_connections true'
-    )
+    script = f"""
+        drop database if exists "{name}{_NEW}" with (force);
+        select exists (select from pg_database where datname = '{name}{_OLD}') as cut \\gset
+        \\if :cut
+            drop database if exists "{name}" with (force);
+            alter database "{name}{_OLD}" rename to "{name}";
+        \\endif
+        alter database "{name}" with allow_connections true;
+    """
+    told = _psql(credentials)
+    return Command(told.argv, told.secrets, script)
 
 
 def _rotate(credentials: Credentials, password: str) -> Command:

@@ -131,7 +131,7 @@ class Replacing:
         return Standalone(image_of(database), labels, mounts, arguments, entrypoint, database.memory_limit, self.engine.stop_seconds)
 
     async def _moved(self) -> None:
-        """Give the service the fresh volume; should it not get ready on it, the restore's end gives back the old one."""
+        """Give the service the fresh volume; the old one is kept until the restore is complete, and given back when it is not."""
         await self.held.still_held()
         async with in_transaction():
             await DatabaseRestore.filter(id=self.held.row.id, epoch=self.held.row.epoch).update(volume=self.database.volume)
@@ -140,7 +140,6 @@ class Replacing:
         revision = await told(self.held.runtime, self.database, self.held.still_held)
         if not self.database.stopped:
             await ready(self.held.runtime, self.database, revision)
-        await surroundings.remove_other_volumes(self.held.runtime, self.database, keep=self.volume)
 
 
 async def forgotten(held: Held) -> None:

@@ -1,6 +1,8 @@
 """A restore: a database's data replaced by those of a backup, or left as they were."""
 
-from collections.abc import Mapping
+import asyncio
+import contextlib
+from collections.abc import Coroutine, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -52,13 +54,20 @@ async def _safe(held: Held) -> None:
 
 def _compatible(held: Held, backup: DatabaseBackup) -> None:
     """See that the backup is of no newer version than the database. Raises `DatabaseFailed`."""
-    if _number(backup.version) > _number(held.database.version):
+    if _newer(backup.version, held.database.version):
         message = f"The backup is of version {backup.version}, which is newer than {held.database.version}, the database's."
         raise DatabaseFailed("BACKUP_TOO_NEW", message)
 
 
 def _number(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split("."))
+
+
+def _newer(version: str, other: str) -> bool:
+    """Whether a version is newer than another one, as far as both say: `8.4` may be an `8`."""
+    one, two = _number(version), _number(other)
+    length = min(len(one), len(two))
+    return one[:length] > two[:length]
 
 
 async def _running(held: Held) -> Container | None:
@@ -80,7 +89,16 @@ async def _swapped(held: Held, swap: Swap, container: Container, artefact: Artef
     command = swap.load(credentials)
     await given(lambda: artefact.chunks(meter), lambda descriptor: container.read(command, descriptor))
     await held.step("replacing")
-    await container.tell(swap.commit(credentials))
+    await _entirely(container.tell(swap.commit(credentials)))
+
+
+async def _entirely(work: Coroutine[Any, Any, None]) -> None:
+    """Do what may not be left in the middle: who asks for the end of it meanwhile has come too late."""
+    task = asyncio.ensure_future(work)
+    with contextlib.suppress(asyncio.CancelledError):
+        await asyncio.wait([task])
+    await asyncio.wait([task])
+    await task
 
 
 async def _undo(held: Held) -> Mapping[str, Any]:

@@ -1,6 +1,6 @@
 """Settling the wishes of databases: made, started, stopped, changed, given another password, or removed as the row has it.
 
-Claimed and fenced as the wishes of applications are, and never while its data are being replaced.
+Claimed and fenced as the wishes of applications are, and never while its data are being copied or replaced.
 """
 
 import asyncio
@@ -44,6 +44,7 @@ _CLAIM = f"""
         status = case when d.stopped or d.deleted_at is not null then d.status else 'starting' end
     where d.id = $1 and d.wished > d.granted and (d.settle_until is null or d.settle_until < now())
       and not exists (select from database_restore r where r.database_id = d.id and r.status = 'running')
+      and not exists (select from database_backup b where b.database_id = d.id and b.status = 'running')
     returning d.id
 """  # noqa: S608 (a constant of our own)
 _RENEW = f"""

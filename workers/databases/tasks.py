@@ -143,9 +143,10 @@ _BACK = """
     update database d set volume = coalesce(r.volume, d.volume), {also} from database_restore r where r.id = $1 and d.id = r.database_id
 """
 _DONE = """
-    update database d set status = case when d.stopped then 'stopped' else 'running' end, error_message = null
+    update database d set status = case when d.stopped then 'stopped' else 'running' end, error_message = null, wished = d.wished + 1
     from database_restore r where r.id = $1 and d.id = r.database_id
 """
+"""The settler removes the volume that had the data before."""
 
 
 async def _follow(change: Change) -> None:

@@ -1,11 +1,14 @@
 """What is stored of backups that do not count: those that failed, were cancelled or deleted."""
 
+import asyncio
+
 import structlog
 
-from models import DatabaseBackup
-from models.backup_storage import StorageFailed
+from models import DatabaseBackup, StorageKind
+from models.backup_storage import StorageFailed, storage
 from models.database import database
 from workers.databases.artefacts import discard
+from workers.databases.containers import LONGEST
 from workers.runtime import Runtime
 
 log = structlog.get_logger()
@@ -29,3 +32,8 @@ async def discard_void(runtime: Runtime) -> None:
             log.warning("databases.not_discarded", backup=str(backup.id), error=str(error))
             continue
         await DatabaseBackup.filter(id=backup.id).update(object_name=None)
+
+
+async def remove_partial(runtime: Runtime) -> None:
+    """Remove what workers that were killed have left of backups in the folder of this machine."""
+    await asyncio.to_thread(storage(StorageKind.local).remove_partial, LONGEST)

@@ -22,6 +22,8 @@ from workers.databases.rings import next_soon
 from workers.databases.tasks import Change, Event, Kind, apply
 from workers.facts import Contradiction
 
+_RESTARTING = frozenset({"name", "memory_limit", "configuration"})
+"""What a server has to be started again for."""
 MOST_WAITING = 10
 """Backups and restores of one database that may wait."""
 
@@ -55,6 +57,14 @@ async def wish(database: Database, **columns: Any) -> Database:
         await row.update_from_dict({**columns, "wished": row.wished + 1}).save()
     next_soon(row.id)
     return row
+
+
+async def change(database: Database, **columns: Any) -> Database:
+    """Wish for a database that is otherwise. Raises `Contradiction` while its data are in use and its server would be restarted."""
+    async with together():
+        if columns.keys() & _RESTARTING:
+            await _idle(await _locked(database))
+        return await wish(database, **columns)
 
 
 async def start(database: Database) -> Database:

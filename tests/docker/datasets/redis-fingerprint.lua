@@ -36,7 +36,8 @@ local function stream(key)
         shown(call('xrange', key, '-', '+')),
     }
     for _, group in ipairs(call('xinfo', 'groups', key)) do
-        parts[#parts + 1] = named(group, {'name', 'consumers', 'pending', 'last-delivered-id', 'entries-read', 'lag'})
+        -- Not how many entries were read: what Redis does not know of it is 0 after it has read its append-only file.
+        parts[#parts + 1] = named(group, {'name', 'consumers', 'pending', 'last-delivered-id'})
         for _, pending in ipairs(call('xpending', key, group[2], '-', '+', 100000)) do
             parts[#parts + 1] = shown({pending[1], pending[2], pending[4]}) -- without its idle time
         end

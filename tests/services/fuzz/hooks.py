@@ -28,7 +28,20 @@ SHARE_PLAIN = 0.7
 """How many databases are asked for without what depends on their type."""
 PERIOD = 40
 """Calls after which the world grows."""
-UNSAID = {"certificate", "cursor", "different", "international", "repository", "reserved", "secret", "text", "token", "unique"}
+UNSAID = {
+    "certificate",
+    "cron",
+    "cursor",
+    "different",
+    "international",
+    "repository",
+    "reserved",
+    "secret",
+    "text",
+    "time_zone",
+    "token",
+    "unique",
+}
 """What can be wrong with a request that the document allows: JSON Schema has no words for it, or would need them at every text."""
 OF_THE_TYPE = re.compile(r"version|configuration\..+|resources\.memoryLimit")
 """Fields of a database that may be more in the document than for a database of one type."""

@@ -43,8 +43,9 @@ def test_restore_goes_into_a_copy_of_the_volume() -> None:
     assert isinstance(replace, Replace) and replace.empty and replace.load
     assert (replace.copies, replace.server, replace.write) == (True, ("mysqld",), None)
     assert replace.ready(CREDENTIALS) == Command((*MYSQL_CLIENT, "-NBe", "select 1"), SECRET)
-    statements = "drop database if exists `shop`; create database `shop` character set utf8mb4"
-    assert replace.empty(CREDENTIALS) == Command((*MYSQL_CLIENT, "-e", statements), SECRET)
+    emptied = replace.empty(CREDENTIALS)
+    assert (emptied.argv[:2], emptied.argv[3:], emptied.secrets) == (("sh", "-c"), ("sh", "shop", *MYSQL_CLIENT[1:]), SECRET)
+    assert "drop database if exists" in emptied.argv[2]
     for foreign in (False, True):
         assert replace.load(CREDENTIALS, foreign) == Command((*MYSQL_CLIENT, "--comments", "shop"), SECRET)
 
