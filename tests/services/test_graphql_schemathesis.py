@@ -1,6 +1,8 @@
 """Schemathesis on the GraphQL schema: whatever it makes up, no answer is an error of ours, and each field of the root answers something."""
 
 import asyncio
+import random
+import re
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -18,7 +20,7 @@ from gateway.embedded.stack import Stack
 from schema.surface import surface
 from tests.services.conftest import Api
 from tests.services.gateways import Gateway, gateways
-from tests.services.place import Cast, cast
+from tests.services.place import Cast, Place, cast
 
 SHORT, LONG = 30, 400
 """Documents for each field of the root."""
@@ -60,7 +62,18 @@ def known_to_it(ids: list[str]) -> None:
     schemathesis.graphql.scalar("DateTime", st.sampled_from(["2026-01-02T03:04:05Z", "yesterday"]).map(literal))
 
 
-def fuzzed(url: str, token: str, ids: list[str], examples: int) -> Tally:
+def within(document: str, place: Place) -> str:
+    """A document whose ids of a backup or a restore are now and then those of the place, and those beside them its database's."""
+    parts = {"backupId": place.backup, "restoreId": place.restore}
+    named = [name for name in parts if f"{name}:" in document]
+    if not named or random.Random(document).random() < 0.5:
+        return document
+    for name, id in [(named[0], parts[named[0]]), ("id", place.database)]:
+        document = re.sub(rf'\b{name}: "[^"]*"', f'{name}: "{id}"', document)
+    return document
+
+
+def fuzzed(url: str, token: str, place: Place, ids: list[str], examples: int) -> Tally:
     """Send so many documents for each field of the root."""
     known_to_it(ids)
     tally = Tally()
@@ -70,16 +83,17 @@ def fuzzed(url: str, token: str, ids: list[str], examples: int) -> Tally:
             operation = each.ok()
             kind, _, name = operation.label.partition(".")
             if name not in UNTOLD and kind != "Subscription":
-                _sent(tally, client, url, operation, examples)
+                _sent(tally, client, url, operation, place, examples)
     return tally
 
 
-def _sent(tally: Tally, client: httpx2.Client, url: str, operation: Any, examples: int) -> None:
+def _sent(tally: Tally, client: httpx2.Client, url: str, operation: Any, place: Place, examples: int) -> None:
     @seed(1)
     @settings(max_examples=examples, phases=[Phase.generate], database=None, deadline=None, suppress_health_check=list(HealthCheck))
     @given(case=operation.as_strategy())
     def send(case: Any) -> None:
-        tally.add(operation.label, case.body, client.post(url, json={"query": case.body}))
+        document = within(case.body, place)
+        tally.add(operation.label, document, client.post(url, json={"query": document}))
 
     send()
 
@@ -95,8 +109,8 @@ async def answered(api: Api, gateway: Gateway, examples: int) -> Tally:
     people: Cast = await cast(api)
     place = await people.place()
     owner = await people.actor("global owner")
-    ids = [place.team, place.project, place.application, place.deployment, place.waiting, place.member, owner.id]
-    return await asyncio.to_thread(fuzzed, f"{gateway.url}/api/graphql", owner.token, ids, examples)
+    ids = [place.team, place.project, place.application, place.deployment, place.waiting, place.member, place.database, owner.id]
+    return await asyncio.to_thread(fuzzed, f"{gateway.url}/api/graphql", owner.token, place, ids, examples)
 
 
 async def holds(api: Api, gateway: Gateway, examples: int, capsys: pytest.CaptureFixture[str]) -> None:
