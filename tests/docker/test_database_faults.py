@@ -11,15 +11,14 @@ import pytest
 from models.backup_storage import NoObject
 from tests.docker.house import House
 from tests.docker.installation import Installation, eventually
-from tests.docker.managed import VERSIONS, Managed
+from tests.docker.managed import Managed
+from tests.docker.test_databases import mostly_long
 from tests.services.s3 import Server, s3
 
 __all__ = ["s3"]
 
 pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("database_images")]
 
-ENGINES = list(VERSIONS)
-LONG = pytest.mark.full
 BACKUP, RESTORE = "database_backup", "database_restore"
 
 
@@ -55,7 +54,7 @@ async def grown(house: House, type: str, mebibytes: int) -> tuple[Managed, str]:
     return database, await data.fingerprint()
 
 
-@pytest.mark.parametrize("type", ["postgresql", *(pytest.param(each, marks=LONG) for each in ("mysql", "redis"))])
+@mostly_long("postgresql")
 async def test_the_backup_of_a_killed_worker_is_begun_anew(house: House, installation: Installation, type: str) -> None:
     database, written = await grown(house, type, 100)
     id = (await database.post("backup"))["backupId"]
@@ -71,7 +70,7 @@ async def test_the_backup_of_a_killed_worker_is_begun_anew(house: House, install
     assert await (await database.dataset()).fingerprint() == written
 
 
-@pytest.mark.parametrize("type", ["postgresql", "mysql", *(pytest.param(each, marks=LONG) for each in ("redis", "mongodb"))])
+@mostly_long("postgresql", "mysql")
 async def test_the_restore_of_a_killed_worker_is_begun_anew(house: House, installation: Installation, type: str) -> None:
     database, written = await grown(house, type, 60)
     backup = await database.backed_up()
@@ -104,7 +103,7 @@ async def test_a_backup_and_a_restore_that_are_cancelled_leave_everything_as_it_
     assert await installation.engine.volume_names(f"dokploy.database={database.id}") == [f"{database.service_name}-data"]
 
 
-@pytest.mark.parametrize("type", ENGINES)
+@mostly_long("mysql", "redis")
 async def test_a_backup_that_is_cut_or_tampered_with_is_found_out(house: House, installation: Installation, type: str) -> None:
     database = await house.database(type)
     data = await database.dataset()

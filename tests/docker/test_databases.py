@@ -16,6 +16,11 @@ pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("database_images")]
 ENGINES = list(VERSIONS)
 
 
+def mostly_long(*short: str) -> pytest.MarkDecorator:
+    """All engines in the long form, these in the short one."""
+    return pytest.mark.parametrize("type", [each if each in short else pytest.param(each, marks=pytest.mark.full) for each in ENGINES])
+
+
 @pytest.mark.parametrize("type", ENGINES)
 async def test_a_database_comes_back_out_of_its_backup_as_it_was(
     house: House, installation: Installation, type: str, tell: Callable[[str], None]
@@ -45,7 +50,7 @@ async def test_a_database_comes_back_out_of_its_backup_as_it_was(
     tell(f"{type}: {database.seconds}")
 
 
-@pytest.mark.parametrize("type", ENGINES)
+@mostly_long("postgresql")
 async def test_a_database_keeps_its_data_while_it_is_stopped_started_and_changed(
     house: House, installation: Installation, type: str
 ) -> None:
@@ -73,7 +78,7 @@ def _lasting(fingerprint: str) -> list[str]:
     return [line for line in fingerprint.splitlines() if " stream " not in line]
 
 
-@pytest.mark.parametrize("type", ENGINES)
+@mostly_long("postgresql", "mongodb")
 async def test_a_backup_is_restored_into_a_new_database_beside_the_old_one(house: House, installation: Installation, type: str) -> None:
     database = await house.database(type)
     data = await database.dataset()
