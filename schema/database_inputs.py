@@ -138,6 +138,6 @@ def _columns(row: models.Database, input: UpdateDatabaseInput) -> dict[str, Any]
         columns |= {"memory_limit": memory} if memory != row.memory_limit else {}
     if input.configuration is not None:
         columns["configuration"] = read(row.type, input.configuration.value, memory)
-    elif large := too_large(row.type, row.configuration, memory):
+    elif memory < row.memory_limit and (large := too_large(row.type, row.configuration, memory)):
         refuse("resources.memoryLimit", "range", f"is too little for the {' and '.join(large)} of this database", memory)
     return columns | ({"updated_at": datetime.now(UTC)} if columns else {})

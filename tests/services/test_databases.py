@@ -386,6 +386,16 @@ async def test_a_database_that_is_backed_up_or_restored_is_left_alone(api: Api, 
 
 
 @BOTH
+async def test_a_server_is_not_changed_while_it_is_backed_up(api: Api, over: Transport) -> None:
+    made = await one(api)
+    await workers.database_wishes.back_up(made, name=None)
+    for input in ({"name": "sales"}, {"resources": {"memoryLimit": 512}}, {"configuration": {"maxConnections": 50}}):
+        outcome = await ask(over, api.owner, "databases.update", str(made.id), input)
+        assert (outcome.code, outcome.details) == ("CONFLICT", {"reason": "BUSY"})
+    assert (await models.Database.get(id=made.id)).wished == made.wished
+
+
+@BOTH
 async def test_a_deleted_database_is_gone_at_once(api: Api, over: Transport) -> None:
     made = await one(api)
     backup = await backed_up(made)
