@@ -71,6 +71,7 @@ def edge() -> None:
 @app.command
 def monitor() -> None:
     """Measure what runs on this host: what databases say of themselves, and what they take. Reads DOKPLOY_DATABASE_URL."""
+    _call("monitor")
     runpy.run_module("workers.monitor", run_name="__main__")
 
 

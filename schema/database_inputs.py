@@ -134,10 +134,10 @@ def _columns(row: models.Database, input: UpdateDatabaseInput) -> dict[str, Any]
     if input.resources is not None:
         given = input.resources.value
         memory = _memory(workers.ENGINES[row.type], given.memory_limit or memory)
-        columns |= {"storage_size": given.storage_size or row.storage_size}
-        columns |= {"memory_limit": memory} if memory != row.memory_limit else {}
+        columns |= {"memory_limit": memory, "storage_size": given.storage_size or row.storage_size}
     if input.configuration is not None:
         columns["configuration"] = read(row.type, input.configuration.value, memory)
     elif memory < row.memory_limit and (large := too_large(row.type, row.configuration, memory)):
         refuse("resources.memoryLimit", "range", f"is too little for the {' and '.join(large)} of this database", memory)
-    return columns | ({"updated_at": datetime.now(UTC)} if columns else {})
+    different = {name: value for name, value in columns.items() if value != getattr(row, name)}
+    return different | ({"updated_at": datetime.now(UTC)} if different else {})

@@ -151,3 +151,21 @@ async def test_a_restore_of_another_database_is_not_found(api: Api, database: mo
     row = await workers.database_wishes.restore(other, await backed_up(other), safely=False)
     for id in ("restores.get", "restores.cancel"):
         assert (await ask(over, api.owner, id, (str(database.id), str(row.id)))).code == "RESOURCE_NOT_FOUND"
+
+
+async def test_a_database_stays_while_another_one_is_filled_with_its_backup(api: Api, database: models.Database) -> None:
+    backup = await backed_up(database)
+    begun = await api.owner.made(f"/databases/{database.id}/backups/{backup.id}/restore", {"newDatabaseName": "orders-2"})
+    refused = await api.owner.delete(f"/databases/{database.id}?deleteBackups=true")
+    assert (refused.status_code, refused.json()["error"]["details"]) == (409, {"reason": "BUSY"})
+    await api.owner.made(f"/databases/{begun['databaseId']}/restores/{begun['id']}/cancel", None)
+    assert (await api.owner.delete(f"/databases/{database.id}?deleteBackups=true")).status_code == 204
+
+
+async def test_what_is_changed_to_what_it_is_already_is_no_wish(api: Api, database: models.Database) -> None:
+    await workers.database_wishes.back_up(database, name=None)
+    same = {"name": database.name, "resources": {"memoryLimit": database.memory_limit}, "configuration": None}
+    assert (await api.owner.patch(f"/databases/{database.id}", same)).status_code == 200
+    assert (await models.Database.get(id=database.id)).wished == database.wished
+    other = await api.owner.patch(f"/databases/{database.id}", {"name": "another"})
+    assert (other.status_code, other.json()["error"]["details"]) == (409, {"reason": "BUSY"})

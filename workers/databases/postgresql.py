@@ -122,6 +122,7 @@ async def _connect(host: str, port: int, credentials: Credentials, seconds: floa
         password=credentials.password,
         database=credentials.database,
         timeout=seconds,
+        server_settings={"search_path": "pg_catalog"},
         command_timeout=seconds,
     )
 

@@ -17,6 +17,7 @@ from models import (
 from models.database import together
 from models.settings import settings
 from workers.databases import ENGINES
+from workers.databases.contract import Swap
 from workers.databases.credentials import generated, password
 from workers.databases.rings import next_soon
 from workers.databases.tasks import Change, Event, Kind, apply
@@ -68,8 +69,10 @@ async def change(database: Database, **columns: Any) -> Database:
 
 
 async def start(database: Database) -> Database:
-    """Wish for a database that runs."""
-    return await wish(database, stopped=False, status=DatabaseStatus.starting)
+    """Wish for a database that runs; one that does so already is left alone."""
+    async with together():
+        row = await _locked(database)
+        return await wish(row, stopped=False, status=DatabaseStatus.starting) if row.stopped else row
 
 
 async def stop(database: Database) -> Database:
@@ -98,7 +101,10 @@ async def rotate(database: Database) -> Database:
 
 
 async def remove(database: Database, *, delete_volumes: bool, delete_backups: bool) -> None:
-    """Wish a database away: it is gone from the API at once, what runs of it goes in the background."""
+    """Wish a database away: it is gone from the API at once, what runs of it goes in the background.
+
+    Raises `Contradiction` while another database is being filled with one of its backups.
+    """
     async with together():
         row = await _locked(database)
         for kind in (DatabaseBackup, DatabaseRestore):
@@ -106,6 +112,9 @@ async def remove(database: Database, *, delete_volumes: bool, delete_backups: bo
                 await _cancel(kind, task)
         now = datetime.now(UTC)
         await DatabaseBackup.filter(database_id=row.id, deleted_at__isnull=True).update(deleted_at=now)
+        lent = DatabaseRestore.filter(backup__database_id=row.id, status__in=[TaskStatus.pending, TaskStatus.running])
+        if await lent.exclude(database_id=row.id).exists():
+            raise Contradiction("Another database is being filled with a backup of this one.", "BUSY")
         await wish(row, deleted_at=now, delete_volumes=delete_volumes, delete_backups=delete_backups)
 
 
@@ -200,7 +209,7 @@ async def restore(database: Database, backup: DatabaseBackup, *, safely: bool) -
         found = await DatabaseBackup.filter(id=backup.id, deleted_at__isnull=True).select_for_update().first()
         if found is None or found.status is not TaskStatus.completed:
             raise Contradiction("The backup is not complete.", "BACKUP_NOT_COMPLETED")
-        if safely:
+        if safely or isinstance(ENGINES[row.type].restore, Swap):
             _runs(row)
         await _roomy(row)
         safety = await _backup(row, f"before-{found.name}"[:100], BackupTrigger.safety, True, None) if safely else None

@@ -90,7 +90,7 @@ class Sampler:
             self._silent.add(database.id)
             return None
         self._silent.discard(database.id)
-        return told
+        return plausible(told)
 
     async def _memory(self, place: Place) -> int | None:
         try:
@@ -98,6 +98,21 @@ class Sampler:
                 return memory_of(await self._engine.container_usage(place.container))
         except (EngineUnavailable, TimeoutError):
             return None
+
+
+def plausible(told: Statistics) -> Statistics:
+    """What a server said, without what cannot be: its owner decides what it says, and nobody else's figures shall suffer by it."""
+    rate = told.cache_hit_rate
+    return Statistics(
+        connections=_whole(told.connections, 1 << 31),
+        queries=_whole(told.queries, 1 << 63),
+        cache_hit_rate=float(rate) if isinstance(rate, int | float) and 0 <= rate <= 1 else None,
+        size=_whole(told.size, 1 << 63),
+    )
+
+
+def _whole(value: object, limit: int) -> int | None:
+    return value if type(value) is int and 0 <= value < limit else None
 
 
 def _with_storage(sample: Sample, volume: str, sizes: Mapping[str, int]) -> Sample:
