@@ -164,7 +164,7 @@ async def test_a_database_stays_while_another_one_is_filled_with_its_backup(api:
 
 async def test_what_is_changed_to_what_it_is_already_is_no_wish(api: Api, database: models.Database) -> None:
     await workers.database_wishes.back_up(database, name=None)
-    same = {"name": database.name, "resources": {"memoryLimit": database.memory_limit}, "configuration": None}
+    same = {"name": database.name, "resources": {"memoryLimit": database.memory_limit}, "configuration": {"maxConnections": 50}}
     assert (await api.owner.patch(f"/databases/{database.id}", same)).status_code == 200
     assert (await models.Database.get(id=database.id)).wished == database.wished
     other = await api.owner.patch(f"/databases/{database.id}", {"name": "another"})

@@ -110,7 +110,7 @@ class Inspection(Protocol):
 class Swap:
     """A restore into a second database of the running server, which takes the place of the first in one moment.
 
-    Until then the old data are as they were, and `undo` leaves nothing of the attempt.
+    Until then the old data are as they were. `undo` leaves nothing of an attempt, and after `commit` nothing of the old data.
     """
 
     prepare: Callable[[Credentials], Command]

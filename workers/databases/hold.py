@@ -1,6 +1,7 @@
 """A worker's hold on a backup or a restore: claimed, renewed while it works, and let go of in one way or another."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
@@ -20,6 +21,8 @@ from workers.engine import EngineUnavailable
 from workers.journal import CancelRequested, LeaseLost
 from workers.patience import patiently
 from workers.runtime import Runtime
+from workers.service_spec import UnsafeValue
+from workers.surroundings import ForeignVolume
 
 log = structlog.get_logger()
 
@@ -68,6 +71,13 @@ class Hold(Generic[T]):
         """A change that only whoever holds it may make."""
         return Change(self.kind, event, self.row.id, self.row.epoch, self.runtime.name, store or {})
 
+    async def keep(self) -> None:
+        """Renew the lease until cancelled, also while what was begun is taken back."""
+        while True:
+            await asyncio.sleep(RENEWAL)
+            with contextlib.suppress(*AWAY):
+                await apply(self.change(Event.renew))
+
     async def watch(self) -> None:
         """Keep the lease, and tell what has passed. Raises `LeaseLost`, and `CancelRequested` once that is known."""
         loop = asyncio.get_running_loop()
@@ -109,6 +119,15 @@ async def hold(runtime: Runtime, kind: type[T], id: UUID, work: Work[T], undo: W
         return
     row = await kind.get(id=id)
     held = Hold(runtime, kind, row, await models.Database.get(id=row.database_id), Meter())
+    keeping = asyncio.create_task(held.keep())
+    try:
+        await _held(held, work, undo)
+    finally:
+        await _stopped(keeping)
+
+
+async def _held(held: Hold[T], work: Work[T], undo: Work[T] | None) -> None:
+    """Do a task that is held, store how it ended, and ring for the next."""
     working, watching = asyncio.ensure_future(work(held)), asyncio.create_task(held.watch())
     try:
         await asyncio.wait([working, watching], return_when=asyncio.FIRST_COMPLETED)
@@ -122,7 +141,7 @@ async def hold(runtime: Runtime, kind: type[T], id: UUID, work: Work[T], undo: W
     finally:
         await _stopped(watching)
     await _concluded(held, working, watching, undo)
-    await ring_next(row.database_id)
+    await ring_next(held.row.database_id)
 
 
 async def _stopped(task: "asyncio.Future[Any]") -> None:
@@ -160,6 +179,8 @@ def _cause(watching: "asyncio.Task[None]") -> BaseException:
 def _explained(error: BaseException) -> tuple[str, str]:
     if isinstance(error, DatabaseFailed | StorageFailed | DockerError | EngineUnavailable):
         return error.code, str(error)
+    if isinstance(error, ForeignVolume | UnsafeValue):
+        return "NOT_OURS" if isinstance(error, ForeignVolume) else "INVALID_CONFIGURATION", str(error)
     log.error("databases.unexpected", exc_info=error)
     return "INTERNAL_ERROR", "Something went wrong inside; the worker's log says what."
 

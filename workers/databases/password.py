@@ -17,7 +17,7 @@ async def changed(runtime: Runtime, row: Database, still_held: StillHeld) -> Dat
     Raises `DatabaseFailed`, also when neither does.
     """
     wanted = row.credentials.get("next_password")
-    if wanted is None:
+    if wanted is None or row.stopped:
         return row
     engine, old = engine_of(row), credentials_of(row)
     if engine.rotate is not None:

@@ -8,7 +8,7 @@ import asyncpg
 from models import DatabaseType
 from workers.databases.contract import SECRETS, Ask, Command, Credentials, Dump, Engine, Plan, Setting, Statistics, Swap
 
-_NEW, _OLD = "~restoring", "~replaced"
+_NEW, _OLD = "~restoring", "~dropped"
 """Suffixes of the database that is being filled, and of the one whose place it has taken; nobody else's name ends so."""
 _STATISTICS = """
     select (select count(*) from pg_stat_activity
@@ -49,8 +49,11 @@ def _dump(credentials: Credentials, compress: bool) -> Dump:
 
 
 def _prepare(credentials: Credentials) -> Command:
-    new = credentials.database + _NEW
-    return _psql(credentials, f'drop database if exists "{new}" with (force)', f'create database "{new}" template template0')
+    return _psql(credentials, *_dropped(credentials), f'create database "{credentials.database}{_NEW}" template template0')
+
+
+def _dropped(credentials: Credentials) -> list[str]:
+    return [f'drop database if exists "{credentials.database}{suffix}" with (force)' for suffix in (_NEW, _OLD)]
 
 
 _USERS = r"""
@@ -73,37 +76,16 @@ def _load(credentials: Credentials) -> Command:
 
 
 def _commit(credentials: Credentials) -> Command:
-    """One transaction gives both their names, so that there is never none; whoever is connected is sent away first."""
+    """One transaction gives both their names, so that there is always the one or the other; whoever is connected is sent away first."""
     name = credentials.database
     gone = f"select pg_terminate_backend(pid) from pg_stat_activity where datname in ('{name}', '{name}{_NEW}') and pid <> pg_backend_pid()"
     renamed = f'begin; alter database "{name}" rename to "{name}{_OLD}"; alter database "{name}{_NEW}" rename to "{name}"; commit'
-    closed = f'alter database "{name}" with allow_connections false'
-    opened = f'alter database "{name}" with allow_connections true'
-    return _psql(
-        credentials,
-        f'drop database if exists "{name}{_OLD}" with (force)',
-        closed,
-        gone,
-        renamed,
-        f'drop database if exists "{name}{_OLD}" with (force)',
-        opened,
-    )
+    return _psql(credentials, f'alter database "{name}" with allow_connections false', gone, renamed)
 
 
 def _undo(credentials: Credentials) -> Command:
-    """Drop what was being filled; where its taking the place of the old one was cut short, the old one comes back."""
-    name = credentials.database
-    script = f"""
-        drop database if exists "{name}{_NEW}" with (force);
-        select exists (select from pg_database where datname = '{name}{_OLD}') as cut \\gset
-        \\if :cut
-            drop database if exists "{name}" with (force);
-            alter database "{name}{_OLD}" rename to "{name}";
-        \\endif
-        alter database "{name}" with allow_connections true;
-    """
-    told = _psql(credentials)
-    return Command(told.argv, told.secrets, script)
+    """Drop what was being filled, and what is no longer needed; whoever was kept out may connect again."""
+    return _psql(credentials, *_dropped(credentials), f'alter database "{credentials.database}" with allow_connections true')
 
 
 def _rotate(credentials: Credentials, password: str) -> Command:

@@ -1,11 +1,12 @@
 """Removing what runs of a deleted database: service, containers, secrets, volumes and backups when asked for, the network, the row."""
 
-from models import Application, Database, DatabaseBackup
+from models import Application, Database, DatabaseBackup, DatabaseRestore, TaskStatus
 from workers import docker
 from workers.databases.artefacts import discard
+from workers.databases.containers import DatabaseFailed
 from workers.databases.replacing import remove_servers
 from workers.databases.service import StillHeld, gone
-from workers.databases.surroundings import remove_old_secrets, remove_other_volumes
+from workers.databases.surroundings import remove_secrets, remove_volumes
 from workers.desired import network_of
 from workers.runtime import Runtime
 
@@ -18,17 +19,25 @@ async def remove(runtime: Runtime, row: Database, still_held: StillHeld) -> None
     await still_held()
     await remove_servers(runtime, row)
     await gone(runtime, row, entirely=True)
+    await _unlent(row)
     await still_held()
-    await remove_old_secrets(runtime, row, all=True)
+    await remove_secrets(runtime, row)
     if row.delete_volumes:
-        await remove_other_volumes(runtime, row, keep=None)
-    if row.delete_backups:
-        for backup in await DatabaseBackup.filter(database_id=row.id, object_name__isnull=False):
+        await remove_volumes(runtime, row)
+    for backup in await DatabaseBackup.filter(database_id=row.id, object_name__isnull=False):
+        if row.delete_backups or backup.status is not TaskStatus.completed or backup.deleted_at != row.deleted_at:
             await still_held()
             await discard(backup.storage, str(backup.object_name))
     await still_held()
     await _remove_network(runtime, row)
     await Database.filter(id=row.id).delete()
+
+
+async def _unlent(row: Database) -> None:
+    """See that no other database is being filled with one of its backups. Raises `DatabaseFailed`."""
+    lent = DatabaseRestore.filter(backup__database_id=row.id, status__in=[TaskStatus.pending, TaskStatus.running])
+    if await lent.exists():
+        raise DatabaseFailed("BUSY", "One of its backups is being restored.")
 
 
 async def _remove_network(runtime: Runtime, row: Database) -> None:

@@ -5,7 +5,7 @@ from typing import Final
 
 from tortoise.transactions import in_transaction
 
-from models import Database, DatabaseRestore
+from models import Database, DatabaseRestore, TaskStatus
 from workers import docker, docker_argv, processes
 from workers.databases import surroundings
 from workers.databases.artefacts import Artefact
@@ -17,6 +17,7 @@ from workers.databases.hold import Hold
 from workers.databases.service import gone, ready, told, until
 from workers.databases.streams import given
 from workers.docker_argv import Standalone
+from workers.journal import LeaseLost
 from workers.runtime import Runtime
 from workers.service_spec import Mount
 
@@ -133,8 +134,11 @@ class Replacing:
     async def _moved(self) -> None:
         """Give the service the fresh volume; the old one is kept until the restore is complete, and given back when it is not."""
         await self.held.still_held()
+        held = {"id": self.held.row.id, "epoch": self.held.row.epoch, "worker": self.held.runtime.name, "status": TaskStatus.running}
         async with in_transaction():
-            await DatabaseRestore.filter(id=self.held.row.id, epoch=self.held.row.epoch).update(volume=self.database.volume)
+            await Database.filter(id=self.database.id).select_for_update().first()
+            if not await DatabaseRestore.filter(**held).update(volume=self.database.volume):
+                raise LeaseLost
             await Database.filter(id=self.database.id).update(volume=self.volume)
         self.database.volume = self.volume
         revision = await told(self.held.runtime, self.database, self.held.still_held)

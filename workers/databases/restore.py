@@ -6,6 +6,8 @@ from collections.abc import Coroutine, Mapping
 from typing import Any
 from uuid import UUID
 
+import structlog
+
 from models import BackupTrigger, DatabaseBackup, DatabaseRestore, TaskStatus
 from workers.databases import replacing
 from workers.databases.artefacts import Artefact, artefact_of, verified
@@ -17,6 +19,8 @@ from workers.databases.hold import Hold, hold
 from workers.databases.replacing import Replacing
 from workers.databases.streams import given
 from workers.runtime import Runtime
+
+log = structlog.get_logger()
 
 Held = Hold[DatabaseRestore]
 
@@ -89,15 +93,23 @@ async def _swapped(held: Held, swap: Swap, container: Container, artefact: Artef
     command = swap.load(credentials)
     await given(lambda: artefact.chunks(meter), lambda descriptor: container.read(command, descriptor))
     await held.step("replacing")
-    await _entirely(container.tell(swap.commit(credentials)))
+    await _entirely(_committed(container, swap))
+
+
+async def _committed(container: Container, swap: Swap) -> None:
+    await container.tell(swap.commit(container.credentials))
+    try:
+        await container.tell(swap.undo(container.credentials))
+    except DatabaseFailed as error:  # what is left then goes with the next settlement
+        log.warning("databases.not_cleared", error=error.message)
 
 
 async def _entirely(work: Coroutine[Any, Any, None]) -> None:
     """Do what may not be left in the middle: who asks for the end of it meanwhile has come too late."""
     task = asyncio.ensure_future(work)
-    with contextlib.suppress(asyncio.CancelledError):
-        await asyncio.wait([task])
-    await asyncio.wait([task])
+    while not task.done():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait([task])
     await task
 
 

@@ -33,7 +33,7 @@ async def _make(id: Any) -> None:
     row = await Database.get(id=id)
     if row.schedule is None:
         return
-    due = following(row.schedule["cron"], row.schedule["time_zone"], datetime.now(UTC))
+    due = following(row.schedule["cron"], row.schedule["time_zone"], max(datetime.now(UTC), row.next_backup_at or datetime.now(UTC)))
     async with together():
         if not await Database.filter(id=id, next_backup_at=row.next_backup_at).update(next_backup_at=due):
             return

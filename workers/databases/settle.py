@@ -5,10 +5,10 @@ Claimed and fenced as the wishes of applications are, and never while its data a
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from secrets import token_hex
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import structlog
@@ -26,11 +26,12 @@ from workers.databases.removal import remove
 from workers.databases.replacing import remove_servers
 from workers.databases.rings import ring_next
 from workers.databases.service import ready, told
-from workers.databases.surroundings import remove_old_secrets, remove_other_volumes
+from workers.databases.surroundings import clear
 from workers.docker_errors import DockerError
 from workers.engine import EngineUnavailable
 from workers.journal import LeaseLost
 from workers.runtime import Runtime
+from workers.service_spec import UnsafeValue
 from workers.states import LEASE
 from workers.surroundings import ForeignVolume
 
@@ -76,16 +77,11 @@ async def settle(runtime: Runtime, id: UUID) -> None:
     if claim is None:
         return
     try:
-        async with _renewed(claim):
-            row = await Database.get(id=id)
-            if row.deleted_at is not None:
-                await remove(runtime, row, claim.still_held)
-            else:
-                await _granted(runtime, row, claim)
+        await _renewed(claim, _settled(runtime, claim))
     except LeaseLost:
         log.warning("databases.lease_lost", database=str(id))
         return
-    except (DockerError, EngineUnavailable, ForeignVolume, DatabaseFailed, StorageFailed) as error:  # which the reconciler tries again
+    except (DockerError, EngineUnavailable, DatabaseFailed, StorageFailed) as error:  # which the reconciler tries again
         log.warning("databases.refused", database=str(id), error=str(error))
         return
     finally:
@@ -102,40 +98,76 @@ async def _claimed(runtime: Runtime, id: UUID) -> Settling | None:
     return Settling(id, settler) if rows else None
 
 
-@contextlib.asynccontextmanager
-async def _renewed(claim: Settling) -> AsyncIterator[None]:
-    """Keep the claim while the block runs; what it finds out about its loss the next look finds, too."""
+async def _settled(runtime: Runtime, claim: Settling) -> None:
+    row = await Database.get(id=claim.id)
+    if row.deleted_at is not None:
+        await remove(runtime, row, claim.still_held)
+    else:
+        await _granted(runtime, row, claim)
 
-    async def renew() -> None:
-        while True:
-            await asyncio.sleep(RENEWAL)
-            with contextlib.suppress(*AWAY, LeaseLost):
-                await claim.still_held()
 
-    renewal = asyncio.create_task(renew())
+async def _renewed(claim: Settling, work: Coroutine[Any, Any, None]) -> None:
+    """Do some work for as long as the claim is kept. Raises what the work raises, and `LeaseLost` once the claim is another's."""
+    working, renewing = asyncio.ensure_future(work), asyncio.create_task(_renew(claim))
     try:
-        yield
+        await asyncio.wait([working, renewing], return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise LeaseLost
+        await working
     finally:
-        renewal.cancel()
-        await asyncio.gather(renewal, return_exceptions=True)
+        for task in (working, renewing):
+            task.cancel()
+        await asyncio.gather(working, renewing, return_exceptions=True)
+
+
+async def _renew(claim: Settling) -> None:
+    """Renew a claim until it is lost, or the database has been away for as long as it lasts."""
+    loop = asyncio.get_running_loop()
+    renewed = loop.time()
+    while loop.time() - renewed < LEASE:
+        await asyncio.sleep(RENEWAL)
+        with contextlib.suppress(*AWAY):
+            try:
+                await claim.still_held()
+            except LeaseLost:
+                return
+            renewed = loop.time()
 
 
 async def _granted(runtime: Runtime, row: Database, claim: Settling) -> None:
     """Bring the service to what the row says, and say how that went."""
     status, trouble = DatabaseStatus.stopped if row.stopped else DatabaseStatus.running, None
     wished = row.wished
-    await remove_servers(runtime, row)
+    try:
+        await remove_servers(runtime, row)
+        row = await _told(runtime, row, claim)
+        await claim.still_held()
+        await clear(runtime, row)
+    except (DatabaseFailed, ForeignVolume, UnsafeValue) as error:
+        status, trouble = DatabaseStatus.error, str(error)
+    await database().execute_query(_GRANTED, [row.id, claim.settler, wished, status.value, trouble])
+
+
+async def _told(runtime: Runtime, row: Database, claim: Settling) -> Database:
+    """Have the service run as it shall, by a new password if one is wished for. Raises `DatabaseFailed`, after all that could be done.
+
+    A server that does not run cannot be told a password: it is started first, by the old one.
+    """
     try:
         row = await changed(runtime, row, claim.still_held)
-        revision = await told(runtime, row, claim.still_held)
-        if not row.stopped:
-            await ready(runtime, row, revision)
-            await _opened(runtime, row)
-            await remove_other_volumes(runtime, row, keep=row.volume)
-        await remove_old_secrets(runtime, row)
-    except DatabaseFailed as error:
-        status, trouble = DatabaseStatus.error, error.message
-    await database().execute_query(_GRANTED, [row.id, claim.settler, wished, status.value, trouble])
+    except DatabaseFailed:
+        await _begun(runtime, row, claim)
+        row = await changed(runtime, row, claim.still_held)
+    await _begun(runtime, row, claim)
+    return row
+
+
+async def _begun(runtime: Runtime, row: Database, claim: Settling) -> None:
+    revision = await told(runtime, row, claim.still_held)
+    if not row.stopped:
+        await ready(runtime, row, revision)
+        await claim.still_held()
+        await _opened(runtime, row)
 
 
 async def _opened(runtime: Runtime, row: Database) -> None:

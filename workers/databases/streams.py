@@ -117,7 +117,7 @@ async def given(give: Callable[[], Iterator[bytes]], read: Callable[[int], Await
         if reader.done():
             _close(reading)
             reading = -1
-        await giver
+        await asyncio.shield(giver)
         await reader
     finally:
         await _ended(reader)

@@ -1,5 +1,7 @@
 """What a database's service stands on: its project's network, its volume, and its secrets."""
 
+import contextlib
+
 from models import Database
 from workers import docker, docker_argv
 from workers.databases.credentials import credentials_of
@@ -37,19 +39,34 @@ async def _ensure_secrets(runtime: Runtime, database: Database) -> None:
             await docker.run(argv, stdin=content.encode())
 
 
-async def remove_old_secrets(runtime: Runtime, database: Database, *, all: bool = False) -> None:
-    """Remove the secrets of passwords that no longer hold, or all of them; one that a container still has stays until later."""
-    kept = set() if all else {secret_of(database, file) for file in engine_of(database).files(credentials_of(database))}
-    for name in await runtime.engine.secret_names(f"{DATABASE_LABEL}={database.id}"):
+async def clear(runtime: Runtime, database: Database) -> None:
+    """Remove what a database no longer needs: old volumes, the secrets of passwords that no longer hold, containers that have ended.
+
+    What something still has goes another time.
+    """
+    label = f"{DATABASE_LABEL}={database.id}"
+    if not database.stopped:
+        for container in await runtime.engine.containers(label):
+            if container["State"] in ("exited", "dead"):
+                await docker.remove_container(runtime.docker, container["Id"])
+        for name in await runtime.engine.volume_names(label):
+            if name != database.volume:
+                with contextlib.suppress(DockerFailed):
+                    await docker.remove_volume(runtime.docker, name)
+    kept = {secret_of(database, file) for file in engine_of(database).files(credentials_of(database))}
+    for name in await runtime.engine.secret_names(label):
         if name not in kept:
-            try:
+            with contextlib.suppress(DockerFailed):
                 await docker.run(docker_argv.secret_remove(runtime.docker, name))
-            except DockerFailed:
-                continue
 
 
-async def remove_other_volumes(runtime: Runtime, database: Database, keep: str | None) -> None:
-    """Remove the volumes of a database, but for the one that is kept. Raises `DockerError`, also while one is in use."""
+async def remove_secrets(runtime: Runtime, database: Database) -> None:
+    """Remove all secrets of a database. Raises `DockerError`, also while a container has one."""
+    for name in await runtime.engine.secret_names(f"{DATABASE_LABEL}={database.id}"):
+        await docker.run(docker_argv.secret_remove(runtime.docker, name))
+
+
+async def remove_volumes(runtime: Runtime, database: Database) -> None:
+    """Remove all volumes of a database. Raises `DockerError`, also while one is in use."""
     for name in await runtime.engine.volume_names(f"{DATABASE_LABEL}={database.id}"):
-        if name != keep:
-            await docker.remove_volume(runtime.docker, name)
+        await docker.remove_volume(runtime.docker, name)

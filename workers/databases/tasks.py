@@ -90,8 +90,10 @@ TABLE: Final[Mapping[Event, Transition]] = {
     Event.stop: Transition(_RUNNING, _S.cancelled, f"{_HELD} and {_ASKED}", _ENDED),
     Event.force_stop: Transition(_RUNNING, _S.cancelled, f"t.epoch = :epoch and {_ASKED}", _ENDED),
 }
-UNSETTLING: Final = frozenset({Event.fail, Event.lose, Event.stop, Event.force_stop})
-"""After these a restore may have left its database's service as nobody wants it."""
+UNSETTLING: Final = frozenset(
+    {Event.fail, Event.lose, Event.stop, Event.force_stop, Event.hand_back, Event.take_over, Event.cancel, Event.expire}
+)
+"""After these a restore may have left its database's service as nobody wants it: it is brought back before anything else is done."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,8 @@ async def apply(change: Change) -> dict[str, Any] | None:
 
 
 _BACK = """
-    update database d set volume = coalesce(r.volume, d.volume), {also} from database_restore r where r.id = $1 and d.id = r.database_id
+    update database d set volume = coalesce(r.volume, d.volume), {also} from database_restore r
+    where r.id = $1 and d.id = r.database_id and r.epoch > 0
 """
 _DONE = """
     update database d set status = case when d.stopped then 'stopped' else 'running' end, error_message = null, wished = d.wished + 1

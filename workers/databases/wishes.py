@@ -25,6 +25,8 @@ from workers.facts import Contradiction
 
 _RESTARTING = frozenset({"name", "memory_limit", "configuration"})
 """What a server has to be started again for."""
+LONGEST_NAME = 30
+"""Characters of a name that the names of its service, secrets and volumes begin with."""
 MOST_WAITING = 10
 """Backups and restores of one database that may wait."""
 
@@ -32,7 +34,7 @@ MOST_WAITING = 10
 async def create(project: Project, **columns: Any) -> Database:
     """A database that will be made."""
     engine = ENGINES[columns["type"]]
-    service = f"{columns['name'].lower()}-{token_hex(4)}"
+    service = f"{columns['name'].lower()[:LONGEST_NAME].rstrip('-')}-{token_hex(4)}"
     database = await Database.create(
         project_id=project.id,
         service_name=service,
@@ -97,7 +99,7 @@ async def rotate(database: Database) -> Database:
         row = await _locked(database)
         _runs(row)
         await _idle(row)
-        return await wish(row, credentials={**row.credentials, "next_password": password()})
+        return await wish(row, credentials={**row.credentials, "next_password": row.credentials.get("next_password") or password()})
 
 
 async def remove(database: Database, *, delete_volumes: bool, delete_backups: bool) -> None:
