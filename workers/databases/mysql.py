@@ -144,6 +144,6 @@ MYSQL = Engine(
     failures=(
         (r"(?:ERROR|error:?) 1045|Access denied", "DATABASE_AUTH_FAILED", ""),
         (r"No space left on device|table '[^']*' is full|errno: 28", "VOLUME_FULL", ""),
-        (r"(?:ERROR|error:?) 200[23]|Can't connect", "DATABASE_UNREACHABLE", ""),
+        (r"(?:ERROR|[Ee]rror:?) 20(?:02|03|13)|Can't connect|Lost connection", "DATABASE_UNREACHABLE", ""),
     ),
 )

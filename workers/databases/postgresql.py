@@ -149,7 +149,11 @@ POSTGRESQL = Engine(
         (r"input file (?:is too short|does not appear)|could not read from input file|did not find magic", "BACKUP_DAMAGED", ""),
         (r"No space left on device", "VOLUME_FULL", ""),
         (r"password authentication failed", "DATABASE_AUTH_FAILED", ""),
-        (r"Connection refused|the database system is|No such file or directory\s+Is the server", "DATABASE_UNREACHABLE", ""),
+        (
+            r"Connection refused|closed the connection unexpectedly|the database system is|No such file or directory\s+Is the server",
+            "DATABASE_UNREACHABLE",
+            "",
+        ),
         (r'role "([^"]*)" does not exist', "ROLE_MISSING", "A user that owns something in the backup does not exist any more."),
         (r"out of memory|Out of memory", "OUT_OF_MEMORY", "The database ran out of memory."),
     ),

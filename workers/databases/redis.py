@@ -106,6 +106,6 @@ REDIS = Engine(
         (r"RDB ERROR DETECTED|Unexpected EOF|RDB CRC error|Wrong signature|Short read", "BACKUP_DAMAGED", ""),
         (r"Can't handle RDB format version", "BACKUP_TOO_NEW", ""),
         (r"No space left on device", "VOLUME_FULL", ""),
-        (r"Could not connect|Connection refused", "DATABASE_UNREACHABLE", ""),
+        (r"Could not connect|Connection (?:refused|reset)|[Ss]erver closed the connection", "DATABASE_UNREACHABLE", ""),
     ),
 )
