@@ -106,8 +106,8 @@ async def taken(write: Callable[[int], Awaitable[None]], take: Callable[[Iterato
 async def given(give: Callable[[], Iterator[bytes]], read: Callable[[int], Awaitable[None]], *, whole: bool = False) -> None:
     """Let `read` read from a file descriptor, in frames, what `give`, in a thread, gives. What either raises is raised, the giver's first.
 
-    A frame is the number of its bytes on a line, and the bytes; the last has none. The descriptor's end says nothing: on the way into a
-    container it can overtake the data before it, which would then be lost. `whole`: what `read` takes no notice of is given nevertheless.
+    A frame is the number of its bytes on a line, and the bytes; the last has none. The descriptor's end says nothing: what is cut on the
+    way into a container would look whole. `whole`: what `read` takes no notice of is given nevertheless.
     """
     reading, writing = _pipe()
     reader = asyncio.ensure_future(read(reading))
