@@ -129,17 +129,18 @@ async def test_a_server_that_ends_in_the_middle_fails_the_backup_by_a_code_of_it
     database, written = await grown(house, "mysql", 100)
     id = (await database.post("backup"))["backupId"]
     await reached(installation, BACKUP, id, "dumping")
-    await installation.command("kill", await database.container())
+    killed = await database.container()
+    await installation.command("kill", killed)
     backup = await database.ended("backups", id)
     assert backup["status"] == "failed"
     assert backup["errorCode"] in ("CONTAINER_LOST", "DATABASE_STOPPED", "DATABASE_UNREACHABLE"), backup["errorMessage"]
     assert [path for path in stored(installation) if id in path.name or ".partial" in path.name] == []
-    await eventually(lambda: _runs(database), within=60)
+
+    async def another() -> bool:
+        return await database.container() != killed
+
+    await eventually(another, within=60)
     assert await (await database.dataset()).fingerprint() == written
-
-
-async def _runs(database: Managed) -> bool:
-    return (await database.shown())["status"] == "running"
 
 
 async def test_a_password_that_somebody_else_has_changed_is_said_so(house: House, installation: Installation) -> None:

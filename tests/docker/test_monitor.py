@@ -26,8 +26,8 @@ PASSWORD = "sEcReT-user"
 INSERT = """
     insert into database (id, created_at, updated_at, name, project_id, type, version, service_name, status, credentials, generation,
                           configuration, memory_limit, storage_size, volume, stopped, wished, granted, restart_wish, delete_volumes,
-                          storage_alert)
-    values ($1, now(), now(), $2, $3, 'redis', '8', $2, 'running', $4, 1, '{}', 64, 32, $2, false, 1, 1, 0, false, false)
+                          delete_backups, storage_alert)
+    values ($1, now(), now(), $2, $3, 'redis', '8', $2, 'running', $4, 1, '{}', 64, 32, $2, false, 1, 1, 0, false, false, false)
 """
 
 
