@@ -21,7 +21,8 @@ _ENGINE_FAILURES: Final = (
     (r"Cannot connect to the Docker daemon|error during connect", "DOCKER_UNAVAILABLE", "The Docker Engine cannot be reached."),
     (r"executable file not found", "TOOL_MISSING", "The image of the database lacks its tools."),
 )
-KILLED: Final = (137, 143)
+KILLED: Final = (126, 137, 143)
+"""What a command ends with whose container has ended, or was ending when it began."""
 UNFRAMED: Final = """
 { while IFS= read -r size; do
     if [ "$size" != 0 ] && dd bs="$size" count=1 iflag=fullblock 2>/dev/null; then continue; fi
