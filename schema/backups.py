@@ -7,6 +7,7 @@ import strawberry
 
 import models
 import workers
+from models.lifecycle import UNFINISHED
 from schema.access import Role
 from schema.backup_files import file_of, told
 from schema.context import Context
@@ -86,9 +87,9 @@ async def get(ctx: Context, database: models.Database, backup: models.DatabaseBa
 async def delete(ctx: Context, database: models.Database, backup: models.DatabaseBackup) -> None:
     """Delete a backup that has ended; its data go in the background."""
     row = await held(backup)
-    if row.status in (models.TaskStatus.pending, models.TaskStatus.running):
+    if row.status in UNFINISHED:
         raise Conflict("The backup is being made: cancel it first.", reason="NOT_ENDED")
-    if await models.DatabaseRestore.filter(backup_id=row.id, status__in=[models.TaskStatus.pending, models.TaskStatus.running]).exists():
+    if await models.DatabaseRestore.filter(backup_id=row.id, status__in=UNFINISHED).exists():
         raise Conflict("The backup is being restored.", reason="BUSY")
     await workers.database_wishes.forget(row)
 

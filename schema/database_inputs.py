@@ -89,7 +89,7 @@ async def created(project: models.Project, input: CreateDatabaseInput) -> models
         )
 
 
-async def sibling(database: models.Database, backup: models.DatabaseBackup, name: str) -> models.Database:
+async def sibling(database: models.Database, name: str) -> models.Database:
     """Another database of the same project that is as one is. Raises `Conflict`."""
     project = await models.Project.get(id=database.project_id)
     async with unique(NAME_TAKEN), in_transaction():

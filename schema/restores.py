@@ -63,7 +63,7 @@ class RestoreInput(Input):
 async def restore(ctx: Context, database: models.Database, backup: models.DatabaseBackup, input: RestoreInput) -> models.DatabaseRestore:
     """Restore a backup; a restore that fails leaves the data as they were."""
     async with in_transaction():
-        target = database if input.new_database_name is None else await sibling(database, backup, input.new_database_name)
+        target = database if input.new_database_name is None else await sibling(database, input.new_database_name)
         safely = input.safety_backup and target is database
         return await workers.database_wishes.restore(target, backup, safely=safely)
 

@@ -1,6 +1,7 @@
 """A backup: what a database holds, streamed into the storage and read back before it counts."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -33,10 +34,14 @@ async def _work(held: Held) -> Mapping[str, Any]:
     await DatabaseBackup.filter(id=row.id, epoch=row.epoch).update(object_name=artefact.name)
     meter = await held.step("dumping")
     stored = await dumped(container, dump, artefact, meter)
-    size, checksum = meter.transferred, meter.checksum
-    artefact = Artefact(artefact.kind, artefact.name, artefact.compressed, artefact.encrypted, size, checksum)
+    artefact = replace(artefact, size=meter.transferred, checksum=meter.checksum)
     await verified(engine, container, artefact, await held.step("verifying"))
-    return {"file_name": file_name(row, artefact.name), "size": size, "stored_size": stored, "checksum": checksum}
+    return {
+        "file_name": file_name(row, artefact.name),
+        "size": artefact.size,
+        "stored_size": stored,
+        "checksum": artefact.checksum,
+    }
 
 
 async def _uploaded(held: Held) -> Mapping[str, Any]:

@@ -62,10 +62,9 @@ class Container:
 
     async def read(self, command: Command, stdin: int) -> None:
         """Run a command that reads the data of `given` from a file descriptor. Raises `DatabaseFailed`."""
-        said: list[str] = []
-        framed = replace(command, argv=unframed(command.argv))
-        await self._run(framed, LONGEST, stdin=stdin, on_line=lambda stream, line: said.append(line) if line == END else None)
-        must_have_ended(said)
+        arrival = Arrival()
+        await self._run(replace(command, argv=unframed(command.argv)), LONGEST, stdin=stdin, on_line=arrival.hear)
+        arrival.check()
 
     async def answers(self, command: Command) -> bool:
         """Whether a command succeeds."""
@@ -120,10 +119,20 @@ def unframed(argv: Sequence[str]) -> tuple[str, ...]:
     return ("sh", "-c", UNFRAMED, "sh", *argv)
 
 
-def must_have_ended(said: Sequence[str]) -> None:
-    """See that a command has been given all data. Raises `DatabaseFailed`."""
-    if END not in said:
-        raise DatabaseFailed("TRANSFER_CUT", "The data have not come into the container whole.")
+class Arrival:
+    """Hears whether all data have come to a command that takes them out of their frames."""
+
+    def __init__(self) -> None:
+        self._whole = False
+
+    def hear(self, stream: processes.Stream, line: str) -> None:
+        """Take a line that it prints."""
+        self._whole = self._whole or line == END
+
+    def check(self) -> None:
+        """Raise `DatabaseFailed` when they have not."""
+        if not self._whole:
+            raise DatabaseFailed("TRANSFER_CUT", "The data have not come into the container whole.")
 
 
 async def running(runtime: Runtime, database: Database, credentials: Credentials) -> Container:

@@ -27,11 +27,14 @@ def generated(engine: Engine, name: str) -> dict[str, str]:
 
 def credentials_of(database: Database) -> Credentials:
     """The credentials by which a database is opened now."""
-    stored = database.credentials
+    return _read(database.credentials)
+
+
+def _read(stored: dict[str, str]) -> Credentials:
     return Credentials(stored["username"], stored["password"], stored["admin_password"], stored["database"])
 
 
 def database_url(type: DatabaseType, stored: dict[str, str], host: str, mask: str | None) -> str:
     """The connection string of a database on a host; with a mask it stands for the password."""
-    credentials = Credentials(stored["username"], stored["password"], stored["admin_password"], stored["database"])
+    credentials = _read(stored)
     return ENGINES[type].url(credentials, host, credentials.password if mask is None else mask)

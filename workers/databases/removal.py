@@ -1,6 +1,7 @@
 """Removing what runs of a deleted database: service, containers, secrets, volumes and backups when asked for, the network, the row."""
 
 from models import Application, Database, DatabaseBackup, DatabaseRestore, TaskStatus
+from models.lifecycle import UNFINISHED
 from workers import docker
 from workers.databases.artefacts import discard
 from workers.databases.containers import DatabaseFailed
@@ -35,7 +36,7 @@ async def remove(runtime: Runtime, row: Database, still_held: StillHeld) -> None
 
 async def _unlent(row: Database) -> None:
     """See that no other database is being filled with one of its backups. Raises `DatabaseFailed`."""
-    lent = DatabaseRestore.filter(backup__database_id=row.id, status__in=[TaskStatus.pending, TaskStatus.running])
+    lent = DatabaseRestore.filter(backup__database_id=row.id, status__in=UNFINISHED)
     if await lent.exists():
         raise DatabaseFailed("BUSY", "One of its backups is being restored.")
 

@@ -9,7 +9,7 @@ from models import Database, DatabaseRestore, TaskStatus
 from workers import docker, docker_argv, processes
 from workers.databases import surroundings
 from workers.databases.artefacts import Artefact
-from workers.databases.containers import LONGEST, Container, DatabaseFailed, must_have_ended, unframed
+from workers.databases.containers import LONGEST, Arrival, Container, DatabaseFailed, unframed
 from workers.databases.contract import Command, Credentials, Engine, Replace
 from workers.databases.credentials import credentials_of
 from workers.databases.desired import DATABASE_LABEL, engine_of, image_of, labels_of
@@ -110,14 +110,12 @@ class Replacing:
         entrypoint, *arguments = ("sh", *command.argv) if stdin is None else unframed(command.argv)
         standalone = self._standalone(mounts, tuple(arguments), entrypoint)
         argv = docker_argv.run_once(client, standalone, fed=stdin is not None)
-        said: list[str] = []
-        done = await processes.run(
-            argv, env=docker.environment(), deadline=LONGEST, stdin=stdin, on_line=lambda stream, line: said.append(line[:40])
-        )
+        arrival = Arrival()
+        done = await processes.run(argv, env=docker.environment(), deadline=LONGEST, stdin=stdin, on_line=arrival.hear)
         if done.returncode:
             raise self._explained(done)
         if stdin is not None:
-            must_have_ended(said)
+            arrival.check()
 
     def _explained(self, done: processes.Finished) -> DatabaseFailed:
         told = "\n".join(done.tail)

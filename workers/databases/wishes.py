@@ -15,6 +15,7 @@ from models import (
     TaskStatus,
 )
 from models.database import together
+from models.lifecycle import UNFINISHED
 from models.settings import settings
 from workers.databases import ENGINES
 from workers.databases.contract import Swap
@@ -110,11 +111,11 @@ async def remove(database: Database, *, delete_volumes: bool, delete_backups: bo
     async with together():
         row = await _locked(database)
         for kind in (DatabaseBackup, DatabaseRestore):
-            for task in await kind.filter(database_id=row.id, status__in=[TaskStatus.pending, TaskStatus.running]).order_by("id"):
+            for task in await kind.filter(database_id=row.id, status__in=UNFINISHED).order_by("id"):
                 await _cancel(kind, task)
         now = datetime.now(UTC)
         await DatabaseBackup.filter(database_id=row.id, deleted_at__isnull=True).update(deleted_at=now)
-        lent = DatabaseRestore.filter(backup__database_id=row.id, status__in=[TaskStatus.pending, TaskStatus.running])
+        lent = DatabaseRestore.filter(backup__database_id=row.id, status__in=UNFINISHED)
         if await lent.exclude(database_id=row.id).exists():
             raise Contradiction("Another database is being filled with a backup of this one.", "BUSY")
         await wish(row, deleted_at=now, delete_volumes=delete_volumes, delete_backups=delete_backups)
@@ -133,7 +134,7 @@ async def _idle(row: Database) -> None:
 async def _unfinished(row: Database) -> int:
     found = 0
     for kind in (DatabaseBackup, DatabaseRestore):
-        found += await kind.filter(database_id=row.id, status__in=[TaskStatus.pending, TaskStatus.running]).count()
+        found += await kind.filter(database_id=row.id, status__in=UNFINISHED).count()
     return found
 
 
@@ -231,7 +232,7 @@ async def cancel(kind: Kind, id: Any) -> Any:
         task = await kind.get(id=id)
         await Database.filter(id=task.database_id).select_for_update().first()
         task = await kind.get(id=id)
-        if task.status not in (TaskStatus.pending, TaskStatus.running):
+        if task.status not in UNFINISHED:
             raise Contradiction(f"It has ended: {task.status.value}.", "ALREADY_ENDED")
         await _cancel(kind, task)
     next_soon(task.database_id)
