@@ -4,7 +4,7 @@ import asyncio
 import signal
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
@@ -77,14 +77,15 @@ async def waits_for_projects() -> None:
 
 
 async def refused(process: Gateway) -> None:
-    """Wait until nobody is let in any more."""
+    """Wait until nobody is let in any more; who waits for a port that is just being closed is reset."""
     async with asyncio.timeout(5):
         while True:
-            try:
-                async with kept(process):
-                    await asyncio.sleep(0.01)
-            except ConnectionRefusedError:
-                return
+            with suppress(ConnectionResetError):
+                try:
+                    async with kept(process):
+                        await asyncio.sleep(0.01)
+                except ConnectionRefusedError:
+                    return
 
 
 async def test_what_is_under_way_is_answered_and_the_gateway_ends_well(api: Api, process: Gateway) -> None:
