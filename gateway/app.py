@@ -19,7 +19,7 @@ from gateway.ratelimit import limiter
 from gateway.reader import Reader
 from gateway.routing import Paths
 from gateway.webhooks import route as webhooks
-from models import events
+from models.bell import bell
 from models.database import connected
 from models.settings import settings
 from schema.surface import surface
@@ -59,5 +59,5 @@ class Application:
     @asynccontextmanager
     async def lifespan(self, app: object = None) -> AsyncIterator[None]:
         """Connect to the database and to Valkey."""
-        async with connected(impatient=True), events.bell, limiter, self._streams:
+        async with connected(impatient=True), bell, limiter, self._streams:
             yield

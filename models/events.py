@@ -1,29 +1,18 @@
-"""Events of deployments: rows with a sequence number per deployment; Redis only wakes whoever waits (PIPELINE 7)."""
+"""Events of deployments: rows with a sequence number per deployment; the bell only wakes whoever waits (PIPELINE 7)."""
 
-import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 from uuid import UUID
 
-import structlog
 from tortoise.backends.base.client import BaseDBAsyncClient
 
-from models import background, valkey
+from models.bell import Check, Leave, bell
 from models.enums import EventKind, LogLevel
 from models.lifecycle import IS_ACTIVE, TERMINAL
 from models.rows import Deployment, Event
 
-log = structlog.get_logger()
-
-CHANNEL = "dokploy:events"
-PATIENCE = 1.0
-"""Seconds after which a waiting reader looks again even when nobody woke it."""
 _BATCH = 500
-
-Check = Callable[[], Awaitable[None]]
-"""Looks whether somebody may go on; raises when they may not."""
 
 
 @dataclass(frozen=True)
@@ -89,95 +78,26 @@ async def _ended_at(deployment: UUID) -> int | None:
     return row.last_seq if row.status in TERMINAL else None
 
 
-class Bell:
-    """Wakes the readers of this process: one subscription to Redis for all of them; without Redis they look once a second."""
+async def follow(deployment: UUID, seq: int, check: Check | None = None, every: float = 0.0) -> AsyncIterator[Event]:
+    """The events after `seq` as they come, up to and including the terminal one; none when it lies before.
 
-    def __init__(self) -> None:
-        self._waiting: dict[str, set[asyncio.Event]] = {}
-        self._task: asyncio.Task[None] | None = None
-
-    async def __aenter__(self) -> Self:
-        """Start listening."""
-        self._task = asyncio.create_task(self._listen())
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        """Stop listening, and waking."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-        await valkey.close()
-
-    async def _listen(self) -> None:
+    When so many seconds have passed, `check` comes before the next event or, at the latest, `PATIENCE` later; what it raises ends this.
+    """
+    leave = Leave(check, every)
+    with bell.heard(deployment) as ear:
         while True:
-            try:
-                async with valkey.listener() as client, client.pubsub() as pubsub:
-                    await pubsub.subscribe(CHANNEL)
-                    async for message in pubsub.listen():
-                        if message["type"] == "message":
-                            self._wake(message["data"].decode(errors="replace"))
-            except valkey.AWAY as error:
-                log.warning("events.redis_away", error=str(error))
-                await asyncio.sleep(PATIENCE)
-
-    def _wake(self, deployment: str) -> None:
-        for waiting in self._waiting.get(deployment, ()):
-            waiting.set()
-
-    async def follow(self, deployment: UUID, seq: int, check: Check | None = None, every: float = 0.0) -> AsyncIterator[Event]:
-        """The events after `seq` as they come, up to and including the terminal one; none when it lies before.
-
-        When so many seconds have passed, `check` comes before the next event or, at the latest, `PATIENCE` later; what it raises ends this.
-        """
-        woken, loop = asyncio.Event(), asyncio.get_running_loop()
-        key, checked = str(deployment), loop.time()
-        self._waiting.setdefault(key, set()).add(woken)
-
-        async def still() -> None:
-            nonlocal checked
-            if check is not None and loop.time() - checked >= every:
-                await check()
-                checked = loop.time()
-
-        try:
-            while True:
-                woken.clear()
-                await still()
-                ended = await _ended_at(deployment)
-                found = await after(deployment, seq)
-                for event in found:
-                    await still()
-                    seq = event.seq
-                    yield event
-                    if event.kind is EventKind.status and event.status in TERMINAL:
-                        return
-                if found:
-                    continue
-                if ended is not None and ended <= seq:
+            ear.clear()
+            await leave.still()
+            ended = await _ended_at(deployment)
+            found = await after(deployment, seq)
+            for event in found:
+                await leave.still()
+                seq = event.seq
+                yield event
+                if event.kind is EventKind.status and event.status in TERMINAL:
                     return
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(woken.wait(), PATIENCE)
-        finally:
-            waiting = self._waiting[key]
-            waiting.discard(woken)
-            if not waiting:
-                del self._waiting[key]
-
-
-bell = Bell()
-
-
-async def wake(*deployments: UUID) -> None:
-    """Wake whoever follows these deployments; when Redis is away they look by themselves within a second."""
-    try:
-        async with valkey.client().pipeline(transaction=False) as pipeline:
-            for deployment in deployments:
-                pipeline.publish(CHANNEL, str(deployment))
-            await pipeline.execute()
-    except valkey.AWAY as error:
-        log.warning("events.redis_away", error=str(error))
-
-
-def wake_soon(*deployments: UUID) -> None:
-    """Wake whoever follows these deployments, without waiting for it."""
-    background.start(wake(*deployments))
+            if found:
+                continue
+            if ended is not None and ended <= seq:
+                return
+            await ear.wait()

@@ -242,7 +242,7 @@ async def events(
     async def check() -> None:
         await (await tokens.present(ctx)).fetch(entity_of(Deployment), str(deployment.id), Role.viewer)
 
-    async for event in journal.bell.follow(deployment.id, after_seq, check, RECHECK):
+    async for event in journal.follow(deployment.id, after_seq, check, RECHECK):
         yield DeploymentEvent(
             seq=event.seq,
             timestamp=event.at,

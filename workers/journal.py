@@ -10,8 +10,9 @@ from uuid import UUID
 import structlog
 
 from models import EventKind, LogLevel
+from models.bell import wake
 from models.database import AWAY, database
-from models.events import Entry, append, wake
+from models.events import Entry, append
 from workers.processes import CUT
 
 log = structlog.get_logger()

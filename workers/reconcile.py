@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import structlog
 
 from models import Project, Session, WebhookDelivery, answers
+from models.bell import wake
 from models.database import database, own_connection
-from models.events import wake
 from workers import commit_status, leftovers, line, memory, observe, orphans, rescue, retention
 from workers.databases import observe as databases_observe
 from workers.databases import rescue as databases

@@ -7,8 +7,9 @@ from typing import Any
 from tortoise.backends.base.client import BaseDBAsyncClient
 
 from models import DeploymentStatus, EventKind, LogLevel
+from models.bell import wake_soon
 from models.database import after_commit, joined
-from models.events import Entry, append, wake_soon
+from models.events import Entry, append
 from models.lifecycle import ACTIVE, TERMINAL
 from workers import line
 from workers.states import Change, Event, sql

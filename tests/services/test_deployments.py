@@ -10,7 +10,7 @@ import pytest
 
 import models
 from models import DeploymentKind, DeploymentStatus, StageName
-from models.events import bell
+from models.events import follow as followed
 from tests.services.asking import Transport, ask
 from tests.services.conftest import Api
 from workers import wishes
@@ -235,7 +235,7 @@ async def test_followers_get_every_event_once_and_in_order(api: Api) -> None:
     id = (await api.owner.made(f"/applications/{made['id']}/deploy", {}))["deploymentId"]
 
     async def follow(after: int) -> list[int]:
-        return [event.seq async for event in bell.follow(UUID(id), after)]
+        return [event.seq async for event in followed(UUID(id), after)]
 
     followers = [asyncio.create_task(follow(after)) for after in (0, 0, 2)]
     await played(id)

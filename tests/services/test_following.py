@@ -10,8 +10,9 @@ import httpx2
 import pytest
 
 import models
+from models.bell import wake
 from models.database import database
-from models.events import Entry, append, wake
+from models.events import Entry, append
 from tests.services.conftest import Api, Person
 from tests.services.test_deployments import played
 from tests.services.test_websocket import EVENTS, opened, started

@@ -11,7 +11,7 @@ import httpx2
 import pytest
 from redis.asyncio import Redis
 
-from models import events, valkey
+from models import bell, valkey
 from models.settings import settings
 from tests.services.conftest import PASSWORD, Person
 from tests.services.outages import Request, Site, site
@@ -149,7 +149,7 @@ async def test_waking_many_takes_few_connections(stack: object) -> None:
             return received, (await client.info("commandstats")).get("cmdstat_publish", {"calls": 0})["calls"]
 
         connections, published = await counted()
-        await asyncio.gather(*[events.wake(uuid4()) for _ in range(200)])
+        await asyncio.gather(*[bell.wake(uuid4()) for _ in range(200)])
         more, calls = await counted()
     assert calls - published == 200
     assert more - connections <= valkey.MOST_CONNECTIONS

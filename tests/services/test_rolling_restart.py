@@ -16,8 +16,9 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 import models
 from gateway.embedded.stack import Stack
+from models.bell import wake
 from models.database import database
-from models.events import Entry, append, wake
+from models.events import Entry, append
 from tests.services import gateways
 from tests.services.conftest import Api, Person
 from tests.services.gateways import Gateway

@@ -109,7 +109,7 @@ async def test_followers_are_woken_after_the_commit(api: Api, monkeypatch: pytes
     async def woken(_: object) -> None:
         inside.append(is_together())
 
-    monkeypatch.setattr("models.events.wake", woken)
+    monkeypatch.setattr("models.bell.wake", woken)
     assert (await api.owner.delete(f"/applications/{application['id']}")).status_code == 204
     await asyncio.sleep(0)
     assert inside == [False]
