@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from types import NoneType, UnionType
 from typing import Any, get_args, get_origin
 from urllib.parse import parse_qsl
 from uuid import UUID
@@ -38,17 +39,23 @@ LAST_EVENT_ID = "Last-Event-ID"
 _encode = msgspec.json.Encoder().encode
 _PAGING: dict[str, Any] = {"limit": Limit, "cursor": str, "order": SortOrder}
 _STRICT: dict[type, Any] = {datetime: Instant, UUID: Id}
-"""What reads a filter's value where its type alone would take too much."""
+"""What reads a value where its type alone would take too much."""
 
 
 def query_types(operation: Operation[Any]) -> dict[str, Any]:
     """The query parameters of an operation, by the names that clients use, with their types."""
-    found = {api_name(each.name): each.annotation for each in operation.signature.parameters}
+    found = {api_name(each.name): _given(each.annotation) for each in operation.signature.parameters}
     if operation.listing is not None:
         found |= _PAGING | {"sort": str}
         found |= {api_name(name): _STRICT.get(each.type, each.type) for name, each in operation.listing.filters.items()}
         found |= {"search": Search} if operation.listing.search else {}
     return found
+
+
+def _given(annotation: Any) -> Any:
+    """The type of a parameter where it is given: a URL has no null."""
+    among = [each for each in get_args(annotation) if each is not NoneType] if get_origin(annotation) is UnionType else [annotation]
+    return _STRICT.get(among[0], among[0]) if len(among) == 1 else annotation
 
 
 def _many(annotation: Any) -> bool:

@@ -108,6 +108,9 @@ class Settings(BaseSettings):
     build_concurrency: int = Field(default=2, ge=1, le=64)
     """Images that one worker process builds at a time."""
 
+    log_retention: int = Field(default=16, ge=1)
+    """MiB that are kept of what the containers of an application or a database print."""
+
     keep_images: int = Field(default=5, ge=1, le=1000)
     """Successes of an application whose images are kept to go back to."""
 

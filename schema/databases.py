@@ -7,9 +7,10 @@ import strawberry
 
 import models
 import workers
-from schema import backups, restores
+from schema import backups, container_logs, restores
 from schema.access import Role
 from schema.backups import BackupFilters, BackupSort, DatabaseBackup
+from schema.container_logs import ContainerLogs, LogSearch, Tail, logs_of
 from schema.context import Context
 from schema.database_inputs import CreateDatabaseInput, DatabaseFilters, DatabaseSort, UpdateDatabaseInput, changed, created
 from schema.database_settings import NAMES, DatabaseConfiguration, shown
@@ -85,7 +86,7 @@ class Database(Node):
 
 databases = Resource("database", Database)
 
-LINKS = ("self", "backups")
+LINKS = {"self": "databases.get", "backups": "databases.backups", "logs": "databases.logs"}
 SUMMARY_LINKS = {"self": "databases.get", "backups": "databases.backups"}
 SUMMARY = "id name type version status size projectId createdAt"
 DETAIL = f"""
@@ -177,6 +178,19 @@ async def credentials(ctx: Context, database: models.Database) -> DatabaseCreden
         port=workers.ENGINES[database.type].port,
         connection_string=workers.database_url(database.type, stored, database.service_name, None),
     )
+
+
+@databases.query("/{id}/logs", needs=Role.viewer, view=container_logs.VIEW)
+async def logs(
+    ctx: Context,
+    database: models.Database,
+    tail: Tail = 100,
+    since: datetime | None = None,
+    level: models.LogLevel | None = None,
+    search: LogSearch = "",
+) -> ContainerLogs:
+    """Get the last lines that the database's server has printed, `level` and what is more serious."""
+    return await logs_of(database, tail, since, level, search)
 
 
 @databases.post(

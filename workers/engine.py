@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Final, Self
@@ -19,6 +20,7 @@ __all__ = ["Converged", "Converging", "Engine", "EngineUnavailable", "Failed", "
 READ_DEADLINE: Final = 10.0
 """Seconds for one read."""
 HEALTH_OUTPUTS: Final = 3
+OUTSIDE: Final = "Engine is used outside its context."
 
 
 class EngineUnavailable(Exception):
@@ -28,15 +30,22 @@ class EngineUnavailable(Exception):
 
 
 class Engine:
-    """A connection to the Engine of DOCKER_HOST, else to the one on this machine. Every read raises EngineUnavailable."""
+    """A connection to the Engine of DOCKER_HOST, else to the one on this machine. Every read raises EngineUnavailable.
 
-    def __init__(self) -> None:
+    With `streams` it takes any number of reads that do not end.
+    """
+
+    def __init__(self, *, streams: bool = False) -> None:
         self._docker: aiodocker.Docker | None = None
+        self._streams = streams
 
     async def __aenter__(self) -> Self:
         """Open the connection; nothing is asked yet."""
         timeout = aiohttp.ClientTimeout(total=READ_DEADLINE)
         self._docker = aiodocker.Docker(timeout=timeout)
+        if self._streams:
+            # Each stream holds a connection, and aiohttp makes no more than a hundred.
+            self._docker.connector._limit = 0  # noqa: SLF001
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -175,6 +184,27 @@ class Engine:
         lines = Lines()
         return (lines.feed("".join(chunks).encode("utf-8", "replace")) + lines.flush())[-tail:]
 
+    async def follow_log(self, container_id: str, since: str = "") -> AsyncGenerator[bytes]:
+        """What a container has printed from a time on (`2026-11-28T20:35:29.123456789Z`), and prints until it ends, in the Engine's frames.
+
+        Each line begins with its time. Nothing when the container is gone. Raises EngineUnavailable.
+        """
+        params = {"follow": "1", "stdout": "1", "stderr": "1", "timestamps": "1", "since": _unix(since) if since else "0"}
+        if self._docker is None:
+            raise RuntimeError(OUTSIDE)
+        try:
+            async with self._docker._query(f"containers/{container_id}/logs", params=params, timeout=aiohttp.ClientTimeout()) as response:  # noqa: SLF001
+                try:
+                    async for data in response.content.iter_any():
+                        yield data
+                finally:
+                    response.close()
+        except aiodocker.DockerError as error:
+            if error.status not in (404, 409):
+                raise EngineUnavailable(f"The Docker Engine answered {error.status}: {error.message}") from None
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            raise EngineUnavailable(EngineUnavailable.__doc__) from None
+
     async def _found(self, read: Callable[[aiodocker.Docker], Awaitable[Any]]) -> dict[str, Any] | None:
         async with self._reading() as docker:
             try:
@@ -187,7 +217,7 @@ class Engine:
     @contextlib.asynccontextmanager
     async def _reading(self, seconds: float = READ_DEADLINE) -> AsyncIterator[aiodocker.Docker]:
         if self._docker is None:
-            raise RuntimeError("Engine is used outside its context.")
+            raise RuntimeError(OUTSIDE)
         try:
             async with asyncio.timeout(seconds):
                 yield self._docker
@@ -200,6 +230,12 @@ class Engine:
 async def _containers(docker: aiodocker.Docker, label: str) -> list[dict[str, Any]]:
     found = await docker.containers.list(all=True, filters=json.dumps({"label": [label]}))
     return [{"Id": container.id} | {key: container[key] for key in ("ImageID", "Labels", "State")} for container in found]
+
+
+def _unix(at: str) -> str:
+    """A time of a log as the Engine takes it: whole seconds since 1970, and their fraction."""
+    seconds, _, fraction = at.rstrip("Z").partition(".")
+    return f"{int(datetime.fromisoformat(seconds + '+00:00').timestamp())}.{fraction or 0}"
 
 
 def has_ipvs(proc: Path = Path("/proc")) -> bool:

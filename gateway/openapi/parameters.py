@@ -107,7 +107,7 @@ def _query(operation: Operation[Any]) -> list[dict[str, Any]]:
             schema = {"type": "string", "enum": [api_name(column) for column in operation.listing.sort]}
         if name == "limit" and operation.listing is not None:
             schema["default"] = DEFAULT_SIZE
-        if name in defaults:
+        if defaults.get(name) is not None:
             schema["default"] = defaults[name]
         described = {"description": words[name]} if name in words else {}
         found.append({"name": name, "in": "query", "required": name in required, **described, "schema": trimmed(inlined(schema))})

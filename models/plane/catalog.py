@@ -14,7 +14,7 @@ from models.secrets import EncryptedJSONField
 
 MIGRATIONS: Final = "tortoise_migrations"
 """The table of the migrations that a database had."""
-BESIDE_MODELS: Final = frozenset({MIGRATIONS, "tally"})
+BESIDE_MODELS: Final = frozenset({MIGRATIONS, "tally", "log_stream", "log_chunk", "log_position"})
 """Tables that no model names. A table that a later migration drops is still one of ours."""
 FUNCTIONS: Final = ("report_anew()", "tally_row()", "tally_up(text, uuid, integer)", "trigrams(text)")
 """Those that migrations make, as `regprocedure` writes them."""

@@ -115,6 +115,14 @@ async def test_a_database_is_measured_and_so_is_the_container_in_its_place(
     row = await eventually(lambda: sampled(row["sampled_at"]), within=60)
     assert row["queries"] < queries + 20 and row["storage_alert"]
 
+    async def printed() -> Any:
+        found = (await installation.owner.get(f"/databases/{database}/logs?search=ready to accept")).json()["logs"]
+        return found if len(found) == 2 else None
+
+    first, second = await eventually(printed, within=10)
+    assert first["timestamp"] < second["timestamp"], "what the container printed that is gone is kept"
+    assert first["container"] == second["container"] == f"{row['service_name']}-1"
+
     events = [json.loads(line) for line in installation.log("monitor").read_text().splitlines()]
     alerts = [event for event in events if event["event"] == "monitor.storage_alert"]
     assert [(event["database"], event["alert"], event["storage_size_mib"]) for event in alerts] == [(database, True, 32)]

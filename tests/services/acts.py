@@ -99,6 +99,7 @@ ACTS: dict[str, Act] = {
     "databases.restart": Act(("idle",)),
     "databases.rotate_password": Act(("idle",)),
     "databases.credentials": Act(("database",)),
+    "databases.logs": Act(("database",)),
     "databases.backup": Act(("database",), _given()),
     "backup_schedules.get": Act(("database",)),
     "backup_schedules.replace": Act(("database",), _given(cron="0 3 * * *")),

@@ -13,22 +13,28 @@ from models.database import AWAY, connected
 from models.logs import configure
 from workers.engine import Engine, EngineUnavailable
 from workers.monitor.connections import Connections
+from workers.monitor.followers import Followers
+from workers.monitor.log_writer import LogWriter
 from workers.monitor.sample import Sampler
 
 log = structlog.get_logger()
 
 INTERVAL: Final = 10.0
 """Seconds from the beginning of one round to that of the next."""
-CONNECTIONS: Final = 1
+CONNECTIONS: Final = 3
+"""One measures, one stores lines, one looks for whose they are."""
 
 
 async def monitor() -> None:
     """Measure until cancelled."""
-    async with connected(CONNECTIONS), Engine() as engine:
-        sampler = Sampler(engine, Connections())
+    async with connected(CONNECTIONS), Engine() as engine, Engine(streams=True) as printing:
+        sampler, writer = Sampler(engine, Connections()), LogWriter()
         log.info("monitor.ready")
         try:
-            await rounds(sampler, INTERVAL)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(rounds(sampler, INTERVAL))
+                group.create_task(Followers(printing, writer).run())
+                group.create_task(writer.run())
         finally:
             await sampler.close()
 

@@ -1,0 +1,166 @@
+"""Who reads what the containers of this host print: one follower for each, however many watch, from its first line to its last."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any, Final, Protocol
+from uuid import UUID
+
+import structlog
+
+from models import container_logs
+from models.container_logs import Printed
+from models.database import AWAY
+from workers.engine import EngineUnavailable
+from workers.monitor.log_frames import Frames, Read
+from workers.monitor.log_levels import level_of
+from workers.monitor.log_writer import LogWriter
+
+log = structlog.get_logger()
+
+LOOK: Final = 1.0
+"""Seconds between two looks for new containers."""
+SWEEP: Final = 60.0
+"""Seconds between two looks for the logs of what was deleted."""
+LABELS: Final = ("dokploy.application", "dokploy.database")
+"""Of the containers that are followed; the value is the id of what they belong to."""
+_TASK: Final = "com.docker.swarm.task.name"
+MOST_LINES: Final = 20_000
+"""Lines of one container in one second; what it prints beyond them is lost, and how much that was is told."""
+
+
+class Printing(Protocol):
+    """What is read of the Engine (`workers.engine.Engine`). Both raise `EngineUnavailable`."""
+
+    async def containers(self, label: str) -> list[dict[str, Any]]:
+        """The containers that have a label, running or not."""
+
+    def follow_log(self, container_id: str, since: str) -> AsyncGenerator[bytes]:
+        """What a container prints."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A container of a service, and whose it is."""
+
+    container: str
+    subject: UUID
+    replica: int
+
+
+def sources(label: str, containers: Iterable[Mapping[str, Any]]) -> list[Source]:
+    """Those of the containers that Swarm has started: a task's name is that of its service, its number and its id, with dots between."""
+    found = []
+    for each in containers:
+        labels: Mapping[str, str] = each.get("Labels") or {}
+        _, _, number = labels.get(_TASK, "").rpartition(".")[0].rpartition(".")
+        if number.isdigit():
+            found.append(Source(each["Id"], UUID(labels[label]), int(number)))
+    return found
+
+
+class Allowance:
+    """How many lines a container may still print in this second."""
+
+    def __init__(self, most: int | None = None) -> None:
+        self._most = most = MOST_LINES if most is None else most
+        self._left, self._second = most, 0.0
+
+    def within(self, lines: list[Read]) -> list[Read]:
+        """Those that it may."""
+        now = monotonic()
+        if now - self._second >= 1:
+            self._left, self._second = self._most, now
+        allowed = lines[: self._left]
+        self._left -= len(allowed)
+        return allowed
+
+
+@dataclass(slots=True)
+class _Reading:
+    """How far a container was read, and how many of its lines were lost that could not be told yet."""
+
+    source: Source
+    read_to: str
+    allowance: Allowance = field(default_factory=Allowance)
+    lost: int = 0
+
+
+class Followers:
+    """Follows every container of an application or a database."""
+
+    def __init__(self, engine: Printing, writer: LogWriter) -> None:
+        self._engine, self._writer = engine, writer
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        """By container; those that ended stay until their container is gone, unless they are to be begun again."""
+
+    async def run(self) -> None:
+        """Look for containers, until cancelled, whatever is away meanwhile."""
+        swept = 0.0
+        try:
+            while True:
+                try:
+                    await self.look()
+                    if monotonic() - swept >= SWEEP:
+                        await container_logs.sweep()
+                        swept = monotonic()
+                except (EngineUnavailable, *AWAY) as error:
+                    log.debug("logs.away", error=type(error).__name__)
+                except Exception:
+                    log.exception("logs.unexpected")
+                await asyncio.sleep(LOOK)
+        finally:
+            await self.close()
+
+    async def look(self) -> None:
+        """Follow the containers that are not followed, and forget those that are gone. Raises `EngineUnavailable`, or as Postgres does."""
+        present = {each.container: each for label in LABELS for each in sources(label, await self._engine.containers(label))}
+        gone = [id for id, task in self._tasks.items() if id not in present and task.done()]
+        if gone:
+            await container_logs.forget(gone)
+        for id in gone:
+            del self._tasks[id]
+        for id, source in present.items():
+            if id not in self._tasks:
+                self._tasks[id] = asyncio.create_task(self._follow(source))
+
+    async def close(self) -> None:
+        """Follow no container any more."""
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    async def _follow(self, source: Source) -> None:
+        """Read a container to its end; when the Engine or the database goes away meanwhile it is begun again where it was."""
+        reading: _Reading | None = None
+        while True:
+            try:
+                reading = reading or _Reading(source, await container_logs.read_to(source.container) or "")
+                await self._read(reading)
+                return
+            except (EngineUnavailable, *AWAY):
+                await asyncio.sleep(LOOK)
+            except Exception:
+                log.exception("logs.unexpected", container=source.container)
+                await asyncio.sleep(LOOK)
+
+    async def _read(self, reading: _Reading) -> None:
+        frames, known = Frames(), reading.read_to
+        async with aclosing(self._engine.follow_log(reading.source.container, known)) as pieces:
+            async for piece in pieces:
+                await self._put(reading, [each for each in frames.feed(piece) if each.at > known])
+        await self._put(reading, [each for each in frames.flush() if each.at > known])
+
+    async def _put(self, reading: _Reading, lines: list[Read]) -> None:
+        """Hand lines on, as many as are allowed."""
+        source = reading.source
+        allowed, lost = reading.allowance.within(lines), reading.lost
+        reading.lost += len(lines) - len(allowed)
+        if lines:
+            reading.read_to = max(reading.read_to, *(each.at for each in lines))
+        if allowed:
+            reading.lost -= lost
+            printed = [Printed(each.at, level_of(each.text), source.replica, each.text) for each in allowed]
+            await self._writer.put(source.subject, source.container, printed, lost)
