@@ -51,12 +51,15 @@ class Source:
 
 
 def sources(label: str, containers: Iterable[Mapping[str, Any]]) -> list[Source]:
-    """Those of the containers that Swarm has started: a task's name is that of its service, its number and its id, with dots between."""
+    """Those of the containers that Swarm has started: a task's name is that of its service, its number and its id, with dots between.
+
+    What is made and not begun has no log that does not end at once.
+    """
     found = []
     for each in containers:
         labels: Mapping[str, str] = each.get("Labels") or {}
         _, _, number = labels.get(_TASK, "").rpartition(".")[0].rpartition(".")
-        if number.isdigit():
+        if number.isdigit() and each.get("State") != "created":
             found.append(Source(each["Id"], UUID(labels[label]), int(number)))
     return found
 
