@@ -4,14 +4,17 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 
+from starlette.requests import ClientDisconnect
 from starlette.responses import StreamingResponse
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from gateway.drain import StreamEnded, drain
 
 SILENCE = 12.0
 """Seconds after which something is sent that says nothing: proxies close what is silent."""
 COMMENT = b":\n\n"
+UNREAD = 30.0
+"""Seconds after which a client that does not read is given up."""
 
 
 class EventStream(StreamingResponse):
@@ -31,10 +34,18 @@ class EventStream(StreamingResponse):
         await send({"type": "http.response.body", "body": b""})
 
     async def stream_response(self, send: Send) -> None:
-        """Send what there is, until there is no more or the gateway stops."""
+        """Send what there is, until there is no more or the gateway stops. Raises `ClientDisconnect` when nobody reads it."""
+
+        async def promptly(message: Message) -> None:
+            try:
+                async with asyncio.timeout(UNREAD):
+                    await send(message)
+            except TimeoutError:
+                raise ClientDisconnect from None
+
         with suppress(StreamEnded):
             async with drain.stream():
-                await super().stream_response(send)
+                await super().stream_response(promptly)
                 return
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 

@@ -28,6 +28,7 @@ from schema.surface import Surface
 MANY = 2_000
 """So many values graphql-core completes in some milliseconds; where there are more, others are served meanwhile."""
 
+_encode = msgspec.json.Encoder().encode
 _thread = ThreadPoolExecutor(1, "graphql")
 """One, so that many such answers leave the rest of the processor's time to others."""
 
@@ -132,13 +133,17 @@ class Runner:
         answer = await self._engine.run(document, request.variables or {}, context)
         return await self._result(document, request, answer, context)
 
-    async def results(self, document: Document, request: Asking, context: Context) -> AsyncGenerator[dict[str, Any]]:
-        """Yield the printed results of any document: one, or a subscription's as they come. Raises `Refused`."""
+    async def results(self, document: Document, request: Asking, context: Context) -> AsyncGenerator[dict[str, Any] | msgspec.Raw]:
+        """Yield the printed results of any document: one, or a subscription's, encoded, as they come. Raises `Refused`."""
         if document.kind != "subscription":
             yield await self.run(document, request, context)
             return
-        async for answer in self._engine.stream(document, request.variables or {}, context, self._follow):
-            yield await self._result(document, request, answer, context)
+
+        async def encode(answer: Answer) -> msgspec.Raw:
+            return msgspec.Raw(_encode(await self._result(document, request, answer, context)))
+
+        async for result in self._engine.stream(document, request.variables or {}, context, self._follow, encode):
+            yield result
 
     async def _result(self, document: Document, request: Asking, answer: Answer, context: Context) -> dict[str, Any]:
         if not answer.trouble and not answer.introspects:

@@ -108,7 +108,7 @@ def refusal(errors: list[dict[str, Any]], accept: str, media_type: str) -> Respo
     return shaped(Response(_encode({"errors": errors}), 200 if lenient else 400, media_type=JSON), media_type)
 
 
-def following(results: AsyncGenerator[dict[str, Any]], media_type: str) -> Response:
+def following(results: AsyncGenerator[dict[str, Any] | msgspec.Raw], media_type: str) -> Response:
     """Results as they come, each in its frame."""
     framing = FRAMINGS[media_type]
 

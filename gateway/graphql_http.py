@@ -118,7 +118,7 @@ def routes(runner: Runner, reader: Reader, streams: Streams) -> list[Route]:
     return [Route(path, each, methods=[method]) for path in GRAPHQL for method, each in methods]
 
 
-async def _told(runner: Runner, document: Document, asked: Asking, context: Context) -> AsyncGenerator[dict[str, Any]]:
+async def _told(runner: Runner, document: Document, asked: Asking, context: Context) -> AsyncGenerator[dict[str, Any] | msgspec.Raw]:
     """The results of a subscription, and what ends it."""
     try:
         async with aclosing(runner.results(document, asked, context)) as results:

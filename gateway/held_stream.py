@@ -13,18 +13,17 @@ from gateway.graphql import Asking, Runner
 from gateway.operations import Operations, TooMany
 from gateway.outbox import Outbox
 from models import background, valkey
-from models.database import AWAY
 from schema import tokens
 from schema.context import Context
-from schema.errors import ApiError
 from schema.plan.document import Document
+from schema.standing import standings
 
 log = structlog.get_logger()
 
 RESERVED = 60
 """Seconds within which a stream must be opened, and for which it is remembered when its gateway says nothing any more."""
 CHECK = 4.0
-"""Seconds between looks whether the session still lives (DECISIONS 16)."""
+"""Seconds between two times that it is said to be still there."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -83,17 +82,15 @@ class Held:
 
     async def watch(self) -> None:
         """Keep the stream known, and end it with its session."""
-        while True:
-            await asyncio.sleep(CHECK)
-            try:
-                await tokens.present(self._context)
-                await valkey.client().expire(operations_of(self.token), RESERVED)
-                if not await valkey.client().expire(key_of(self.token), RESERVED):
-                    await self.outbox.close()  # nobody can reach it any more
-            except ApiError:
-                await self.outbox.close()
-            except (*AWAY, *valkey.AWAY) as error:
-                log.warning("stream.unchecked", error=str(error))
+        with standings.leave(self._context, None, lambda _: background.start(self.outbox.close())):
+            while True:
+                await asyncio.sleep(CHECK)
+                try:
+                    await valkey.client().expire(operations_of(self.token), RESERVED)
+                    if not await valkey.client().expire(key_of(self.token), RESERVED):
+                        await self.outbox.close()  # nobody can reach it any more
+                except valkey.AWAY as error:
+                    log.warning("stream.redis_away", error=str(error))
 
     async def end(self) -> None:
         """Forget the stream, and let what ends by itself do so."""

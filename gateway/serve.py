@@ -105,6 +105,7 @@ def serve(host: str, port: int) -> None:
         server_header=False,
         proxy_headers=False,
         ws_max_size=1024 * 1024,
+        ws_per_message_deflate=False,
         ws_ping_interval=SILENCE,
         timeout_keep_alive=KEEP_ALIVE,
     )

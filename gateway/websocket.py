@@ -4,7 +4,6 @@ import asyncio
 from typing import Any
 
 import msgspec
-import structlog
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
@@ -12,23 +11,22 @@ from gateway.admission import count, counted
 from gateway.auth import bearer, context_of, nobody
 from gateway.drain import StreamEnded, drain
 from gateway.errors import GRAPHQL, fact, problem
+from gateway.event_stream import UNREAD
 from gateway.graphql import Asking, Runner
 from gateway.operations import Operations
 from gateway.origins import socket_is_welcome
 from gateway.reader import Reader
+from models import background
 from models.database import AWAY
 from schema import tokens
 from schema.context import Context
 from schema.errors import ApiError, RateLimitExceeded, ServiceUnavailable
 from schema.plan.document import Document
-
-log = structlog.get_logger()
+from schema.standing import standings
 
 PROTOCOL = "graphql-transport-ws"
 PATIENCE = 10.0
 """Seconds to wait for connection_init."""
-SESSION_CHECK = 4.0
-"""Seconds between looks whether the session still lives (DECISIONS 16)."""
 _CODES: dict[type[ApiError], int] = {RateLimitExceeded: 4429, ServiceUnavailable: 1013}
 """What a socket is closed with whose opening is refused for other reasons than who it is."""
 
@@ -56,27 +54,25 @@ class Conversation:
         self.socket, self.reader = socket, reader
         self.context: Context | None = None
         self.operations = Operations(runner, self._tell)
+        self._read = asyncio.timeout(None)
+        """Runs out when the client does not read."""
 
     async def hold(self) -> None:
         """Talk until either side ends it."""
-        watch: asyncio.Task[None] | None = None
         try:
-            async with drain.stream():
+            async with drain.stream(), asyncio.timeout(None) as self._read:
                 self.context = await self._greeting()
-                watch = asyncio.create_task(self._watch_session())
-                while True:
-                    await self._handle(await self._next())
+                with standings.leave(self.context, None, self._lose):
+                    while True:
+                        await self._handle(await self._next())
         except Closed as closed:
             await self._close(closed.code, closed.reason)
         except StreamEnded:
             await self.operations.finish()
             await self._close(1012, "Service restart")
-        except WebSocketDisconnect:
+        except (WebSocketDisconnect, TimeoutError):
             pass
         finally:
-            if watch is not None:
-                watch.cancel()
-                await asyncio.gather(watch, return_exceptions=True)
             await self.operations.cancel()
 
     async def _close(self, code: int, reason: str) -> None:
@@ -86,7 +82,12 @@ class Conversation:
     async def _send(self, **message: Any) -> None:
         if self.socket.application_state is not WebSocketState.CONNECTED:
             raise WebSocketDisconnect
-        await self.socket.send_text(msgspec.json.encode(message).decode())
+        try:
+            async with asyncio.timeout(UNREAD):
+                await self.socket.send_text(msgspec.json.encode(message).decode())
+        except TimeoutError:
+            self._read.reschedule(0)
+            raise WebSocketDisconnect from None
 
     async def _tell(self, kind: str, id: str, payload: Any) -> None:
         content = {} if payload is None else {"payload": payload}
@@ -118,17 +119,9 @@ class Conversation:
         await self._send(type="connection_ack")
         return context
 
-    async def _watch_session(self) -> None:
+    def _lose(self, error: ApiError) -> None:
         """Close the socket when the session ends."""
-        while self.context is not None and self.context.session_id is not None:
-            await asyncio.sleep(SESSION_CHECK)
-            try:
-                await self._present()
-            except AWAY:
-                log.warning("websocket.session_unknown", request_id=self.context.request_id)
-            except ApiError as error:
-                await self._close(4403, error.code)
-                return
+        background.start(self._close(4403, error.code))
 
     async def _present(self) -> Context:
         """The caller as they are now, in a context of its own: roles learned earlier do not outlive one operation.

@@ -94,12 +94,13 @@ class Bell:
                     await pubsub.subscribe(CHANNEL)
                     async for message in pubsub.listen():
                         if message["type"] == "message":
-                            self._ring(message["data"].decode(errors="replace"))
+                            self.ring(message["data"].decode(errors="replace"))
             except valkey.AWAY as error:
                 log.warning("bell.redis_away", error=str(error))
                 await asyncio.sleep(PATIENCE)
 
-    def _ring(self, key: str) -> None:
+    def ring(self, key: str) -> None:
+        """Wake the followers in this process of the id that is written so."""
         for ear in self._ears.get(key, ()):
             ear.ring()
 

@@ -1,14 +1,14 @@
 """Events of deployments: rows with a sequence number per deployment; the bell only wakes whoever waits (PIPELINE 7)."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from tortoise.backends.base.client import BaseDBAsyncClient
 
-from models.bell import Check, Leave, bell
 from models.enums import EventKind, LogLevel
+from models.feed import Part
 from models.lifecycle import IS_ACTIVE, TERMINAL
 from models.rows import Deployment, Event
 
@@ -70,34 +70,18 @@ async def after(deployment: UUID, seq: int, limit: int = _BATCH) -> list[Event]:
     return await Event.filter(deployment_id=deployment, seq__gt=seq).order_by("seq").limit(limit)
 
 
+async def part(deployment: UUID, seq: int) -> Part[Event]:
+    """The next events of a deployment after a sequence number; the last one is the terminal one."""
+    ended = await _ended_at(deployment)
+    found = await after(deployment, seq)
+    if found:
+        return Part(found, found[-1].kind is EventKind.status and found[-1].status in TERMINAL)
+    return Part((), ended is not None and ended <= seq)
+
+
 async def _ended_at(deployment: UUID) -> int | None:
     """The sequence number of a deployment's last event when it has ended, 0 when it is gone; None while it lives."""
     row = await Deployment.get_or_none(id=deployment).only("id", "status", "last_seq")
     if row is None:
         return 0
     return row.last_seq if row.status in TERMINAL else None
-
-
-async def follow(deployment: UUID, seq: int, check: Check | None = None, every: float = 0.0) -> AsyncIterator[Event]:
-    """The events after `seq` as they come, up to and including the terminal one; none when it lies before.
-
-    When so many seconds have passed, `check` comes before the next event or, at the latest, `PATIENCE` later; what it raises ends this.
-    """
-    leave = Leave(check, every)
-    with bell.heard(deployment) as ear:
-        while True:
-            ear.clear()
-            await leave.still()
-            ended = await _ended_at(deployment)
-            found = await after(deployment, seq)
-            for event in found:
-                await leave.still()
-                seq = event.seq
-                yield event
-                if event.kind is EventKind.status and event.status in TERMINAL:
-                    return
-            if found:
-                continue
-            if ended is not None and ended <= seq:
-                return
-            await ear.wait()

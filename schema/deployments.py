@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
@@ -11,11 +12,12 @@ import strawberry
 import models
 import workers
 from models import events as journal
-from schema import tokens
+from models.feed import Feeds, Part
 from schema.access import Role
 from schema.context import Context
-from schema.fields import Node, computed, entity, entity_of, one
+from schema.fields import Node, computed, entity, one
 from schema.filters import Compare
+from schema.following import followed
 from schema.page import sorting
 from schema.resource import Resource
 from schema.rules import Between
@@ -24,8 +26,6 @@ if TYPE_CHECKING:
     from schema.applications import Application
 
 
-RECHECK = 3.0
-"""Seconds after which a follower's right to see is looked at again, at the next event or within another second (DECISIONS 16)."""
 LONGEST_OUTPUT = 1000
 """Lines of `buildOutput`."""
 
@@ -239,19 +239,29 @@ async def events(
     It ends when whoever follows may no longer see the deployment, or their session has ended.
     """
 
-    async def check() -> None:
-        await (await tokens.present(ctx)).fetch(entity_of(Deployment), str(deployment.id), Role.viewer)
+    async with aclosing(followed(ctx, Deployment, deployment, _feeds, after_seq)) as found:
+        async for event in found:
+            yield event
 
-    async for event in journal.follow(deployment.id, after_seq, check, RECHECK):
-        yield DeploymentEvent(
-            seq=event.seq,
-            timestamp=event.at,
-            kind=event.kind,
-            status=event.status,
-            stage=event.stage,
-            progress=event.progress,
-            level=event.level,
-            message=event.message,
-            queue_position=event.queue_position,
-            estimated_time=event.estimated_time,
-        )
+
+async def _part(deployment: UUID, after: int) -> Part[DeploymentEvent]:
+    found = await journal.part(deployment, after)
+    return Part([_shown(event) for event in found.items], found.last)
+
+
+def _shown(event: models.Event) -> DeploymentEvent:
+    return DeploymentEvent(
+        seq=event.seq,
+        timestamp=event.at,
+        kind=event.kind,
+        status=event.status,
+        stage=event.stage,
+        progress=event.progress,
+        level=event.level,
+        message=event.message,
+        queue_position=event.queue_position,
+        estimated_time=event.estimated_time,
+    )
+
+
+_feeds = Feeds(_part)

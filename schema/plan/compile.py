@@ -42,6 +42,11 @@ class Function:
     values: int
     """What is shown, as far as that is known before: fields of rows and of plain objects."""
 
+    @property
+    def pure(self) -> bool:
+        """Whether what it shows depends on nothing but the value."""
+        return not (self.statements or self.sees)
+
 
 @dataclass(frozen=True)
 class Ask:

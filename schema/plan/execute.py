@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 from graphql.execution.values import VariableValues, get_argument_values
 
 from models.database import connection
@@ -17,6 +18,7 @@ from schema.plan.build import Sight
 from schema.plan.catalog import Catalog
 from schema.plan.compile import Ask, Function, Plan
 from schema.plan.document import MOST_PLANS, Document
+from schema.plan.shared import Shared
 from schema.plan.values import Trouble, absent, failed
 from schema.recent import Recent
 
@@ -48,6 +50,10 @@ def sight_of(context: Context) -> Sight:
     return Sight.everything if context.operator else Sight.some
 
 
+Encode = Callable[[Answer], Awaitable[msgspec.Raw]]
+"""Encodes the result of an answer."""
+
+
 class Engine:
     """Runs documents; keeps those that were seen last."""
 
@@ -56,6 +62,7 @@ class Engine:
         self._perform = perform
         self._documents: Recent[tuple[str, str | None], Document] = Recent(KEPT)
         self._plans: Recent[tuple[Any, ...], Plan] = Recent(MOST_PLANS)
+        self._shared = Shared()
 
     def document(self, text: str, name: str | None) -> Document:
         """A document. Raises `Refused` when it cannot be run."""
@@ -120,8 +127,10 @@ class Engine:
             return error
         return await self.shown(ask, value, values, context, trouble)
 
-    async def stream(self, document: Document, given: Mapping[str, Any], context: Context, follow: Follow) -> AsyncIterator[Answer]:
-        """Run a subscription: an answer for each value of its stream.
+    async def stream(
+        self, document: Document, given: Mapping[str, Any], context: Context, follow: Follow, encode: Encode
+    ) -> AsyncIterator[msgspec.Raw]:
+        """Run a subscription: an encoded result for each value of its stream, which is made once for all who see the same.
 
         Raises `Refused`, and what keeps the stream from beginning or ends it.
         """
@@ -129,9 +138,14 @@ class Engine:
         plan = self._plan(document, values, context)
         (ask,) = plan.asks
         async for value in await follow(ask.operation, context, self.arguments(document.kind, ask, values)):
-            answer = Answer(values=plan.values)
-            answer.data[ask.key] = await self.shown(ask, value, values, context, answer.trouble)
-            yield answer
+            found = self._shared.get(ask, value)
+            if found is None:
+                answer = Answer(values=plan.values)
+                answer.data[ask.key] = await self.shown(ask, value, values, context, answer.trouble)
+                found = await encode(answer)
+                if not answer.trouble:
+                    self._shared.put(ask, value, found)
+            yield found
 
     def arguments(self, kind: str, ask: Ask, values: dict[str, Any]) -> dict[str, Any]:
         """The arguments of a root field. Raises `GraphQLError`."""

@@ -10,7 +10,8 @@ import pytest
 
 import models
 from models import DeploymentKind, DeploymentStatus, StageName
-from models.events import follow as followed
+from models import events as journal
+from models.feed import Feeds, Follower
 from tests.services.asking import Transport, ask
 from tests.services.conftest import Api
 from workers import wishes
@@ -234,8 +235,10 @@ async def test_followers_get_every_event_once_and_in_order(api: Api) -> None:
     made = await api.application(gitSource=GIT)
     id = (await api.owner.made(f"/applications/{made['id']}/deploy", {}))["deploymentId"]
 
+    feeds = Feeds(journal.part)
+
     async def follow(after: int) -> list[int]:
-        return [event.seq async for event in followed(UUID(id), after)]
+        return [event.seq async for event in feeds.follow(UUID(id), after, Follower())]
 
     followers = [asyncio.create_task(follow(after)) for after in (0, 0, 2)]
     await played(id)

@@ -11,8 +11,8 @@ import pytest
 
 from gateway.embedded.children import last_lines
 from gateway.embedded.supervisor import Supervised
-from gateway.websocket import SESSION_CHECK
 from models.database import credentials
+from schema.standing import EVERY
 from tests.services.conftest import PASSWORD, Api
 from tests.services.outages import Asked, Request, Site, asking, site
 from tests.services.test_websocket import opened
@@ -208,7 +208,7 @@ async def test_a_session_that_ends_after_an_outage_still_closes_its_sockets(plac
     person = await place.api.person()
     async with opened(f"{place.gateway.url.replace('http', 'ws')}/api/graphql", person.token) as socket:
         await place.postgres.cut()
-        await asyncio.sleep(SESSION_CHECK + 0.5)
+        await asyncio.sleep(EVERY + 0.5)
         await place.postgres.restore()
         assert (await person.post("/auth/logout")).status_code == 204
         assert await socket.closed() == 4403

@@ -14,6 +14,7 @@ import models
 from gateway import websocket
 from gateway.operations import MOST
 from models.database import fetch
+from schema import standing
 from tests.services.conftest import Api
 from tests.services.test_deployments import GIT, played
 
@@ -241,7 +242,7 @@ async def test_a_wrong_token_is_refused(server: str) -> None:
 
 
 async def test_logging_out_closes_open_sockets(api: Api, server: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(websocket, "SESSION_CHECK", 0.1)
+    monkeypatch.setattr(standing, "EVERY", 0.1)
     async with opened(server, api.owner.token) as socket:
         assert (await api.owner.post("/auth/logout")).status_code == 204
         assert await socket.closed() == 4403

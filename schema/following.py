@@ -1,0 +1,23 @@
+"""Following a row: what happens to it, for as long as whoever follows may see it."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import TypeVar
+
+from tortoise.models import Model
+
+from models.feed import Feeds, Follower, Numbered
+from schema.context import Context
+from schema.fields import entity_of
+from schema.standing import Held, standings
+
+Item = TypeVar("Item", bound=Numbered)
+
+
+async def followed(ctx: Context, type_: type, row: Model, feeds: Feeds[Item], after: int) -> AsyncGenerator[Item]:
+    """The items of a row after a number as they come. Raises why whoever follows may no longer see the row, and what reading raises."""
+    follower: Follower[Item] = Follower()
+    with standings.leave(ctx, Held(entity_of(type_), row), follower.end):
+        async with aclosing(feeds.follow(row.pk, after, follower)) as items:
+            async for item in items:
+                yield item
