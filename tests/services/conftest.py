@@ -152,7 +152,9 @@ async def limited(api: Api, monkeypatch: pytest.MonkeyPatch) -> Any:
 @pytest.fixture(scope="module")
 async def server(stack: object) -> AsyncIterator[str]:
     """The gateway behind a real uvicorn."""
-    server = uvicorn.Server(uvicorn.Config(Application(), port=0, ws="websockets-sansio", log_level="error", lifespan="off"))
+    server = uvicorn.Server(
+        uvicorn.Config(Application(), port=0, ws="websockets-sansio", ws_per_message_deflate=False, log_level="error", lifespan="off")
+    )
     task = asyncio.create_task(server.serve())
     while not server.started:
         await asyncio.sleep(0.01)
