@@ -60,7 +60,7 @@ class Headers:
         structlog.contextvars.bind_contextvars(request_id=request_id)
 
         async def with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
+            if message["type"] in ("http.response.start", "websocket.http.response.start"):
                 own = message.get("headers", ())
                 policy = [] if any(name == POLICY[0] for name, _ in own) else [POLICY]
                 message["headers"] = [*own, *added, *policy, *([CLOSE] if drain.begun else [])]

@@ -49,6 +49,13 @@ def address_of(scope: Scope) -> str:
     return address
 
 
+def socket_origin(scope: Scope) -> str:
+    """Where this installation's WebSockets are, as `wss://host`: its public URL, or else where this request came to."""
+    if settings().public_url:
+        return settings().public_url.replace("http", "ws", 1)
+    return f"{'wss' if is_secure(scope) else 'ws'}://{_header(scope, b'host')}"
+
+
 def is_secure(scope: Scope) -> bool:
     """Whether the client speaks TLS, to this process or to a trusted proxy before it."""
     scheme = scope["scheme"]

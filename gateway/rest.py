@@ -1,10 +1,11 @@
 """REST: one route per path, made of the operations declared for it."""
 
+import re
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from types import NoneType, UnionType
+from types import MappingProxyType, NoneType, UnionType
 from typing import Any, get_args, get_origin
 from urllib.parse import parse_qsl
 from uuid import UUID
@@ -12,7 +13,7 @@ from uuid import UUID
 import msgspec
 import structlog
 from pydantic import BaseModel
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -20,10 +21,13 @@ from gateway.body import content, json_body
 from gateway.downloads import downloaded
 from gateway.errors import fact
 from gateway.event_stream import EventStream
+from gateway.graphql_answers import EVENTS
 from gateway.idempotency import once
+from gateway.negotiation import accepted, ranges
+from gateway.peers import socket_origin
 from models.database import AWAY
 from schema.context import Context
-from schema.errors import ApiError, Problem, ValidationFailed
+from schema.errors import ApiError, InvalidInput, Problem, ValidationFailed
 from schema.inputs import Input, decoded, parameter, problem
 from schema.names import api_name
 from schema.operation import Deprecation, Operation
@@ -36,6 +40,9 @@ log = structlog.get_logger()
 
 PREFIXES = ("/api", "/api/v1")
 LAST_EVENT_ID = "Last-Event-ID"
+FOLLOW = "follow"
+FOLLOWED: Mapping[str, Any] = MappingProxyType({FOLLOW: bool})
+"""What a query takes that a stream goes on from."""
 _encode = msgspec.json.Encoder().encode
 _PAGING: dict[str, Any] = {"limit": Limit, "cursor": str, "order": SortOrder}
 _STRICT: dict[type, Any] = {datetime: Instant, UUID: Id}
@@ -79,12 +86,13 @@ class Query:
     sorts: tuple[str, ...]
 
     @classmethod
-    def of(cls, operation: Operation[Any]) -> "Query":
-        """Read them off an operation."""
+    def of(cls, operation: Operation[Any], more: Mapping[str, Any] = MappingProxyType({})) -> "Query":
+        """Read them off an operation; there may be more that are the transport's."""
         required = tuple(api_name(each.name) for each in operation.signature.parameters if each.required)
-        return cls(query_types(operation), required, tuple(map(api_name, operation.listing.sort)) if operation.listing else ())
+        sorts = tuple(map(api_name, operation.listing.sort)) if operation.listing else ()
+        return cls({**query_types(operation), **more}, required, sorts)
 
-    def values(self, request: Request) -> dict[str, Any]:
+    def values(self, request: HTTPConnection) -> dict[str, Any]:
         """What a request gives for them. Raises `ValidationFailed`."""
         if not request.scope["query_string"] and not self.required:
             return {}
@@ -112,7 +120,7 @@ class Query:
         return values
 
 
-def _asked(operation: Operation[Any], query: Query, request: Request, body: bytes) -> Asked:
+def asked(operation: Operation[Any], query: Query, request: HTTPConnection, body: bytes = b"") -> Asked:
     """What a request says beside its ids; where nothing is taken, a body says nothing. Raises `ValidationFailed`, `InvalidInput`."""
     signature, wrong = operation.signature, list[Problem]()
     values: dict[str, Any] = {}
@@ -128,7 +136,8 @@ def _asked(operation: Operation[Any], query: Query, request: Request, body: byte
     if wrong:
         raise ValidationFailed(wrong)
     given = {each.name: values[api_name(each.name)] for each in signature.parameters if api_name(each.name) in values}
-    return Asked(input if signature.input else None, given, content(request) if operation.uploads else None)
+    uploaded = content(request) if operation.uploads and isinstance(request, Request) else None
+    return Asked(input if signature.input else None, given, uploaded)
 
 
 def _listed(bound: Bound, given: dict[str, Any]) -> dict[str, Any]:
@@ -139,22 +148,22 @@ def _listed(bound: Bound, given: dict[str, Any]) -> dict[str, Any]:
     return given | sort | {size: window.size, cursor: window.cursor}
 
 
-def _resumed(operation: Operation[Any], request: Request, asked: Asked) -> Asked:
+def _resumed(operation: Operation[Any], request: Request, said: Asked) -> Asked:
     """A stream that goes on after the event which a browser names, whatever the URL says. Raises `ValidationFailed`."""
     given = request.headers.get(LAST_EVENT_ID)
     if operation.resumes is None or not given:
-        return asked
+        return said
     after = parameter(operation.resumes.annotation, LAST_EVENT_ID, given)
-    return Asked(asked.input, {**asked.arguments, operation.resumes.name: after})
+    return Asked(said.input, {**said.arguments, operation.resumes.name: after})
 
 
-async def _events(bound: Bound, context: Context, rows: tuple[Any, ...], asked: Asked) -> AsyncGenerator[bytes]:
+async def _events(bound: Bound, context: Context, rows: tuple[Any, ...], said: Asked) -> AsyncGenerator[bytes]:
     """The server-sent events of a stream, up to its end or to what ends it."""
     operation, view = bound.operation, bound.view
     if operation.handler is None or view is None:
         raise TypeError(f"{operation.id} is not a stream")
     try:
-        async for item in operation.handler(context, *rows, **asked.arguments):
+        async for item in operation.handler(context, *rows, **said.arguments):
             id = b"id: %d\n" % item.seq if operation.resumes else b""
             yield id + b"data: " + _encode(await view.show(item, context)) + b"\n\n"
     except (ApiError, *AWAY) as error:
@@ -181,8 +190,7 @@ async def _answer(bound: Bound, query: Query, request: Request) -> Response:
     ids = tuple(request.path_params.values())
     if operation.kind == "subscription":
         rows = await admit(bound, context, ids)
-        asked = _resumed(operation, request, _asked(operation, query, request, body))
-        return EventStream(_events(bound, context, rows, asked))
+        return EventStream(_events(bound, context, rows, _resumed(operation, request, asked(operation, query, request, body))))
     if view is not None and view.document is not None:
         context.require(operation.needs)
         given = query.values(request)
@@ -190,30 +198,50 @@ async def _answer(bound: Bound, query: Query, request: Request) -> Response:
         return Response(_encode(shown), operation.status, media_type="application/json")
 
     async def performed() -> tuple[Response, bool]:
-        value = await perform(bound, context, Ask(ids, lambda: _asked(operation, query, request, body)))
+        value = await perform(bound, context, Ask(ids, lambda: asked(operation, query, request, body)))
         if operation.downloads:
             return await downloaded(request, value), False
         if view is None:
             return Response(status_code=operation.status), True
-        return Response(_encode(await view.show(value, context)), operation.status, media_type="application/json"), True
+        shown = await view.show(value, context)
+        if bound.links.by_path:
+            shown["_links"] = _by_path(bound, request, ids)
+        return Response(_encode(shown), operation.status, media_type="application/json"), True
 
     return await once(request, context, body, performed) if operation.repeatable else (await performed())[0]
 
 
-def _endpoint(by_method: dict[str, Bound]) -> Callable[[Request], Awaitable[Response]]:
-    queries = {method: Query.of(bound.operation) for method, bound in by_method.items()}
+def _by_path(bound: Bound, request: Request, ids: tuple[str, ...]) -> dict[str, str]:
+    """The links of an answer that is no row; one to a WebSocket is a whole URL (DECISIONS 25)."""
+    found = {}
+    for link in bound.links.by_path:
+        path = link.path
+        for id in ids:
+            path = re.sub(r"{\w+}", id, path, count=1)
+        found[link.name] = f"{socket_origin(request.scope)}{path}?{FOLLOW}=true" if link.streams else path
+    return found
+
+
+def _endpoint(by_method: dict[str, Bound], following: Mapping[str, Bound]) -> Callable[[Request], Awaitable[Response]]:
+    streams = {method: following[bound.operation.id] for method, bound in by_method.items() if bound.operation.id in following}
+    queries = {method: Query.of(bound.operation, FOLLOWED if method in streams else {}) for method, bound in by_method.items()}
+    followed = {method: Query.of(bound.operation, FOLLOWED) for method, bound in streams.items()}
 
     async def endpoint(request: Request) -> Response:
         method = "GET" if request.method == "HEAD" else request.method
+        if method in streams and FOLLOW in request.query_params and parameter(bool, FOLLOW, request.query_params[FOLLOW]):
+            if not any(each.type == EVENTS for each in ranges(accepted(request.headers))):
+                raise InvalidInput(f"{FOLLOW}=true takes a WebSocket, or server-sent events (Accept: {EVENTS}).")
+            return await _answer(streams[method], followed[method], request)
         return await _answer(by_method[method], queries[method], request)
 
     return endpoint
 
 
 def paths(operations: Iterable[Bound]) -> dict[str, dict[str, Bound]]:
-    """The operations by path and HTTP method, in the order of their declaration."""
+    """The operations by path and HTTP method, in the order of their declaration; a stream that follows a query is reached by that."""
     found: dict[str, dict[str, Bound]] = defaultdict(dict)
-    for bound in operations:
+    for bound in (each for each in operations if each.operation.follows is None):
         method = "GET" if bound.operation.kind == "subscription" else bound.operation.method
         found[bound.operation.path][method] = bound
     return found
@@ -222,7 +250,7 @@ def paths(operations: Iterable[Bound]) -> dict[str, dict[str, Bound]]:
 def routes(surface: Surface) -> list[Route]:
     """Every route of the surface, under `/api` and, identically, under `/api/v1` (DECISIONS 1)."""
     return [
-        Route(prefix + path, _endpoint(by_method), methods=list(by_method))
+        Route(prefix + path, _endpoint(by_method, surface.following), methods=list(by_method))
         for prefix in PREFIXES
         for path, by_method in paths(surface.operations).items()
     ]

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from models.database import connection, database
 from models.enums import LogLevel
+from models.feed import Part
 from models.settings import settings
 
 MIB: Final = 1 << 20
@@ -17,6 +18,8 @@ SLACK: Final = 1.25
 """Times of what is kept that there may be before the oldest is thrown away."""
 WINDOW: Final = 32
 """Chunks that are looked through first; each time that they are not enough, four times as many."""
+CHUNKS: Final = 4
+"""Chunks that whoever follows is given at a time."""
 BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 _STORE: Final = """
@@ -46,17 +49,26 @@ _TRIM: Final = """
     )
     update log_stream set bytes = bytes - (select coalesce(sum(gone.bytes), 0) from gone) where subject_id = $1
 """
-_LINES: Final = """
-    select c.first_seq + e.n - 1 as seq, e.at, e.level, e.replica, e.message
-    from (
-        select * from log_chunk where subject_id = $1 and first_seq < $2 and newest_at >= $3 order by first_seq desc limit $4
-    ) c, unnest(c.at, c.level, c.replica, c.message) with ordinality as e (at, level, replica, message, n)
-    where e.at >= $3 and e.level = any($5::text[]) and position($6 in lower(e.message)) > 0
-    order by seq desc limit $7
+_EACH: Final = """
+    select c.first_seq + e.n - 1 as seq, e.at, e.level, e.replica, e.message,
+           case when e.n > 1 then 0 else coalesce(c.first_seq - 1 - (
+               select p.last_seq from log_chunk p where p.subject_id = $1 and p.first_seq < c.first_seq order by p.first_seq desc limit 1
+           ), 0) end as lost
+    from c, unnest(c.at, c.level, c.replica, c.message) with ordinality as e (at, level, replica, message, n)
 """
+_LINES: Final = f"""
+    with c as (select * from log_chunk where subject_id = $1 and first_seq < $2 and newest_at >= $3 order by first_seq desc limit $4)
+    {_EACH} where e.at >= $3 and e.level = any($5::text[]) and position($6 in lower(e.message)) > 0
+    order by seq desc limit $7
+"""  # noqa: S608 (ours)
+_AFTER: Final = f"""
+    with c as (select * from log_chunk where subject_id = $1 and last_seq > $2 order by first_seq limit $3)
+    {_EACH} where c.first_seq + e.n - 1 > $2 order by seq
+"""  # noqa: S608
 _OLDER: Final = """
     select first_seq from log_chunk where subject_id = $1 and first_seq < $2 and newest_at >= $3 order by first_seq desc offset $4 limit 1
 """
+_NAME: Final = "select service_name from application where id = $1 union all select service_name from database where id = $1"
 _SWEEP: Final = """
     delete from log_stream s
     where not exists (select 1 from application where id = s.subject_id and deleted_at is null)
@@ -83,6 +95,8 @@ class Line:
     level: LogLevel
     replica: int
     message: str
+    lost: int = 0
+    """Lines that are missing right before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +114,10 @@ class Wanted:
         """Say which levels that is."""
         serious = list(LogLevel)
         object.__setattr__(self, "levels", [each.value for each in serious[serious.index(self.level) :]])
+
+    def takes(self, at: datetime, level: LogLevel, message: str) -> bool:
+        """Whether a line is one of them."""
+        return at >= self.since and level.value in self.levels and self.search.lower() in message.lower()
 
 
 async def store(subject: UUID, lines: Sequence[Printed], lost: int, read_to: Mapping[str, str]) -> bool:
@@ -158,4 +176,31 @@ async def last(subject: UUID, count: int, wanted: Wanted) -> list[Line]:
 
 
 def _line(row: Mapping[str, Any]) -> Line:
-    return Line(row["seq"], row["at"], LogLevel(row["level"]), row["replica"], row["message"])
+    return Line(row["seq"], row["at"], LogLevel(row["level"]), row["replica"], row["message"], row["lost"])
+
+
+async def after(subject: UUID, seq: int) -> Part[Line]:
+    """The next lines after a number; there is no last one."""
+    async with connection() as asking:
+        return Part([_line(each) for each in await asking.fetch(_AFTER, subject, seq, CHUNKS)])
+
+
+async def next_after(subject: UUID, seq: int, count: int, wanted: Wanted) -> tuple[list[Line], int]:
+    """The next lines after a number, at most so many, and up to which number these are all."""
+    found: list[Line] = []
+    while len(found) < count and (lines := (await after(subject, seq)).items):
+        found += [each for each in lines if wanted.takes(each.at, each.level, each.message)]
+        seq = lines[-1].seq
+    return (found[:count], found[count - 1].seq) if len(found) > count else (found, seq)
+
+
+async def service_name(subject: UUID) -> str:
+    """What the containers of an application or a database are named after; nothing when it is gone."""
+    async with connection() as asking:
+        return await asking.fetchval(_NAME, subject) or ""
+
+
+async def last_seq(subject: UUID) -> int:
+    """The number of the last line; 0 when there is none."""
+    async with connection() as asking:
+        return await asking.fetchval("select last_seq from log_stream where subject_id = $1", subject) or 0

@@ -1,5 +1,7 @@
 """Applications: the chapter "Applications" of the specification."""
 
+from collections.abc import AsyncIterator
+from contextlib import aclosing
 from datetime import datetime
 from typing import Any
 
@@ -7,7 +9,7 @@ import strawberry
 
 import models
 import workers
-from schema import deployments, git_sources, webhooks
+from schema import container_logs, deployments, git_sources, webhooks
 from schema.access import Role
 from schema.application_inputs import (
     ApplicationFilters,
@@ -19,6 +21,7 @@ from schema.application_inputs import (
     changed,
     created,
 )
+from schema.container_logs import START, AfterLine, ContainerLine, ContainerLogs, LogSearch, Tail, logs_of, wanted
 from schema.context import Context
 from schema.deployments import Deployment, DeploymentFilters, DeploymentSort
 from schema.domains import VIEW as DOMAIN
@@ -214,6 +217,39 @@ async def scale(ctx: Context, application: models.Application, input: ScaleInput
     """Scale the application's replicas; 0 stops it."""
     previous = await workers.scale(application, input.replicas)
     return Scaling(previous_replicas=previous, current_replicas=input.replicas, status="scaling")
+
+
+@applications.query(
+    "/{id}/logs", needs=Role.viewer, view=container_logs.VIEW, links={"self": "applications.logs", "stream": "applications.follow_logs"}
+)
+async def logs(
+    ctx: Context,
+    application: models.Application,
+    tail: Tail = 100,
+    since: datetime | None = None,
+    level: models.LogLevel | None = None,
+    search: LogSearch = "",
+    after_seq: AfterLine = START,
+) -> ContainerLogs:
+    """Get what the application's containers have printed, from `level` on: the last lines, or the next after `afterSeq`."""
+    return await logs_of(application, tail, wanted(since, level, search), after_seq)
+
+
+@applications.stream("/{id}/logs", needs=Role.viewer, view=container_logs.LINE, follows=logs)
+async def follow_logs(
+    ctx: Context,
+    application: models.Application,
+    tail: Tail = 100,
+    since: datetime | None = None,
+    level: models.LogLevel | None = None,
+    search: LogSearch = "",
+    after_seq: AfterLine = START,
+) -> AsyncIterator[ContainerLine]:
+    """Follow what the application's containers print: the lines after `afterSeq`, or else the last ones, and those that come."""
+    which = wanted(since, level, search)
+    async with aclosing(container_logs.follow_logs(ctx, Application, application, tail, which, after_seq)) as found:
+        async for line in found:
+            yield line
 
 
 @applications.post("/{id}/restart", status=202, needs=Role.developer, view="id status", links=("self",))

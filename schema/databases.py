@@ -1,5 +1,7 @@
 """Databases: the chapter "Databases" of the specification."""
 
+from collections.abc import AsyncIterator
+from contextlib import aclosing
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +12,7 @@ import workers
 from schema import backups, container_logs, restores
 from schema.access import Role
 from schema.backups import BackupFilters, BackupSort, DatabaseBackup
-from schema.container_logs import ContainerLogs, LogSearch, Tail, logs_of
+from schema.container_logs import START, AfterLine, ContainerLine, ContainerLogs, LogSearch, Tail, logs_of, wanted
 from schema.context import Context
 from schema.database_inputs import CreateDatabaseInput, DatabaseFilters, DatabaseSort, UpdateDatabaseInput, changed, created
 from schema.database_settings import NAMES, DatabaseConfiguration, shown
@@ -180,7 +182,9 @@ async def credentials(ctx: Context, database: models.Database) -> DatabaseCreden
     )
 
 
-@databases.query("/{id}/logs", needs=Role.viewer, view=container_logs.VIEW)
+@databases.query(
+    "/{id}/logs", needs=Role.viewer, view=container_logs.VIEW, links={"self": "databases.logs", "stream": "databases.follow_logs"}
+)
 async def logs(
     ctx: Context,
     database: models.Database,
@@ -188,9 +192,27 @@ async def logs(
     since: datetime | None = None,
     level: models.LogLevel | None = None,
     search: LogSearch = "",
+    after_seq: AfterLine = START,
 ) -> ContainerLogs:
-    """Get the last lines that the database's server has printed, `level` and what is more serious."""
-    return await logs_of(database, tail, since, level, search)
+    """Get what the database's server has printed, from `level` on: the last lines, or the next after `afterSeq`."""
+    return await logs_of(database, tail, wanted(since, level, search), after_seq)
+
+
+@databases.stream("/{id}/logs", needs=Role.viewer, view=container_logs.LINE, follows=logs)
+async def follow_logs(
+    ctx: Context,
+    database: models.Database,
+    tail: Tail = 100,
+    since: datetime | None = None,
+    level: models.LogLevel | None = None,
+    search: LogSearch = "",
+    after_seq: AfterLine = START,
+) -> AsyncIterator[ContainerLine]:
+    """Follow what the database's server prints: the lines after `afterSeq`, or else the last ones, and those that come."""
+    which = wanted(since, level, search)
+    async with aclosing(container_logs.follow_logs(ctx, Database, database, tail, which, after_seq)) as found:
+        async for line in found:
+            yield line
 
 
 @databases.post(

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from schema.fields import WrongDeclaration
 from schema.names import api_name
 from schema.operation import Operation
 from schema.resource import Resource
@@ -16,6 +17,8 @@ class Link:
     name: str
     path: str
     columns: tuple[str, ...]
+    streams: bool = False
+    """Whether it leads to a WebSocket."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,8 @@ class Links:
 
     links: tuple[Link, ...] = ()
     missing: tuple[str, ...] = ()
+    by_path: tuple[Link, ...] = ()
+    """Those of an answer that is no row: their ids are those of its own path."""
 
     @property
     def selection(self) -> str:
@@ -31,16 +36,24 @@ class Links:
         return " ".join(dict.fromkeys(api_name(column) for link in self.links for column in link.columns))
 
 
-def links_of(operation: Operation[Any], item: Resource, operations: Mapping[str, Operation[Any]], prefix: str) -> Links:
-    """The links of an operation whose answer, or whose page's item, belongs to the chapter `item`."""
-    found, missing = [], []
+def links_of(operation: Operation[Any], item: Resource | None, operations: Mapping[str, Operation[Any]], prefix: str) -> Links:
+    """The links of an operation whose answer, or whose page's item, belongs to the chapter `item`; without one it is no row.
+
+    Raises `WrongDeclaration` when the path of such an answer has fewer ids than a link needs.
+    """
+    found, missing, by_path = [], [], []
     for name, target in operation.links.items():
         other = operations.get(target)
         if other is None:
             missing.append(name)
             continue
+        if item is None:
+            if len(other.ids) > len(operation.ids):
+                raise WrongDeclaration(f"{operation.id}: its path has no ids for the link '{name}'")
+            by_path.append(Link(name, prefix + other.path, (), streams=other.follows is not None))
+            continue
         found.append(Link(name, prefix + other.path, _columns(other, item)))
-    return Links(tuple(found), tuple(missing))
+    return Links(tuple(found), tuple(missing), tuple(by_path))
 
 
 def _columns(other: Operation[Any], item: Resource) -> tuple[str, ...]:

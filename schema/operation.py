@@ -17,7 +17,9 @@ Reading rules, all mechanical:
 8. `deprecate` says that an operation will go: REST by headers, OpenAPI and GraphQL by marks.
 9. A `download` returns a `File`, an `upload` takes a `Content`, which is the body as it comes. REST alone has them: GraphQL carries no
    files. Neither holds a transaction meanwhile; who downloads is entered in the audit trail before the first byte.
-10. `needs` has no default. A wrong declaration raises `WrongDeclaration` when the chapter is imported, or when the surface is
+10. A stream that `follows` a query goes on where its answer ends: REST has it under the query's path with `follow=true`, as
+    server-sent events or over a WebSocket with an item of the view in each frame; GraphQL has it as a subscription of the query's name.
+11. `needs` has no default. A wrong declaration raises `WrongDeclaration` when the chapter is imported, or when the surface is
     bound where it needs the other chapters (views, links).
 """
 
@@ -112,6 +114,8 @@ class Operation(Generic[F]):
     discloses: bool = False
     """Whether it shows a secret: reading it is entered in the audit trail, and no answer is kept for an Idempotency-Key."""
     deprecation: Deprecation | None = None
+    follows: "Operation[Any] | None" = None
+    """The query that this stream goes on from: both have one path, and one name in GraphQL."""
 
     @property
     def id(self) -> str:
@@ -127,6 +131,8 @@ class Operation(Generic[F]):
     def graphql_name(self) -> str:
         """`deployApplication`; of a relation's list `application.deployments`."""
         singular, verb = self.chapter.singular, self.verb
+        if self.follows is not None:
+            return self.follows.graphql_name
         if self.relation is not None:
             return f"{singular}.{api_name(self.relation)}"
         if not singular:

@@ -94,6 +94,7 @@ class Resource:
         atomic: bool = True,
         relation: str | None = None,
         discloses: bool = False,
+        follows: Operation[Any] | None = None,
     ) -> Operation[Any]:
         name = f"{self.plural}.{verb}"
         if needs is None:
@@ -122,6 +123,7 @@ class Resource:
             atomic,
             relation,
             discloses,
+            follows=follows,
         )  # fmt: skip
         self.operations.append(operation)
         return operation
@@ -241,9 +243,21 @@ class Resource:
         """Declare an action whose body is a file."""
         return self._decorator("POST", path, carries="upload", needs=needs, status=status, view=view, links=links, atomic=False)
 
-    def stream(self, path: str, *, needs: Role | None = None, view: str | None = None) -> Callable[[F], Operation[F]]:
+    def stream(
+        self, path: str, *, needs: Role | None = None, view: str | None = None, follows: Operation[Any] | None = None
+    ) -> Callable[[F], Operation[F]]:
         """Declare a subscription, which REST serves as server-sent events."""
-        return self._decorator("STREAM", path, needs=needs, status=200, view=view, links=())
+        declare = self._decorator("STREAM", path, needs=needs, status=200, view=view, links=(), follows=follows)
+
+        def checked(handler: F) -> Operation[F]:
+            operation = declare(handler)
+            if follows is not None and (follows.kind, follows.path) != ("query", operation.path):
+                raise WrongDeclaration(f"{operation.id}: a stream follows a query of its own path")
+            if follows is not None and follows.signature.parameters != operation.signature.parameters:
+                raise WrongDeclaration(f"{operation.id}: it takes other parameters than the query that it follows")
+            return operation
+
+        return checked
 
     def post(
         self,

@@ -97,10 +97,15 @@ class Surface:
     schema: strawberry.Schema
     catalog: Catalog
 
+    @property
+    def following(self) -> Mapping[str, Bound]:
+        """The streams that go on from a query, by its id."""
+        return {bound.operation.follows.id: bound for bound in self.operations if bound.operation.follows is not None}
 
-def _item(operation: Operation[Any], entity: Entity | None, chapters: Iterable[Resource]) -> Resource:
-    """The chapter of what an operation answers with."""
-    return next((chapter for chapter in chapters if entity and chapter.type is entity.of), operation.chapter)
+
+def _item(operation: Operation[Any], entity: Entity | None, chapters: Iterable[Resource]) -> Resource | None:
+    """The chapter of what an operation answers with, when that is a row or a page of them."""
+    return next((chapter for chapter in chapters if chapter.type is entity.of), operation.chapter) if entity else None
 
 
 def _fetched(operation: Operation[Any], entities: Mapping[type[Model], Entity]) -> tuple[Entity, ...]:

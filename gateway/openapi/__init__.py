@@ -49,6 +49,8 @@ def _success(bound: Bound, found: Surface, components: Components) -> dict[str, 
     if schema := answer(bound, components):
         content = _content(bound, schema, components)
         response["content"] = _stream(content, operation) if operation.kind == "subscription" else content
+    if (stream := found.following.get(operation.id)) and (item := answer(stream, components)):
+        response["content"] |= _stream(_content(stream, item, components), stream.operation)
     if linked := links(bound, found.operations):
         response["links"] = linked
     return response
@@ -62,12 +64,13 @@ def _successes(bound: Bound, found: Surface, components: Components) -> dict[str
 def _operation(bound: Bound, found: Surface, components: Components) -> dict[str, Any]:
     operation = bound.operation
     summary, _, more = operation.summary.partition("\n")
+    stream = found.following.get(operation.id)
     described: dict[str, Any] = {
         "operationId": operation.id,
         "tags": [operation.chapter.plural],
         "summary": summary.rstrip("."),
         "description": more.strip() or summary,
-        "parameters": parameters.parameters(bound),
+        "parameters": parameters.parameters(bound) + (parameters.following(stream) if stream else []),
         "responses": {**_successes(bound, found, components), **errors.failed(operation)},
         "security": [] if operation.needs is Role.anonymous else [{"bearer": []}],
     }

@@ -89,6 +89,7 @@ SAMPLES: Final[Mapping[str, Any]] = {
     "lastDeployment.status": "success",
     "lastSeq": 1,
     "level": "info",
+    "lost": 0,
     "loginUrl": "https://dokploy.example.com/api/auth/oidc/login?provider=corp",
     "member.id": "01941702-1500-7a97-8cb4-7f60c18dae07",
     "memberCount": 5,

@@ -12,7 +12,11 @@ def links(bound: Bound, operations: Iterable[Bound]) -> dict[str, Any]:
     key = _key(bound)
     if key is None:
         return {}
-    found = (other.operation for other in operations if other.operation.ids == ("id",) and other.entities[0] is bound.answer)
+    found = (
+        other.operation
+        for other in operations
+        if other.operation.ids == ("id",) and other.entities[0] is bound.answer and other.operation.follows is None
+    )
     return {operation.verb: _link(operation, key) for operation in found}
 
 

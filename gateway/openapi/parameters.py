@@ -7,10 +7,10 @@ from pydantic import TypeAdapter
 
 from gateway.openapi.examples import sample
 from gateway.openapi.schemas import inlined, trimmed
-from gateway.rest import LAST_EVENT_ID, query_types
+from gateway.rest import FOLLOW, LAST_EVENT_ID, query_types
 from schema.fields import Listing
 from schema.names import api_name
-from schema.operation import Operation
+from schema.operation import Operation, Parameter
 from schema.page import DEFAULT_SIZE
 from schema.surface import Bound
 
@@ -59,13 +59,6 @@ PARAMETERS: Final[Mapping[str, Any]] = {
         "description": "The `ETag` of what the client has: when it still is the same, nothing is sent.",
         "schema": {"type": "string"},
     },
-    "LastEventId": {
-        "name": LAST_EVENT_ID,
-        "in": "header",
-        "required": False,
-        "description": "The `id` of the last event that was received, as browsers send it of themselves: the stream goes on after it.",
-        "schema": {"type": "integer", "minimum": 0, "maximum": 2147483647},
-    },
 }
 """The parameters that many operations share."""
 FILE: Final = ("Range", "IfRange", "IfNoneMatch")
@@ -75,9 +68,22 @@ FILE: Final = ("Range", "IfRange", "IfNoneMatch")
 def parameters(bound: Bound) -> list[dict[str, Any]]:
     """Every parameter of an operation."""
     key = [{"$ref": "#/components/parameters/IdempotencyKey"}] if bound.operation.repeatable else []
-    last = [{"$ref": "#/components/parameters/LastEventId"}] if bound.operation.resumes else []
+    last = [_last_event_id(bound.operation.resumes)] if bound.operation.resumes else []
     ranges = [{"$ref": f"#/components/parameters/{name}"} for name in FILE] if bound.operation.downloads else []
     return [*_path(bound), *_query(bound.operation), *key, *last, *ranges]
+
+
+def following(stream: Bound) -> list[dict[str, Any]]:
+    """The parameters by which a query is followed."""
+    described = "Go on with what comes: over a WebSocket, or as server-sent events."
+    follow = {"name": FOLLOW, "in": "query", "required": False, "description": described, "schema": {"type": "boolean", "default": False}}
+    return [follow, *([_last_event_id(stream.operation.resumes)] if stream.operation.resumes else [])]
+
+
+def _last_event_id(resumes: Parameter) -> dict[str, Any]:
+    described = "The `id` of the last event that was received, as browsers send it of themselves: the stream goes on after it."
+    schema = trimmed(inlined(TypeAdapter(resumes.annotation).json_schema()))
+    return {"name": LAST_EVENT_ID, "in": "header", "required": False, "description": described, "schema": schema}
 
 
 def _path(bound: Bound) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from gateway.openapi.examples import SAMPLES
+from gateway.rest import FOLLOW
 from schema.documents.outline import Selection
 from schema.surface import Bound
 
@@ -61,6 +62,10 @@ def _links(bound: Bound) -> dict[str, Any]:
             owner = bound.answer.singular if bound.answer and column == "id" else column.removesuffix("_id")
             path = re.sub(r"{\w+}", SAMPLES[f"{owner}.id"], path, count=1)
         found[link.name] = {"type": "string", "format": "uri-reference", "examples": [path]}
+    for link in bound.links.by_path:
+        path = re.sub(r"{\w+}", SAMPLES[f"{bound.entities[0].singular}.id"], link.path, count=1)
+        shown = f"wss://dokploy.example.com{path}?{FOLLOW}=true" if link.streams else path
+        found[link.name] = {"type": "string", "format": "uri-reference", "examples": [shown]}
     return {"_links": object_of(found)} if found else {}
 
 
@@ -83,7 +88,8 @@ def answer(bound: Bound, components: Components) -> dict[str, Any] | None:
 def _name(bound: Bound) -> str:
     if bound.answer is not None and bound.operation.verb == "get":
         return bound.answer.title
-    return "".join(f"{part[:1].upper()}{part[1:]}" for part in bound.operation.graphql_name.split(".")) + "Answer"
+    name = "".join(f"{part[:1].upper()}{part[1:]}" for part in bound.operation.graphql_name.split("."))
+    return f"{name}Answer" if bound.operation.follows is None else f"{name}Item"
 
 
 def _shared(components: Components, name: str, schema: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,9 +18,9 @@ from schema.plan.build import Sight
 from schema.plan.catalog import Catalog
 from schema.plan.compile import Ask, Function, Plan
 from schema.plan.document import MOST_PLANS, Document
-from schema.plan.shared import Shared
 from schema.plan.values import Trouble, absent, failed
 from schema.recent import Recent
+from schema.shared_results import Shared
 
 KEPT = 1_000_000
 """Characters of the documents that are kept."""

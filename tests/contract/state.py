@@ -10,6 +10,8 @@ import httpx2
 from tortoise.transactions import in_transaction
 
 import models
+from models import container_logs
+from models.container_logs import Printed
 from models.database import database
 from schema import tokens
 from tests.services.conftest import Person
@@ -115,6 +117,8 @@ async def _application(project: models.Project, name: str, published: int) -> mo
         last_sync=START,
     )
     await models.PublishedPort.create(port=published, application=application)
+    started = Printed("2024-12-30T10:00:00.000000000Z", models.LogLevel.info, 1, "Server started on port 8080")
+    await container_logs.store(application.id, [started], 0, {})
     return application
 
 

@@ -18,7 +18,7 @@ from tests.contract.answers import described
 
 DOCUMENT = described()
 OPERATIONS = {operation["operationId"]: operation for methods in DOCUMENT["paths"].values() for operation in methods.values()}
-BOUND = {bound.operation.id: bound for bound in surface().operations}
+BOUND = {bound.operation.id: bound for bound in surface().operations if bound.operation.follows is None}
 DOWNLOADS = {id for id, bound in BOUND.items() if bound.operation.downloads}
 REPEATABLE = {id for id, bound in BOUND.items() if bound.operation.repeatable}
 

@@ -188,7 +188,12 @@ class Writer:
         kind = (
             argument.removesuffix("Id")
             if argument != "id"
-            else {"deploymentLogs": "deployment", "databaseLogs": "database", "backupSchedule": "database"}.get(name, name)
+            else {
+                "deploymentLogs": "deployment",
+                "databaseLogs": "database",
+                "applicationLogs": "application",
+                "backupSchedule": "database",
+            }.get(name, name)
         )
         found = self.pool.ids[kind]
         if argument == "id" and kind in ("backup", "restore"):

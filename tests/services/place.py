@@ -8,8 +8,9 @@ from typing import Any
 
 import models
 import workers
-from models import passwords
+from models import container_logs, passwords
 from models.backup_storage import storage
+from models.container_logs import Printed
 from models.database import database
 from models.events import Entry, append
 from schema import tokens
@@ -91,6 +92,8 @@ class Cast:
         await filed(backup)
         waiting_backup = await workers.database_wishes.back_up(database, name=None)
         restore = await models.DatabaseRestore.create(database=database, project=project, backup=backup)
+        for row in (application, database):
+            await container_logs.store(row.id, [Printed("2026-11-28T12:00:00.000000000Z", models.LogLevel.info, 1, "ready")], 0, {})
         rows = (team, project, application, ids[-1], waiting, people["member"], domain, delivery)
         rows += (database, idle, backup, older, waiting_backup, restore, people["outsider"])
         return Place(*[str(getattr(row, "id", row)) for row in rows])

@@ -39,9 +39,10 @@ _UNDER: Final[dict[str, str]] = {
     "login:": "auth.login",
     "whoever": "auth.logout users.me users.update_me teams.list projects.list applications.list deployments.list databases.list",
     "viewer reads;": "projects.get projects.applications applications.get applications.deployments applications.domains "
-    "applications.webhook_deliveries "
+    "applications.webhook_deliveries applications.logs applications.follow_logs "
     "deployments.get deployments.logs deployments.events "
-    "projects.databases databases.get databases.logs backup_schedules.get databases.backups databases.restores backups.get restores.get",
+    "projects.databases databases.get databases.logs databases.follow_logs "
+    "backup_schedules.get databases.backups databases.restores backups.get restores.get",
     "developer also creates, deploys": "projects.update applications.update applications.deploy applications.scale applications.restart "
     "deployments.cancel deployments.rollback domains.add domains.remove webhook_deliveries.redeliver "
     "deploy_keys.generate deploy_keys.remove "
