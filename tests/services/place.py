@@ -47,6 +47,8 @@ class Place:
     """One that has not begun."""
     restore: str
     """Of the backup; it has not begun."""
+    restored: str
+    """Another one, which is complete."""
     outsider: str
     """Somebody who is in no team."""
 
@@ -91,8 +93,11 @@ class Cast:
         await filed(backup)
         waiting_backup = await workers.database_wishes.back_up(database, name=None)
         restore = await models.DatabaseRestore.create(database=database, project=project, backup=backup)
+        restored = await models.DatabaseRestore.create(
+            database=database, project=project, backup=older, status=models.TaskStatus.completed, finished_at=datetime.now(UTC)
+        )
         rows = (team, project, application, ids[-1], waiting, people["member"], domain, delivery)
-        rows += (database, idle, backup, older, waiting_backup, restore, people["outsider"])
+        rows += (database, idle, backup, older, waiting_backup, restore, restored, people["outsider"])
         return Place(*[str(getattr(row, "id", row)) for row in rows])
 
 

@@ -41,7 +41,8 @@ _UNDER: Final[dict[str, str]] = {
     "viewer reads;": "projects.get projects.applications applications.get applications.deployments applications.domains "
     "applications.webhook_deliveries "
     "deployments.get deployments.logs deployments.events "
-    "projects.databases databases.get databases.logs backup_schedules.get databases.backups databases.restores backups.get restores.get",
+    "projects.databases databases.get databases.logs backup_schedules.get databases.backups databases.restores backups.get restores.get "
+    "backups.progress restores.progress",
     "developer also creates, deploys": "projects.update applications.update applications.deploy applications.scale applications.restart "
     "deployments.cancel deployments.rollback domains.add domains.remove webhook_deliveries.redeliver "
     "deploy_keys.generate deploy_keys.remove "
