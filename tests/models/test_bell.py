@@ -1,4 +1,4 @@
-"""What wakes followers: each by its own id, at once when it rings, and by itself after a while; and their leave to go on."""
+"""What wakes followers: each by its own id, at once when it rings, and by itself after a while."""
 
 import asyncio
 from uuid import UUID
@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 
 from models import bell as bells
-from models.bell import Bell, Leave
+from models.bell import Bell
 
 ONE, OTHER = UUID(int=1), UUID(int=2)
 AT_ONCE = 2.0
@@ -29,14 +29,14 @@ async def test_it_wakes_everybody_who_follows_an_id(unhurried: None) -> None:
     with bell.heard(ONE) as first, bell.heard(ONE) as second:
         waiting = [asyncio.create_task(ear.wait()) for ear in (first, second)]
         await asyncio.sleep(0)
-        bell._ring(str(ONE))
+        bell.ring(str(ONE))
         await asyncio.wait_for(asyncio.gather(*waiting), AT_ONCE)
 
 
 async def test_it_wakes_nobody_who_follows_another_one(unhurried: None) -> None:
     bell = Bell()
     with bell.heard(ONE) as ear:
-        bell._ring(str(OTHER))
+        bell.ring(str(OTHER))
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(ear.wait(), 0.05)
 
@@ -45,14 +45,14 @@ async def test_what_rings_while_one_looks_is_not_missed(unhurried: None) -> None
     bell = Bell()
     with bell.heard(ONE) as ear:
         ear.clear()
-        bell._ring(str(ONE))
+        bell.ring(str(ONE))
         await asyncio.wait_for(ear.wait(), AT_ONCE)
 
 
 async def test_what_rang_before_one_looked_wakes_nobody(unhurried: None) -> None:
     bell = Bell()
     with bell.heard(ONE) as ear:
-        bell._ring(str(ONE))
+        bell.ring(str(ONE))
         ear.clear()
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(ear.wait(), 0.05)
@@ -70,34 +70,3 @@ async def test_an_id_that_nobody_follows_any_more_is_forgotten() -> None:
             pass
         assert set(bell._ears) == {str(ONE), str(OTHER)}
     assert bell._ears == {}
-
-
-class Left(Exception):
-    """Somebody may not go on."""
-
-
-async def test_a_leave_is_looked_at_when_its_time_has_come() -> None:
-    looked = []
-
-    async def check() -> None:
-        looked.append(True)
-
-    leave = Leave(check, 0.05)
-    await leave.still()
-    assert looked == [], "it was given just now"
-    await asyncio.sleep(0.06)
-    await leave.still()
-    await leave.still()
-    assert looked == [True]
-
-
-async def test_a_leave_that_is_taken_back_ends_it() -> None:
-    async def check() -> None:
-        raise Left
-
-    with pytest.raises(Left):
-        await Leave(check, 0).still()
-
-
-async def test_a_leave_without_a_check_lasts() -> None:
-    await Leave(None, 0).still()
