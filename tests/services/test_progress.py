@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import httpx2
 import pytest
+from websockets.exceptions import ConnectionClosed
 
 import models
 from models import DatabaseBackup, DatabaseRestore, TaskStatus, bell
@@ -40,7 +41,7 @@ class Follower:
         self.name = NAMES[type(row)]
         self.items: list[dict[str, Any]] = []
         self.failed: str | None = None
-        """The code that a subscription failed with, or the status that a stream was refused with."""
+        """The code that it was refused or ended with: by an error, or by the end of the socket, which a session's end closes."""
         self.task = asyncio.create_task(getattr(self, f"_{over}")())
 
     async def _stream(self) -> None:
@@ -57,8 +58,12 @@ class Follower:
         async with opened(self.server, self.person.token) as socket:
             text = PROGRESS % (self.name, self.name)
             await socket.subscribe("1", text, database=str(self.row.database_id), id=str(self.row.id))
-            while (frame := await socket.receive())["type"] == "next":
-                self.items.append(frame["payload"]["data"]["answer"])
+            try:
+                while (frame := await socket.receive())["type"] == "next":
+                    self.items.append(frame["payload"]["data"]["answer"])
+            except ConnectionClosed as closed:
+                self.failed = closed.rcvd.reason
+                return
             if frame["type"] == "error":
                 self.failed = frame["payload"][0]["extensions"]["code"]
 
