@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from typing import Final, Self
 from uuid import UUID
 
@@ -15,9 +15,6 @@ log = structlog.get_logger()
 CHANNEL: Final = "dokploy:events"
 PATIENCE: Final = 1.0
 """Seconds after which a waiting follower looks again even when nobody woke it."""
-
-Check = Callable[[], Awaitable[None]]
-"""Looks whether somebody may go on; raises when they may not."""
 
 
 class Ear:
@@ -38,21 +35,6 @@ class Ear:
         """Wait until it has rung since it was cleared, `PATIENCE` seconds at most."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._rung.wait(), PATIENCE)
-
-
-class Leave:
-    """A follower's leave to go on, which is looked at again when so many seconds have passed; without a check it lasts."""
-
-    def __init__(self, check: Check | None, every: float) -> None:
-        self._check, self._every = check, every
-        self._checked = asyncio.get_running_loop().time()
-
-    async def still(self) -> None:
-        """Look again if it is time to. Raises what the check raises."""
-        now = asyncio.get_running_loop().time()
-        if self._check is not None and now - self._checked >= self._every:
-            await self._check()
-            self._checked = asyncio.get_running_loop().time()
 
 
 class Bell:

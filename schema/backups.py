@@ -1,6 +1,8 @@
 """Backups of databases."""
 
-from datetime import datetime
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from datetime import UTC, datetime
 from typing import Annotated
 
 import strawberry
@@ -14,6 +16,7 @@ from schema.context import Context
 from schema.errors import Conflict
 from schema.fields import Node, entity
 from schema.files import Content, File
+from schema.following import progressing
 from schema.held import held
 from schema.inputs import Input
 from schema.page import sorting
@@ -114,3 +117,37 @@ async def upload(ctx: Context, database: models.Database, content: Content, name
     """Upload a backup that the engine's own tool has written, as it is or in gzip's format: it counts once it was read back."""
     with told():
         return await workers.upload_backup(database, name, content)
+
+
+@strawberry.type
+class BackupProgress:
+    """How far a backup is: `transferred` bytes have passed in this step. `timestamp` is when it was so, at last when it ended."""
+
+    status: models.TaskStatus
+    step: str | None
+    transferred: BigInt
+    size: BigInt | None
+    checksum: str | None
+    error_code: str | None
+    error_message: str | None
+    timestamp: datetime
+
+
+@backups.stream("/{backupId}/progress", needs=Role.viewer, view="status step transferred size checksum errorCode errorMessage timestamp")
+async def progress(ctx: Context, database: models.Database, backup: models.DatabaseBackup) -> AsyncIterator[BackupProgress]:
+    """Follow a backup: how far it is, then every change, a few in a second at most, up to its end.
+
+    It ends when whoever follows may no longer see the backup, or their session has ended.
+    """
+    async with aclosing(progressing(ctx, DatabaseBackup, backup)) as states:
+        async for row in states:
+            yield BackupProgress(
+                status=row.status,
+                step=row.step,
+                transferred=row.transferred,
+                size=row.size,
+                checksum=row.checksum,
+                error_code=row.error_code,
+                error_message=row.error_message,
+                timestamp=row.finished_at or datetime.now(UTC),
+            )

@@ -7,7 +7,9 @@ from typing import TypeVar
 from tortoise.models import Model
 
 from models.feed import Feeds, Follower, Numbered
+from models.progress import T, follow
 from schema.context import Context
+from schema.errors import ApiError
 from schema.fields import entity_of
 from schema.standing import Held, standings
 
@@ -21,3 +23,17 @@ async def followed(ctx: Context, type_: type, row: Model, feeds: Feeds[Item], af
         async with aclosing(feeds.follow(row.pk, after, follower)) as items:
             async for item in items:
                 yield item
+
+
+async def progressing(ctx: Context, type_: type, task: T) -> AsyncGenerator[T]:
+    """A backup or a restore as it is, then as it becomes, up to its end. Raises why whoever follows may no longer see it."""
+    lost: list[ApiError] = []
+
+    def check() -> None:
+        if lost:
+            raise lost[0]
+
+    with standings.leave(ctx, Held(entity_of(type_), task), lost.append):
+        async with aclosing(follow(type(task), task.pk, check)) as states:
+            async for state in states:
+                yield state

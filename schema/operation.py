@@ -5,7 +5,7 @@ Reading rules, all mechanical:
 1. Reads are declared, not coded: `list` and `get` have no body. An action is an async function; it returns the row that it
    made or changed, and its answer is that row seen through the view (REST) or through the client's selection (GraphQL).
 2. A parameter annotated with a model comes from the path. It is fetched through visibility and authorised at `needs` before
-   the body runs. In GraphQL it is `id: ID!`, in a subscription `<singular>Id: ID!`.
+   the body runs. In GraphQL it is `id: ID!`, in a subscription it is called after the parameter: `deploymentId: ID!`.
    A second id in the path is found through the first row: its parameter names a column of the second row, or else means its id.
 3. `input` is the JSON body: one class is the REST decoder, the GraphQL input and the OpenAPI schema.
 4. Any other parameter is a query parameter and a GraphQL argument.
@@ -191,5 +191,6 @@ class Operation(Generic[F]):
     @property
     def row_arguments(self) -> tuple[str, ...]:
         """The GraphQL names of the path's ids."""
-        first = f"{self.chapter.singular}Id" if self.kind == "subscription" else "id"
+        parameter = next(iter(self.signature.rows), "")
+        first = api_name(f"{parameter}_id") if self.kind == "subscription" else "id"
         return (first, *self.ids[1:])[: len(self.ids)]

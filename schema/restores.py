@@ -1,6 +1,8 @@
 """Restores of databases."""
 
-from datetime import datetime
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from datetime import UTC, datetime
 
 import strawberry
 from tortoise.transactions import in_transaction
@@ -12,6 +14,7 @@ from schema.backups import backups
 from schema.context import Context
 from schema.database_inputs import DatabaseName, sibling
 from schema.fields import Node, entity
+from schema.following import progressing
 from schema.inputs import Input
 from schema.page import sorting
 from schema.resource import Resource
@@ -79,3 +82,39 @@ async def cancel(ctx: Context, database: models.Database, restore: models.Databa
     """Cancel a restore; the data are as they were."""
     found: models.DatabaseRestore = await workers.database_wishes.cancel(models.DatabaseRestore, restore.id)
     return found
+
+
+@strawberry.type
+class RestoreProgress:
+    """How far a restore is: `transferred` bytes of the backup, which has `size`, have passed in this step.
+
+    `timestamp` is when it was so, at last when it ended.
+    """
+
+    status: models.TaskStatus
+    step: str | None
+    transferred: BigInt
+    size: BigInt | None
+    error_code: str | None
+    error_message: str | None
+    timestamp: datetime
+
+
+@restores.stream("/{restoreId}/progress", needs=Role.viewer, view="status step transferred size errorCode errorMessage timestamp")
+async def progress(ctx: Context, database: models.Database, restore: models.DatabaseRestore) -> AsyncIterator[RestoreProgress]:
+    """Follow a restore: how far it is, then every change, a few in a second at most, up to its end.
+
+    It ends when whoever follows may no longer see the restore, or their session has ended.
+    """
+    backup = await models.DatabaseBackup.get_or_none(id=restore.backup_id)
+    async with aclosing(progressing(ctx, DatabaseRestore, restore)) as states:
+        async for row in states:
+            yield RestoreProgress(
+                status=row.status,
+                step=row.step,
+                transferred=row.transferred,
+                size=backup.size if backup else None,
+                error_code=row.error_code,
+                error_message=row.error_message,
+                timestamp=row.finished_at or datetime.now(UTC),
+            )

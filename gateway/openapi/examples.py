@@ -203,6 +203,10 @@ SAMPLES: Final[Mapping[str, Any]] = {
     "backupDatabase.status": "pending",
     "backupId": _BACKUP,
     "cancelBackup.status": "cancelled",
+    "backupProgress.checksum": None,
+    "backupProgress.size": None,
+    "backupProgress.status": "running",
+    "backupProgress.step": "dumping",
     "compress": True,
     "checksum": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
     "databaseBackup.id": _BACKUP,
@@ -219,6 +223,9 @@ SAMPLES: Final[Mapping[str, Any]] = {
     "databaseRestore.step": "replacing",
     "newDatabaseName": "shop-copy",
     "restoreBackup.status": "pending",
+    "restoreProgress.size": 204_800_000,
+    "restoreProgress.status": "running",
+    "restoreProgress.step": "loading",
     "safetyBackupId": "01941702-1500-7fec-8109-c4b516d2f30c",
 }
 """A value by the name of its field, or by that name below its owner's: the field that holds the object, else the operation (by its name

@@ -48,6 +48,8 @@ class Place:
     """One that has not begun."""
     restore: str
     """Of the backup; it has not begun."""
+    restored: str
+    """Another one, which is complete."""
     outsider: str
     """Somebody who is in no team."""
 
@@ -94,8 +96,11 @@ class Cast:
         restore = await models.DatabaseRestore.create(database=database, project=project, backup=backup)
         for row in (application, database):
             await container_logs.store(row.id, [Printed("2026-11-28T12:00:00.000000000Z", models.LogLevel.info, 1, "ready")], 0, {})
+        restored = await models.DatabaseRestore.create(
+            database=database, project=project, backup=older, status=models.TaskStatus.completed, finished_at=datetime.now(UTC)
+        )
         rows = (team, project, application, ids[-1], waiting, people["member"], domain, delivery)
-        rows += (database, idle, backup, older, waiting_backup, restore, people["outsider"])
+        rows += (database, idle, backup, older, waiting_backup, restore, restored, people["outsider"])
         return Place(*[str(getattr(row, "id", row)) for row in rows])
 
 

@@ -42,7 +42,7 @@ _UNDER: Final[dict[str, str]] = {
     "applications.webhook_deliveries applications.logs applications.follow_logs "
     "deployments.get deployments.logs deployments.events "
     "projects.databases databases.get databases.logs databases.follow_logs "
-    "backup_schedules.get databases.backups databases.restores backups.get restores.get",
+    "backup_schedules.get databases.backups databases.restores backups.get restores.get backups.progress restores.progress",
     "developer also creates, deploys": "projects.update applications.update applications.deploy applications.scale applications.restart "
     "deployments.cancel deployments.rollback domains.add domains.remove webhook_deliveries.redeliver "
     "deploy_keys.generate deploy_keys.remove "

@@ -75,7 +75,7 @@ def check(found: Bound, answer: httpx2.Response) -> None:
     elif operation.downloads:
         assert answer.content
     elif operation.kind == "subscription":
-        assert answer.text.startswith("id: ")
+        assert answer.text.startswith("id: " if operation.resumes else "data: ")
     else:
         assert answer.content == b""
 

@@ -11,6 +11,7 @@ import structlog
 
 import models
 from models.backup_storage import StorageFailed
+from models.bell import wake_soon
 from models.database import AWAY, database
 from workers.databases.containers import DatabaseFailed
 from workers.databases.rings import ring_next
@@ -46,6 +47,8 @@ class Hold(Generic[T]):
     database: models.Database
     meter: Meter
     """Of the step under way."""
+    told: int = 0
+    """What had passed when somebody was woken for it."""
 
     @property
     def tag(self) -> str:
@@ -95,13 +98,17 @@ class Hold(Generic[T]):
                     raise LeaseLost from error
 
     async def _told(self, step: str | None) -> bool:
-        """Store how far it is. Whether somebody has asked for its end, or somebody else has it."""
+        """Store how far it is, and wake whoever follows it. Whether somebody has asked for its end, or somebody else has it."""
         statement = (
             f"update {self.kind.Meta.table} set transferred = $4, step = coalesce($5, step) "  # noqa: S608 (a name of ours)
             "where id = $1 and epoch = $2 and worker = $3 and status = 'running' returning cancel_requested_at"
         )
-        values = [self.row.id, self.row.epoch, self.runtime.name, self.meter.transferred, step]
+        passed = self.meter.transferred
+        values = [self.row.id, self.row.epoch, self.runtime.name, passed, step]
         rows = await database().execute_query_dict(statement, values)
+        if step is not None or passed != self.told:
+            self.told = passed
+            wake_soon(self.row.id)
         return not rows or rows[0]["cancel_requested_at"] is not None
 
 
@@ -157,7 +164,7 @@ async def _concluded(
 ) -> None:
     error = _cause(watching) if working.cancelled() else working.exception()
     if error is None:
-        await _persist(held, held.change(Event.complete, working.result()))
+        await _persist(held, held.change(Event.complete, {"transferred": held.meter.transferred, **working.result()}))
         return
     if isinstance(error, LeaseLost):
         log.warning("databases.lease_lost", task=str(held.row.id))

@@ -8,11 +8,13 @@ being changed.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
 from models import DatabaseBackup, DatabaseRestore, TaskStatus
-from models.database import database, joined
+from models.bell import wake_soon
+from models.database import after_commit, database, joined
 from workers.states import numbered
 
 LEASE: Final = 30
@@ -124,7 +126,7 @@ def sql(change: Change) -> tuple[str, list[Any]]:
 async def apply(change: Change) -> dict[str, Any] | None:
     """Carry out a change. The task's columns after it, None when its guard did not hold.
 
-    The database's row is taken first, as everybody does who touches a database and its tasks.
+    The database's row is taken first, as everybody does who touches a database and its tasks. Whoever follows the task is woken.
     """
     async with joined() as connection:
         if change.event is not Event.renew:
@@ -138,7 +140,9 @@ async def apply(change: Change) -> dict[str, Any] | None:
         row = rows[0]
         if change.kind is DatabaseRestore:
             await _follow(change)
-        return row
+    if change.event is not Event.renew:
+        after_commit(partial(wake_soon, change.id))
+    return row
 
 
 _BACK = """
