@@ -6,10 +6,10 @@ from contextlib import aclosing
 from types import MappingProxyType
 from typing import Any, Final
 
-import msgspec
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from gateway.items import encoded
 from gateway.rest import FOLLOWED, PREFIXES, Query, asked
 from gateway.wire import TOKEN, Wire, entered, refuse
 from models.database import AWAY
@@ -21,8 +21,6 @@ from schema.surface import Bound, Surface
 OF_SOCKETS: Final[Mapping[str, Any]] = MappingProxyType({**FOLLOWED, TOKEN: str})
 """The parameters that are not the operation's."""
 
-_encode = msgspec.json.Encoder().encode
-
 
 async def _deafly(wire: Wire) -> None:
     """Read what nobody has asked for, until the client goes."""
@@ -32,11 +30,11 @@ async def _deafly(wire: Wire) -> None:
 
 async def _followed(wire: Wire, bound: Bound, context: Context, rows: tuple[Any, ...], said: Asked) -> None:
     """Send the items of a stream, up to its end."""
-    if bound.operation.handler is None or bound.view is None:
+    if bound.operation.handler is None:
         raise TypeError(f"{bound.operation.id} is not a stream")
     async with aclosing(bound.operation.handler(context, *rows, **said.arguments)) as items:
         async for item in items:
-            await wire.send(_encode(await bound.view.show(item, context)).decode())
+            await wire.send((await encoded(bound, item, context)).decode())
 
 
 async def _served(wire: Wire, bound: Bound, context: Context, rows: tuple[Any, ...], said: Asked) -> None:

@@ -139,8 +139,8 @@ class Runner:
             yield await self.run(document, request, context)
             return
 
-        async def encode(answer: Answer) -> msgspec.Raw:
-            return msgspec.Raw(_encode(await self._result(document, request, answer, context)))
+        async def encode(answer: Answer) -> bytes:
+            return _encode(await self._result(document, request, answer, context))
 
         async for result in self._engine.stream(document, request.variables or {}, context, self._follow, encode):
             yield result

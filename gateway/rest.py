@@ -23,6 +23,7 @@ from gateway.errors import fact
 from gateway.event_stream import EventStream
 from gateway.graphql_answers import EVENTS
 from gateway.idempotency import once
+from gateway.items import encoded
 from gateway.negotiation import accepted, ranges
 from gateway.peers import socket_origin
 from models.database import AWAY
@@ -159,13 +160,13 @@ def _resumed(operation: Operation[Any], request: Request, said: Asked) -> Asked:
 
 async def _events(bound: Bound, context: Context, rows: tuple[Any, ...], said: Asked) -> AsyncGenerator[bytes]:
     """The server-sent events of a stream, up to its end or to what ends it."""
-    operation, view = bound.operation, bound.view
-    if operation.handler is None or view is None:
+    operation = bound.operation
+    if operation.handler is None:
         raise TypeError(f"{operation.id} is not a stream")
     try:
         async for item in operation.handler(context, *rows, **said.arguments):
             id = b"id: %d\n" % item.seq if operation.resumes else b""
-            yield id + b"data: " + _encode(await view.show(item, context)) + b"\n\n"
+            yield id + b"data: " + await encoded(bound, item, context) + b"\n\n"
     except (ApiError, *AWAY) as error:
         log.info("rest.stream_ended", request_id=context.request_id, code=fact(error, context.request_id).code)
 

@@ -50,7 +50,7 @@ def sight_of(context: Context) -> Sight:
     return Sight.everything if context.operator else Sight.some
 
 
-Encode = Callable[[Answer], Awaitable[msgspec.Raw]]
+Encode = Callable[[Answer], Awaitable[bytes]]
 """Encodes the result of an answer."""
 
 
@@ -62,7 +62,7 @@ class Engine:
         self._perform = perform
         self._documents: Recent[tuple[str, str | None], Document] = Recent(KEPT)
         self._plans: Recent[tuple[Any, ...], Plan] = Recent(MOST_PLANS)
-        self._shared = Shared()
+        self._shared: Shared[bytes] = Shared()
 
     def document(self, text: str, name: str | None) -> Document:
         """A document. Raises `Refused` when it cannot be run."""
@@ -143,9 +143,9 @@ class Engine:
                 answer = Answer(values=plan.values)
                 answer.data[ask.key] = await self.shown(ask, value, values, context, answer.trouble)
                 found = await encode(answer)
-                if not answer.trouble:
+                if ask.answer.pure and not answer.trouble:
                     self._shared.put(ask, value, found)
-            yield found
+            yield msgspec.Raw(found)
 
     def arguments(self, kind: str, ask: Ask, values: dict[str, Any]) -> dict[str, Any]:
         """The arguments of a root field. Raises `GraphQLError`."""

@@ -48,6 +48,10 @@ class View:
         _settle(trouble)
         return found[PART] if self.part else found
 
+    def pure(self, context: Context) -> bool:
+        """Whether what it shows depends on nothing but the value."""
+        return self.functions[sight_of(context)].pure
+
     async def show(self, value: Any, context: Context) -> Any:
         """The JSON value of what an operation's function returned. Raises what went wrong."""
         trouble: Trouble = []
