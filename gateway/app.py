@@ -8,7 +8,7 @@ from starlette.routing import Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
-from gateway import followed, graphql_http, graphql_stream, oidc, openapi, pages, prometheus, rest, websocket
+from gateway import followed, graphql_http, graphql_stream, live_socket, oidc, openapi, pages, prometheus, rest, websocket
 from gateway.admission import Admission
 from gateway.graphql import Runner
 from gateway.graphql_stream import Streams
@@ -49,7 +49,7 @@ class Application:
         documents = [*openapi.routes(found), *pages.routes(), *prometheus.routes()]
         doors = [*webhooks.routes(rest.PREFIXES), *oidc.routes(found)]
         paths = Paths([*rest.routes(found), *graphql, *documents, *doors])
-        routes = [paths, *websocket.routes(runner, reader), *followed.routes(found), pages.assets()]
+        routes = [paths, *websocket.routes(runner, reader), *followed.routes(found), *live_socket.routes(found), pages.assets()]
         self._app = _outside(Router(routes, default=_nowhere, lifespan=self.lifespan))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -16,7 +16,8 @@ from models import background
 from models.database import AWAY
 from schema.context import Context
 from schema.errors import ApiError, Forbidden
-from schema.standing import standings
+from schema.fields import Realm
+from schema.standing import Leave, standings
 
 TOKEN = "token"  # noqa: S105 (the parameter's name)
 """The query parameter of a browser, which cannot send a header (DECISIONS 25)."""
@@ -45,13 +46,14 @@ class Wire:
         """Runs out when the client does not read."""
 
     @asynccontextmanager
-    async def held(self, context: Context) -> AsyncIterator[None]:
+    async def held(self, context: Context) -> AsyncIterator[Leave]:
         """Hold the socket for as long as the block lasts, which ends with the client's session, with the client, and with the gateway."""
         await self._socket.accept()
         try:
             async with drain.stream(), asyncio.timeout(None) as self._read:
-                with standings.leave(context, None, self._lose):
-                    yield
+                with standings.leave(context, None, self._lose) as leave:
+                    leave.roles = await context.roles(Realm.project)
+                    yield leave
             await self.close(1000, "")
         except (ApiError, *AWAY) as error:
             found = fact(error, context.request_id)

@@ -37,11 +37,30 @@ class Ear:
             await asyncio.wait_for(self._rung.wait(), PATIENCE)
 
 
+class WideEar(Ear):
+    """Hears the bell whoever is meant."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._noted: set[str] = set()
+
+    def note(self, key: str) -> None:
+        """Take note of an id, and wake the follower."""
+        self._noted.add(key)
+        self.ring()
+
+    def noted(self) -> set[str]:
+        """The ids since this was asked last."""
+        found, self._noted = self._noted, set()
+        return found
+
+
 class Bell:
     """Wakes the followers of this process by the ids that they follow; without Redis they look once a second by themselves."""
 
     def __init__(self) -> None:
         self._ears: dict[str, set[Ear]] = {}
+        self._wide: set[WideEar] = set()
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -81,10 +100,22 @@ class Bell:
                 log.warning("bell.redis_away", error=str(error))
                 await asyncio.sleep(PATIENCE)
 
+    @contextlib.contextmanager
+    def heard_whoever_is_meant(self) -> Iterator["WideEar"]:
+        """What hears whenever somebody is woken, and takes note of the ids."""
+        ear = WideEar()
+        self._wide.add(ear)
+        try:
+            yield ear
+        finally:
+            self._wide.discard(ear)
+
     def ring(self, key: str) -> None:
         """Wake the followers in this process of the id that is written so."""
         for ear in self._ears.get(key, ()):
             ear.ring()
+        for wide in self._wide:
+            wide.note(key)
 
 
 bell: Final = Bell()

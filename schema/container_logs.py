@@ -18,7 +18,7 @@ from schema.following import followed
 from schema.rules import Between, Length
 from schema.scalars import BigInt
 
-Tail = Annotated[int, Between(1, 1000)]
+Tail = Annotated[int, Between(0, 1000)]
 LogSearch = Annotated[str, Length(0, 200)]
 AfterLine = Annotated[BigInt, Between(0, (1 << 53) - 1)]
 

@@ -56,6 +56,11 @@ class Leave:
     """By project, as of the last look; nothing for operators, who see everything, and before the first one."""
     over: bool = False
 
+    def sees(self, project: UUID) -> bool:
+        """Whether they may see what belongs to a project, as of the last look."""
+        caller = self.context.user
+        return caller is not None and (caller.role in OPERATORS or project in self.roles)
+
     def check(self, caller: Caller | None, roles: Mapping[UUID, Role], living: bool) -> ApiError | None:
         """Why it is lost, if it is."""
         self.roles = roles

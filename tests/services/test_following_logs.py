@@ -138,7 +138,7 @@ async def test_polling_goes_on_where_it_was(api: Api, application: str) -> None:
 
 @pytest.mark.parametrize(
     ("who", "query", "status"),
-    [("nobody", "", 401), ("liar", "", 401), ("stranger", "", 404), ("owner", "&tail=0", 400), ("owner", "&other=1", 400)],
+    [("nobody", "", 401), ("liar", "", 401), ("stranger", "", 404), ("owner", "&tail=-1", 400), ("owner", "&other=1", 400)],
 )
 async def test_who_may_not_is_told_before_the_upgrade(api: Api, server: str, application: str, who: str, query: str, status: int) -> None:
     people = {"nobody": api.anonymous, "owner": api.owner, "stranger": await api.person()}

@@ -1,0 +1,128 @@
+"""What becomes of all deployments, as it is now: for those who watch many of them and miss nothing but what is over already."""
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+import structlog
+
+from models.bell import PATIENCE, bell
+from models.database import AWAY, fetch
+from models.enums import DeploymentStatus, StageName
+from models.lifecycle import IS_ACTIVE
+
+log = structlog.get_logger()
+
+PACE: Final = 0.1
+"""Seconds between two looks at the same deployments, however much happens."""
+RECENT: Final = "10 seconds"
+"""For so long an ended deployment may have something new to tell."""
+
+_MOVED: Final = f"""
+select id, last_seq from deployment
+where deleted_at is null and (status = 'pending' or {IS_ACTIVE} or finished_at > now() - interval '{RECENT}')
+"""  # noqa: S608 (ours)
+_NOW: Final = """
+select d.id, d.application_id, d.project_id, d.status, d.progress, d.last_seq, e.stage, coalesce(e.message, '')
+from deployment d left join lateral (
+    select stage, message from event where deployment_id = d.id and message <> '' order by seq desc limit 1
+) e on true
+where d.id = any($1::uuid[]) and d.deleted_at is null
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A deployment as it is now; `seq` is the number of its last event, `message` the last one that says something."""
+
+    deployment_id: UUID
+    application_id: UUID
+    project_id: UUID
+    status: DeploymentStatus
+    progress: int
+    seq: int
+    stage: StageName | None
+    message: str
+
+
+class Watcher:
+    """Somebody who watches: of each deployment the newest status waits, until it is fetched."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[UUID, Status] = {}
+        self._come = asyncio.Event()
+
+    def put(self, statuses: Iterable[Status]) -> None:
+        """Tell what became of some deployments, in place of what was told of them and is not fetched yet."""
+        for each in statuses:
+            self._waiting.pop(each.deployment_id, None)
+            self._waiting[each.deployment_id] = each
+            self._come.set()
+
+    async def fetch(self) -> list[Status]:
+        """What waits, the oldest first, once there is something."""
+        await self._come.wait()
+        self._come.clear()
+        found, self._waiting = list(self._waiting.values()), {}
+        return found
+
+
+class Statuses:
+    """Reads what becomes of deployments, once for all who watch in this process; nothing while nobody does."""
+
+    def __init__(self) -> None:
+        self._watchers: set[Watcher] = set()
+        self._task: asyncio.Task[None] | None = None
+        self._known: dict[UUID, int] = {}
+        """The number of the last event of each deployment that was told."""
+
+    @contextmanager
+    def watched(self) -> Iterator[Watcher]:
+        """Be told what becomes of all deployments from now on."""
+        watcher = Watcher()
+        self._watchers.add(watcher)
+        if self._task is None:
+            self._task = asyncio.create_task(self._run())
+        try:
+            yield watcher
+        finally:
+            self._watchers.discard(watcher)
+            if not self._watchers and self._task is not None:
+                self._task.cancel()
+                self._task = None
+
+    async def _run(self) -> None:
+        looked, begun, time = 0.0, False, asyncio.get_running_loop().time
+        with bell.heard_whoever_is_meant() as ear:
+            while True:
+                ear.clear()
+                rung = {UUID(each) for each in ear.noted()}
+                try:
+                    if time() - looked >= PATIENCE:
+                        moved = await self._moved(begun)
+                        looked, begun = time(), True
+                        rung |= moved
+                    self._tell([Status(*each) for each in await fetch(_NOW, list(rung))] if rung else [])
+                except AWAY as error:
+                    log.warning("statuses.database_away", error=type(error).__name__)
+                await asyncio.sleep(PACE)
+                await ear.wait()
+
+    async def _moved(self, begun: bool) -> set[UUID]:
+        """Those that have more to tell than was told of them; what was before anybody watched is none of it."""
+        living = {row[0]: row[1] for row in await fetch(_MOVED)}
+        known = {id: self._known.get(id, 0) if begun else seq for id, seq in living.items()}
+        self._known = known
+        return {id for id, seq in living.items() if seq > known[id]}
+
+    def _tell(self, statuses: list[Status]) -> None:
+        new = [each for each in statuses if each.seq > self._known.get(each.deployment_id, 0)]
+        self._known |= {each.deployment_id: each.seq for each in new}
+        for watcher in self._watchers:
+            watcher.put(new)
+
+
+statuses: Final = Statuses()
