@@ -280,7 +280,7 @@ async def test_a_storage_that_fails_is_unavailable(
     assert (answer.status_code, answer.json()["error"]["details"]["reason"]) == (503, "STORAGE_UNREACHABLE")
     await models.Database.filter(id=database.id).update(schedule={"storage": "s3"})
     answer = await uploaded(api, database)
-    assert (answer.status_code, answer.json()["error"]["details"]["reason"]) == (503, "STORAGE_NOT_CONFIGURED")
+    assert (answer.status_code, answer.json()["error"]["details"]["reason"]) == (409, "STORAGE_NOT_CONFIGURED")
     assert kept(folder) == [in_the_way]
 
 
