@@ -18,7 +18,7 @@ from models import BackupTrigger, DatabaseType, StorageKind, TaskStatus
 from models.backup_storage import storage
 from models.backup_storage.folder import Folder
 from models.s3 import s3 as described
-from models.sealed import HEADER, installation_keys, unseal
+from models.sealed import HEADER, installation_keys, seal, unseal
 from models.settings import settings
 from schema.surface import surface
 from tests.services.conftest import Api, Person
@@ -109,6 +109,49 @@ async def test_it_is_sealed_where_backups_are_encrypted_and_comes_back_as_it_was
     assert row.stored_size > HEADER + len(DUMP)
     await models.DatabaseBackup.filter(id=row.id).update(status=TaskStatus.completed, finished_at=FINISHED)
     assert (await api.owner.get(path_of(row))).content == DUMP
+
+
+@pytest.mark.parametrize("encrypted", [False, True], ids=["as plain", "encrypted anew"])
+@pytest.mark.parametrize("packed", [False, True], ids=["as it is", "gzip"])
+async def test_an_encrypted_file_of_the_storage_is_decrypted_on_its_way_in(
+    api: Api, database: models.Database, folder: Path, monkeypatch: pytest.MonkeyPatch, encrypted: bool, packed: bool
+) -> None:
+    monkeypatch.setitem(settings().__dict__, "backup_encryption", encrypted)
+    plain = gzip.compress(DUMP) if packed else DUMP
+    sealed = b"".join(seal([plain], installation_keys()[0]))
+    row = await row_of(await uploaded(api, database, in_pieces(sealed, 333_333)))
+    assert (row.compress, row.encrypted, row.size, row.checksum) == (packed, encrypted, len(plain), hashlib.sha256(plain).hexdigest())
+    assert str(row.object_name).endswith("-0.dump.gz" if packed else "-0.dump")
+    (file,) = kept(folder)
+    found = file.read_bytes()
+    assert found != sealed
+    assert (b"".join(unseal([found], installation_keys())) if encrypted else found) == plain
+
+
+async def test_only_an_operator_may_have_a_file_decrypted(api: Api, database: models.Database, folder: Path) -> None:
+    """It could be another project's, which does not stand in it."""
+    sealed = b"".join(seal([DUMP], installation_keys()[0]))
+    refused = (await uploaded(api, database, sealed, by=await some(api, database, "admin"))).json()["error"]
+    assert (refused["code"], refused["details"]["reason"]) == ("CONFLICT", "BACKUP_ENCRYPTED")
+    assert await nothing_is_left(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda _: b"".join(seal([DUMP], bytes(32))), "BACKUP_KEY_MISSING"),
+        (lambda sealed: sealed[:-1], "BACKUP_DAMAGED"),
+        (lambda sealed: sealed[: HEADER + (1 << 20) + 16], "BACKUP_DAMAGED"),
+        (lambda sealed: sealed[:8], "BACKUP_DAMAGED"),
+    ],
+    ids=["of another key", "cut", "cut between blocks", "cut after its mark"],
+)
+async def test_an_encrypted_file_that_cannot_be_decrypted_is_refused_with_its_reason(
+    api: Api, database: models.Database, folder: Path, change: Callable[[bytes], bytes], reason: str
+) -> None:
+    answer = await uploaded(api, database, in_pieces(change(b"".join(seal([DUMP], installation_keys()[0])))))
+    assert (answer.status_code, answer.json()["error"]["details"]["reason"]) == (409, reason)
+    assert await nothing_is_left(folder)
 
 
 async def test_it_goes_where_the_schedule_says(api: Api, database: models.Database, s3: Server, monkeypatch: pytest.MonkeyPatch) -> None:
