@@ -265,8 +265,27 @@ async def test_whoever_sends_no_more_is_given_up(
 ) -> None:
     monkeypatch.setattr(body, "SILENCE", 0.1)
     start, answer = await sent(api, database, [b"PGDMP"] * 3, asyncio.Event().wait)
-    assert (start["status"], json.loads(answer["body"])["error"]["message"]) == (400, "The request body comes no more.")
+    assert (start["status"], json.loads(answer["body"])["error"]["message"]) == (400, "The request body comes too slowly.")
     assert await nothing_is_left(folder)
+
+
+@pytest.mark.parametrize(("size", "status"), [(1, 400), (1000, 202)])
+async def test_whoever_sends_next_to_nothing_is_given_up_and_whoever_sends_slowly_is_not(
+    api: Api, database: models.Database, monkeypatch: pytest.MonkeyPatch, size: int, status: int
+) -> None:
+    """What takes longer than the patience for a silence is taken as long as enough of it comes."""
+    monkeypatch.setattr(body, "SILENCE", 0.5)
+    monkeypatch.setattr(body, "LEAST", 1000)
+    left = 20
+
+    async def drip() -> Any:
+        nonlocal left
+        await asyncio.sleep(0.05)
+        left -= 1
+        return {"type": "http.request", "body": b"x" * size, "more_body": True} if left else await ended()
+
+    start, _ = await sent(api, database, [b"PGDMP"], drip)
+    assert (start["status"], left > 0) == (status, status == 400)
 
 
 async def test_a_gateway_that_stops_leaves_nothing(api: Api, database: models.Database, folder: Path) -> None:
