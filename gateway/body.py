@@ -6,7 +6,7 @@ from starlette.requests import Request
 
 from models.settings import settings
 from schema.errors import InvalidInput, PayloadTooLarge, UnsupportedMediaType
-from schema.files import Content
+from schema.files import Chunks
 
 LARGEST = 1024 * 1024
 """Bytes."""
@@ -63,7 +63,7 @@ def _check_media_type(request: Request, wanted: str) -> None:
         raise UnsupportedMediaType(f"The request body must be {wanted}.")
 
 
-def content(request: Request) -> Content:
+def content(request: Request) -> Chunks:
     """The body of a request that is a file, as it comes.
 
     Raises `InvalidInput` when there is none, `UnsupportedMediaType`, and `PayloadTooLarge` when it says so of itself; while it comes
@@ -81,7 +81,7 @@ def _empty() -> InvalidInput:
     return InvalidInput("The request body is empty.")
 
 
-async def _coming(request: Request, largest: int) -> Content:
+async def _coming(request: Request, largest: int) -> Chunks:
     loop, chunks, size = asyncio.get_running_loop(), request.stream(), 0
     left, come = SILENCE, 0
     while True:

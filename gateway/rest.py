@@ -19,7 +19,7 @@ from gateway.body import content, json_body
 from gateway.downloads import downloaded
 from gateway.errors import fact
 from gateway.event_stream import EventStream
-from gateway.idempotency import once
+from gateway.idempotency import HEADER, once
 from models.database import AWAY
 from schema.context import Context
 from schema.errors import ApiError, Problem, ValidationFailed
@@ -118,6 +118,8 @@ def _asked(operation: Operation[Any], query: Query, request: Request, body: byte
         input = decoded(signature.input or Input, body)
     except ValidationFailed as error:
         wrong += error.problems
+    if operation.uploads and HEADER in request.headers:
+        wrong.append(problem([HEADER], "unknown", "is not taken with a file"))
     if wrong:
         raise ValidationFailed(wrong)
     given = {each.name: values[api_name(each.name)] for each in signature.parameters if api_name(each.name) in values}

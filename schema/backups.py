@@ -116,4 +116,4 @@ async def upload(ctx: Context, database: models.Database, content: Content, name
     A file of the storage that this installation has encrypted is taken from its owners and admins, and decrypted.
     """
     with told():
-        return await workers.upload_backup(database, name, content, unsealing=ctx.operator)
+        return await workers.upload_backup(database, name, content.chunks, unsealing=ctx.operator, enter=content.enter)

@@ -17,9 +17,11 @@ from gateway import body
 from models import BackupTrigger, DatabaseType, StorageKind, TaskStatus
 from models.backup_storage import storage
 from models.backup_storage.folder import Folder
+from models.database import is_together
 from models.s3 import s3 as described
 from models.sealed import HEADER, installation_keys, seal, unseal
 from models.settings import settings
+from schema import perform
 from schema.surface import surface
 from tests.services.conftest import Api, Person
 from tests.services.files import FINISHED, MIB, application_of, database, folder, kept, memory, path_of, scope_of
@@ -179,6 +181,29 @@ async def test_only_an_admin_of_the_project_may_and_each_upload_is_entered(api: 
     assert (entry["username"], entry["outcome"], entry["resourceId"]) == (admin.username, "success", str(database.id))
     assert given(entry) == {"name": None, "databaseBackupId": str(row.id)}
     assert forbidden["outcome"] == "FORBIDDEN"
+
+
+async def test_an_upload_and_its_entry_are_stored_together_or_not_at_all(
+    api: Api, database: models.Database, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: object) -> None:
+        assert is_together()
+        assert await models.DatabaseBackup.all().count() == 1
+        raise ConnectionError("away")
+
+    monkeypatch.setattr(perform, "enter", away)
+    assert (await uploaded(api, database)).status_code == 503
+    assert await nothing_is_left(folder)
+
+
+async def test_a_key_for_repetition_is_refused_instead_of_ignored(api: Api, database: models.Database, folder: Path) -> None:
+    answer = await uploaded(api, database, headers=OCTETS | {"Idempotency-Key": "once"}, params={"nome": "x"})
+    problems = answer.json()["error"]["details"]["errors"]
+    assert (answer.status_code, [(each["field"], each["constraint"]) for each in problems]) == (
+        400,
+        [("nome", "unknown"), ("Idempotency-Key", "unknown")],
+    )
+    assert await nothing_is_left(folder)
 
 
 async def test_whoever_may_not_sends_nothing(api: Api, database: models.Database) -> None:

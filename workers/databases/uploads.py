@@ -5,7 +5,7 @@ whose it was does not stand in it, and whoever got hold of another project's wou
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
@@ -17,6 +17,7 @@ import structlog
 
 from models import Database, DatabaseBackup, Installation, StorageKind
 from models.backup_storage import StorageFailed, storage
+from models.database import together
 from models.sealed import MAGIC, installation_keys, seal, unseal
 from workers.databases import ENGINES, wishes
 from workers.databases.credentials import credentials_of
@@ -42,11 +43,20 @@ class TooManyUploads(Busy):
     """As many backups are uploaded as may: ask again later."""
 
 
-async def upload_backup(database: Database, name: str | None, chunks: AsyncIterator[bytes], *, unsealing: bool) -> DatabaseBackup:
+async def upload_backup(
+    database: Database,
+    name: str | None,
+    chunks: AsyncIterator[bytes],
+    *,
+    unsealing: bool,
+    enter: Callable[[DatabaseBackup], Awaitable[None]],
+) -> DatabaseBackup:
     """Store what comes as a backup of a database, which waits for a worker then; what is encrypted only if it may be decrypted.
 
+    `enter` is awaited in the transaction that stores the backup.
+
     Raises `Contradiction` when the database is stopped, too many wait, or it is encrypted and may not be decrypted, `WrongKey` and
-    `Tampered` when it cannot be, `TooManyUploads`, `StorageFailed`, and whatever `chunks` raise.
+    `Tampered` when it cannot be, `TooManyUploads`, `StorageFailed`, and whatever `chunks` and `enter` raise.
     Whatever is raised, nothing is left of what had come.
     """
     if _places.locked():
@@ -57,7 +67,10 @@ async def upload_backup(database: Database, name: str | None, chunks: AsyncItera
         try:
             await poured(chunks, lambda come: _write(backup, called, meter, _plain(come, unsealing=unsealing)))
             backup.size, backup.checksum = meter.transferred, meter.checksum
-            return await wishes.uploaded(database, backup)
+            async with together():
+                await wishes.uploaded(database, backup)
+                await enter(backup)
+            return backup
         except BaseException:
             if backup.stored_size is not None:
                 removing = asyncio.get_running_loop().run_in_executor(_threads, _remove, backup.storage, str(backup.object_name))

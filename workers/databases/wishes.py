@@ -187,13 +187,12 @@ async def upload(database: Database, name: str | None) -> DatabaseBackup:
         return backup
 
 
-async def uploaded(database: Database, backup: DatabaseBackup) -> DatabaseBackup:
+async def uploaded(database: Database, backup: DatabaseBackup) -> None:
     """An upload that is in its storage, and will be looked at. Raises `Contradiction` as `back_up` does: it may have taken hours."""
     async with together():
         row = await _ready(database)
         await backup.save(force_create=True)
     next_soon(row.id)
-    return backup
 
 
 def _drafted(row: Database, name: str | None, trigger: BackupTrigger, compress: bool, storage: StorageKind | None) -> DatabaseBackup:
