@@ -13,6 +13,7 @@ from uuid import UUID
 
 from models import DatabaseBackup, DatabaseRestore, TaskStatus
 from models.database import database, joined
+from models.lifecycle import UNFINISHED
 from workers.states import numbered
 
 LEASE: Final = 30
@@ -139,6 +140,12 @@ async def apply(change: Change) -> dict[str, Any] | None:
         if change.kind is DatabaseRestore:
             await _follow(change)
         return row
+
+
+async def is_lent(id: UUID) -> bool:
+    """Whether another database is being filled with a backup of this one."""
+    lent = DatabaseRestore.filter(backup__database_id=id, status__in=UNFINISHED)
+    return await lent.exclude(database_id=id).exists()
 
 
 _BACK = """

@@ -22,7 +22,7 @@ from workers.databases import ENGINES
 from workers.databases.contract import Swap
 from workers.databases.credentials import generated, password
 from workers.databases.rings import next_soon
-from workers.databases.tasks import Change, Event, Kind, apply
+from workers.databases.tasks import Change, Event, Kind, apply, is_lent
 from workers.facts import Contradiction
 
 _RESTARTING = frozenset({"name", "memory_limit", "configuration"})
@@ -116,8 +116,7 @@ async def remove(database: Database, *, delete_volumes: bool, delete_backups: bo
                 await _cancel(kind, task)
         now = datetime.now(UTC)
         await DatabaseBackup.filter(database_id=row.id, deleted_at__isnull=True).update(deleted_at=now)
-        lent = DatabaseRestore.filter(backup__database_id=row.id, status__in=UNFINISHED)
-        if await lent.exclude(database_id=row.id).exists():
+        if await is_lent(row.id):
             raise Contradiction("Another database is being filled with a backup of this one.", "BUSY")
         await wish(row, deleted_at=now, delete_volumes=delete_volumes, delete_backups=delete_backups)
 
