@@ -17,7 +17,7 @@ RINGING: Final = {"dramatiq", "redis", "workers.rings", "workers.broker", "worke
 STORING: Final = {"obstore", "models.backup_storage", "models.sealed"}
 NOT_LOADED: Final = {
     "workers.edge.__main__": ABOVE | RINGING | STORING | {"bson", "workers.databases"},
-    "workers.monitor.__main__": ABOVE | RINGING | STORING | {"python_on_whales", "workers.docker", "httpx2", "dns"},
+    "workers.monitor.__main__": ABOVE | RINGING - {"redis"} | STORING | {"python_on_whales", "workers.docker", "httpx2", "dns"},
 }
 
 

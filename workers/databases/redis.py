@@ -3,6 +3,10 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
 from models import DatabaseType
 from workers.databases.contract import SECRETS, Ask, Command, Credentials, Dump, Engine, Plan, Replace, Setting, Statistics
 
@@ -51,10 +55,6 @@ def _dump(credentials: Credentials, compress: bool) -> Dump:
 
 @asynccontextmanager
 async def _connect(host: str, port: int, credentials: Credentials, seconds: float) -> AsyncIterator[Ask]:
-    from redis.asyncio import Redis  # some 20 MiB, which a monitor without a Redis database does not need
-    from redis.asyncio.retry import Retry
-    from redis.backoff import NoBackoff
-
     retry = Retry(NoBackoff(), 0)
     async with Redis(
         host=host, port=port, password=credentials.password, socket_timeout=seconds, socket_connect_timeout=seconds, retry=retry
