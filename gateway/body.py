@@ -6,13 +6,15 @@ from starlette.requests import Request
 
 from models.settings import settings
 from schema.errors import InvalidInput, PayloadTooLarge, UnsupportedMediaType
-from schema.files import Content
+from schema.files import Chunks
 
 LARGEST = 1024 * 1024
 """Bytes."""
 JSON, OCTETS = "application/json", "application/octet-stream"
-SILENCE = 60.0
-"""Seconds after which a file that does not come on is given up."""
+SILENCE = 30.0
+"""Seconds of waiting in which `LEAST` of a file has to come, or its end, or else it is given up."""
+LEAST = 32 * 1024
+"""Bytes."""
 
 
 async def capped(request: Request, largest: int) -> bytes:
@@ -61,11 +63,11 @@ def _check_media_type(request: Request, wanted: str) -> None:
         raise UnsupportedMediaType(f"The request body must be {wanted}.")
 
 
-def content(request: Request) -> Content:
+def content(request: Request) -> Chunks:
     """The body of a request that is a file, as it comes.
 
     Raises `InvalidInput` when there is none, `UnsupportedMediaType`, and `PayloadTooLarge` when it says so of itself; while it comes
-    `PayloadTooLarge`, `InvalidInput` when it is empty or comes no more, and `ClientDisconnect`.
+    `PayloadTooLarge`, `InvalidInput` when it is empty or comes too slowly, and `ClientDisconnect`.
     """
     if not request.headers.get("content-length", "").strip("0") and "transfer-encoding" not in request.headers:
         raise _empty()
@@ -79,19 +81,24 @@ def _empty() -> InvalidInput:
     return InvalidInput("The request body is empty.")
 
 
-async def _coming(request: Request, largest: int) -> Content:
-    chunks, size = request.stream(), 0
+async def _coming(request: Request, largest: int) -> Chunks:
+    loop, chunks, size = asyncio.get_running_loop(), request.stream(), 0
+    left, come = SILENCE, 0
     while True:
+        began = loop.time()
         try:
-            async with asyncio.timeout(SILENCE):
+            async with asyncio.timeout(left):
                 chunk = await anext(chunks)
         except TimeoutError:
-            raise InvalidInput("The request body comes no more.") from None
+            raise InvalidInput("The request body comes too slowly.") from None
         if not chunk:
             break
         size += len(chunk)
         if size > largest:
             raise too_large(largest)
+        left, come = left - (loop.time() - began), come + len(chunk)
+        if come >= LEAST:
+            left, come = SILENCE, 0
         yield chunk
     if not size:
         raise _empty()

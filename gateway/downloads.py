@@ -1,8 +1,10 @@
 """Answers that are files: read a piece at a time, in threads, as fast as the client takes them."""
 
+import asyncio
 from asyncio import wrap_future
 from collections.abc import AsyncGenerator, Generator
 from contextlib import aclosing
+from typing import Final
 from urllib.parse import quote
 
 import structlog
@@ -12,14 +14,28 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.drain import StreamEnded, drain
 from gateway.ranges import Span, date_of, is_known, tag_of, wanted
-from schema.errors import ApiError
+from schema.errors import ApiError, ServiceUnavailable
 from schema.files import THREADS, File
 
 log = structlog.get_logger()
 
+MOST: Final = 8
+"""Files that one process sends at a time: each holds up to 24 MiB while it is decrypted."""
+PATIENCE = 120.0
+"""Seconds in which a client has to take a piece, of 1 MiB at most, or else the file is cut off."""
+
+_places = asyncio.Semaphore(MOST)
+
+
+class TooManyDownloads(ServiceUnavailable):
+    """As many files are downloaded as may: ask again later."""
+
 
 async def downloaded(request: Request, file: File) -> Response:
-    """The answer to a request for a file, or for a part of it. Raises `RangeNotSatisfiable`, and what reading the first piece raises."""
+    """The answer to a request for a file, or for a part of it.
+
+    Raises `RangeNotSatisfiable`, `TooManyDownloads`, and what reading the first piece raises.
+    """
     lasting = {"ETag": tag_of(file), "Last-Modified": date_of(file), "Accept-Ranges": "bytes", "Cache-Control": "no-store"}
     if is_known(request.headers, file):
         return Response(status_code=304, headers=lasting)
@@ -30,8 +46,15 @@ async def downloaded(request: Request, file: File) -> Response:
         headers["Content-Range"] = f"bytes {part.start}-{part.end - 1}/{file.size}"
     if request.method == "HEAD":
         return Response(headers=headers, media_type=file.media_type)
-    pieces = ahead(file.read(span.start, span.end))
-    first = await anext(pieces, b"")
+    if _places.locked():
+        raise TooManyDownloads
+    await _places.acquire()
+    try:
+        pieces = ahead(file.read(span.start, span.end))
+        first = await anext(pieces, b"")
+    except BaseException:
+        _places.release()
+        raise
     return Download(first, pieces, span, 200 if part is None else 206, headers, file.media_type)
 
 
@@ -54,7 +77,7 @@ async def ahead(pieces: Generator[bytes]) -> AsyncGenerator[bytes]:
 
 
 class Download(StreamingResponse):
-    """A file on its way. What cannot be sent to its end is cut off, which the client knows by its length."""
+    """A file on its way, with a place of its own until it ends. What cannot be sent to its end is cut off: its length tells the client."""
 
     def __init__(
         self, first: bytes, pieces: AsyncGenerator[bytes], span: Span, status: int, headers: dict[str, str], media_type: str
@@ -63,12 +86,15 @@ class Download(StreamingResponse):
         super().__init__(pieces, status, headers, media_type)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, until the client has all of it or goes away."""
-        async with aclosing(self._pieces):
-            await super().__call__(scope, receive, send)
+        """Answer, until the client has all of it, takes no more or goes away."""
+        try:
+            async with aclosing(self._pieces):
+                await super().__call__(scope, receive, send)
+        finally:
+            _places.release()
 
     async def stream_response(self, send: Send) -> None:
-        """Send the pieces, until there are no more or the gateway stops."""
+        """Send the pieces, until there are no more, the client takes none or the gateway stops."""
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         why = "SHORT"
         try:
@@ -78,6 +104,8 @@ class Download(StreamingResponse):
                     await self._send_piece(send, piece)
         except StreamEnded:
             why = "STOPPED"
+        except TimeoutError:
+            why = "NOT_TAKEN"
         except ApiError as error:
             why = error.code
         if self._left:
@@ -85,4 +113,5 @@ class Download(StreamingResponse):
 
     async def _send_piece(self, send: Send, piece: bytes) -> None:
         self._left -= len(piece)
-        await send({"type": "http.response.body", "body": piece, "more_body": self._left > 0})
+        async with asyncio.timeout(PATIENCE):
+            await send({"type": "http.response.body", "body": piece, "more_body": self._left > 0})

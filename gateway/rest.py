@@ -22,7 +22,7 @@ from gateway.downloads import downloaded
 from gateway.errors import fact
 from gateway.event_stream import EventStream
 from gateway.graphql_answers import EVENTS
-from gateway.idempotency import once
+from gateway.idempotency import HEADER, once
 from gateway.items import encoded
 from gateway.negotiation import accepted, ranges
 from gateway.peers import socket_origin
@@ -134,6 +134,8 @@ def asked(operation: Operation[Any], query: Query, request: HTTPConnection, body
         input = decoded(signature.input or Input, body)
     except ValidationFailed as error:
         wrong += error.problems
+    if operation.uploads and HEADER in request.headers:
+        wrong.append(problem([HEADER], "unknown", "is not taken with a file"))
     if wrong:
         raise ValidationFailed(wrong)
     given = {each.name: values[api_name(each.name)] for each in signature.parameters if api_name(each.name) in values}

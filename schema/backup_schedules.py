@@ -9,6 +9,7 @@ from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
 
 import models
+import workers
 from models.schedules import NoSchedule, closest, following
 from schema.access import Role
 from schema.context import Context
@@ -82,6 +83,8 @@ async def get(ctx: Context, database: models.Database) -> BackupSchedule:
 async def replace(ctx: Context, database: models.Database, input: BackupScheduleInput) -> BackupSchedule:
     """Replace the schedule of a database's backups."""
     due = _due(input.cron, input.time_zone)
+    if input.storage is not None:
+        workers.database_wishes.configured(input.storage)
     schedule = {"cron": input.cron, "time_zone": input.time_zone, "keep_last": input.keep_last, "keep_days": input.keep_days}
     stored = {**schedule, "storage": input.storage.value if input.storage else None} if input.cron else None
     row = await held(database)

@@ -114,9 +114,12 @@ async def download(ctx: Context, database: models.Database, backup: models.Datab
     "/upload", status=202, needs=Role.admin, view="backupId: id status", links={"backup": "backups.get", "restore": "backups.restore"}
 )
 async def upload(ctx: Context, database: models.Database, content: Content, name: BackupName | None = None) -> models.DatabaseBackup:
-    """Upload a backup that the engine's own tool has written, as it is or in gzip's format: it counts once it was read back."""
+    """Upload a backup that the engine's own tool has written, as it is or in gzip's format: it counts once it was read back.
+
+    A file of the storage that this installation has encrypted is taken from its owners and admins, and decrypted.
+    """
     with told():
-        return await workers.upload_backup(database, name, content)
+        return await workers.upload_backup(database, name, content.chunks, unsealing=ctx.operator, enter=content.enter)
 
 
 @strawberry.type

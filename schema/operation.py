@@ -16,7 +16,8 @@ Reading rules, all mechanical:
 7. `links` name operations; their URLs come from those operations' paths.
 8. `deprecate` says that an operation will go: REST by headers, OpenAPI and GraphQL by marks.
 9. A `download` returns a `File`, an `upload` takes a `Content`, which is the body as it comes. REST alone has them: GraphQL carries no
-   files. Neither holds a transaction meanwhile; who downloads is entered in the audit trail before the first byte.
+   files. Neither holds a transaction meanwhile. Who downloads is entered in the audit trail before the first byte; an upload has
+   itself entered, by its `Content`, in the transaction that stores what came. It takes no Idempotency-Key.
 10. A stream that `follows` a query goes on where its answer ends: REST has it under the query's path with `follow=true`, as
     server-sent events or over a WebSocket with an item of the view in each frame; GraphQL has it as a subscription of the query's name.
 11. `needs` has no default. A wrong declaration raises `WrongDeclaration` when the chapter is imported, or when the surface is

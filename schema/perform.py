@@ -14,7 +14,7 @@ from schema.access import Role
 from schema.audit import enter, shown
 from schema.context import Context
 from schema.errors import Conflict, Forbidden, ServiceUnavailable, Unauthorized, UnprocessableEntity
-from schema.files import Content
+from schema.files import Chunks, Content
 from schema.names import api_name
 from schema.operation import Operation
 from schema.surface import Bound
@@ -26,7 +26,7 @@ class Asked:
 
     input: BaseModel | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict)
-    content: Content | None = None
+    chunks: Chunks | None = None
 
 
 @dataclass(frozen=True)
@@ -64,9 +64,11 @@ async def perform(bound: Bound, context: Context, ask: Ask) -> Any:
     try:
         rows = await admit(bound, context, ask.ids)
         asked = ask.read()
+        content = Content(asked.chunks, lambda row: _enter(bound, context, ask.ids, asked, value=row)) if asked.chunks is not None else None
         async with together() if operation.atomic else nullcontext():
-            value = await _called(operation, context, rows, asked)
-            await _enter(bound, context, ask.ids, asked, value=value)
+            value = await _called(operation, context, rows, asked, content)
+            if content is None:
+                await _enter(bound, context, ask.ids, asked, value=value)
     except (Forbidden, Unauthorized) as error:
         if context.user is not None or operation.needs is Role.anonymous:
             await _enter(bound, context, ask.ids, asked, outcome=error.code)
@@ -77,12 +79,12 @@ async def perform(bound: Bound, context: Context, ask: Ask) -> Any:
     return value
 
 
-async def _called(operation: Operation[Any], context: Context, rows: tuple[Any, ...], asked: Asked) -> Any:
+async def _called(operation: Operation[Any], context: Context, rows: tuple[Any, ...], asked: Asked, content: Content | None = None) -> Any:
     if operation.handler is None:
         raise TypeError(f"{operation.id} is read by its plan")
     given: dict[str, Any] = {} if asked.input is None else {"input": asked.input}
     if operation.signature.content is not None:
-        given[operation.signature.content] = asked.content
+        given[operation.signature.content] = content
     try:
         return await operation.handler(context, *rows, **given, **asked.arguments)
     except workers.Impossible as error:

@@ -81,6 +81,7 @@ def _operation(bound: Bound, found: Surface, components: Components) -> dict[str
         described["requestBody"] = {"required": required, "content": _content(bound, body(model, components), components)}
     if operation.uploads:
         described["requestBody"] = {"required": True, "content": files.content()}
+        described["description"] += f"\n\n{files.NOT_REPEATABLE}"
     return described
 
 

@@ -1,9 +1,11 @@
 """Files as the OpenAPI document describes them: what a download answers with, and what an upload takes."""
 
-from typing import Any
+from typing import Any, Final
 
 from gateway.openapi.headers import FILE, referred, successful
 from schema.operation import Operation
+
+NOT_REPEATABLE: Final = "An `Idempotency-Key` is refused (400): what was sent is known only once all of it has come."
 
 
 def content() -> dict[str, Any]:

@@ -52,6 +52,7 @@ class Installation:
     owner: Person
     watcher: EventsClient
     database: asyncpg.Connection
+    gateway: Child
     workers: list[Child] = field(default_factory=list)
     edges: list[Child] = field(default_factory=list)
 
@@ -68,6 +69,12 @@ class Installation:
         """What the workers logged as errors of their own, which a deployment that fails is not."""
         logs = [self.log(f"worker-{number}").read_text().splitlines() for number in range(len(self.workers))]
         return [line for log in logs for line in log if '"level": "error"' in line or line.startswith(("ERROR", "CRITICAL", "Traceback"))]
+
+    async def restart_gateway(self, **environment: str) -> None:
+        """Another gateway in the place of the one that runs, with these settings beside the usual ones."""
+        await self.gateway.stop()
+        self.gateway = await _gateway(self.stack, self.environment | environment, self.url)
+        await _answering(self.owner.client, self.gateway)
 
     async def start_worker(self, **environment: str) -> Child:
         """One more worker process."""
@@ -160,13 +167,13 @@ async def installed(stack: Stack) -> AsyncIterator[Installation]:
         owner = Person(browser, USERNAME)
         owner.token = (await owner.made("/auth/login", {"username": USERNAME, "password": PASSWORD}))["token"]
         base_image = await ensure_base_image(client.path)
-        installation = Installation(stack, environment, url, engine, client, base_image, owner, watcher, database)
+        installation = Installation(stack, environment, url, engine, client, base_image, owner, watcher, database, gateway)
         await installation.start_worker()
         await installation.start_edge()
         try:
             yield installation
         finally:
-            for child in (*installation.workers, *installation.edges):
+            for child in (*installation.workers, *installation.edges, installation.gateway):
                 await child.stop()
         unexpected = installation.unexpected()
         assert not unexpected, "\n".join(unexpected[:9])

@@ -155,8 +155,10 @@ async def test_a_password_that_somebody_else_has_changed_is_said_so(house: House
 
 
 async def test_a_backup_goes_to_a_bucket_and_comes_back(house: House, installation: Installation, s3: Server) -> None:
+    bucket = {"DOKPLOY_BACKUP_S3": json.dumps(s3.settings())}
     await installation.workers[-1].stop()
-    await installation.start_worker(DOKPLOY_BACKUP_S3=json.dumps(s3.settings()))
+    await installation.start_worker(**bucket)
+    await installation.restart_gateway(**bucket)
     try:
         database = await house.database("postgresql")
         data = await database.dataset()
@@ -177,6 +179,7 @@ async def test_a_backup_goes_to_a_bucket_and_comes_back(house: House, installati
     finally:
         await installation.workers[-1].stop()
         await installation.start_worker()
+        await installation.restart_gateway()
 
 
 async def test_a_backup_of_a_newer_server_is_refused_by_an_older_one_and_one_of_its_own_is_taken(

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import json
 import os
+import shutil
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -75,12 +76,20 @@ class Place:
 
 
 @asynccontextmanager
-async def empty(stack: Stack, path: Path) -> AsyncIterator[Place]:
+async def copied(stack: Stack, place: Place, path: Path) -> AsyncIterator[Place]:
+    """A place that is what another one is, to which nobody is connected."""
+    await asyncio.to_thread(shutil.copytree, place.data, path)
+    async with empty(stack, path, template=urlsplit(place.url).path[1:]) as copy:
+        yield copy
+
+
+@asynccontextmanager
+async def empty(stack: Stack, path: Path, template: str = "template1") -> AsyncIterator[Place]:
     """A new database on the server of the stack, owned by the role that is no superuser, and a directory that is not there yet."""
     name = f"plane{next(_numbers)}"
     server = await asyncpg.connect(**credentials(stack.database_url) | {"user": "postgres", "database": "postgres"})
     try:
-        await server.execute(f"create database {name} owner dokploy")
+        await server.execute(f"create database {name} owner dokploy template {template}")
         yield Place(urlunsplit(urlsplit(stack.database_url)._replace(path=f"/{name}")).replace("postgresql:/dok", "postgresql://dok"), path)
         await server.execute(f"drop database {name} with (force)")
     finally:

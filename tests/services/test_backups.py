@@ -1,5 +1,6 @@
 """Backups of databases, as the API has them."""
 
+import json
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 import models
 import workers
 from models import BackupTrigger, StorageKind, TaskStatus
+from models.s3 import s3 as described
 from models.settings import settings
 from tests.services.asking import Transport, ask
 from tests.services.conftest import Api
@@ -20,6 +22,13 @@ async def database(api: Api) -> models.Database:
     """One that runs, with nothing under way."""
     project = await models.Project.get(id=(await api.project())["id"])
     return await running(project, "orders")
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bucket that is configured; nobody asks it anything."""
+    given = {"bucket": "backups", "accessKeyId": "key", "secretAccessKey": "secret"}
+    monkeypatch.setattr(settings(), "backup_s3", described(json.dumps(given)))
 
 
 async def refused(api: Api, over: Transport, id: str, ids: tuple[Any, ...], input: dict[str, Any] | None = None) -> tuple[Any, Any]:
@@ -51,6 +60,7 @@ async def test_a_new_backup_is_linked_to_by_both_ids(api: Api, database: models.
 
 
 @BOTH
+@pytest.mark.usefixtures("bucket")
 async def test_a_backup_is_made_as_it_was_asked_for(api: Api, database: models.Database, over: Transport) -> None:
     input = {"name": "one", "compress": False, "storage": "s3"}
     id = (await ask(over, api.owner, "databases.backup", str(database.id), input)).data["backupId"]
@@ -58,6 +68,30 @@ async def test_a_backup_is_made_as_it_was_asked_for(api: Api, database: models.D
     assert {name: shown[name] for name in input} == input
 
 
+@BOTH
+async def test_without_a_bucket_nothing_is_asked_to_go_there(
+    api: Api, database: models.Database, over: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backup = await backed_up(database)
+    refusal = ("CONFLICT", "STORAGE_NOT_CONFIGURED")
+    nightly = {"cron": "0 3 * * *", "storage": "s3"}
+    assert await refused(api, over, "databases.backup", (database.id,), {"storage": "s3"}) == refusal
+    assert await refused(api, over, "backup_schedules.replace", (database.id,), nightly) == refusal
+    monkeypatch.setattr(settings(), "backup_storage", "s3")
+    assert await refused(api, over, "databases.backup", (database.id,), {}) == refusal
+    assert await refused(api, over, "backups.restore", (database.id, backup.id), {}) == refusal
+    assert await models.DatabaseBackup.all().count() == 1
+    assert (await models.Database.get(id=database.id)).schedule is None
+
+
+@BOTH
+@pytest.mark.usefixtures("bucket")
+async def test_with_a_bucket_a_schedule_may_name_it(api: Api, database: models.Database, over: Transport) -> None:
+    outcome = await ask(over, api.owner, "backup_schedules.replace", str(database.id), {"cron": "0 3 * * *", "storage": "s3"})
+    assert (outcome.code, outcome.data["storage"]) == (None, "s3")
+
+
+@pytest.mark.usefixtures("bucket")
 async def test_a_backup_goes_where_the_schedule_or_else_the_installation_says(
     api: Api, database: models.Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

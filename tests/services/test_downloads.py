@@ -367,6 +367,54 @@ async def test_a_gateway_ends_in_time_whoever_downloads(api: Api, stack: Stack, 
         assert size < backup.size
 
 
+async def test_no_more_are_downloaded_at_a_time_than_may(api: Api, database: models.Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(downloads, "_places", asyncio.Semaphore(1))
+    backup = await stored(database, pieces(3))
+    path, beside = path_of(backup), list[Any]()
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            beside.extend([await api.owner.get(path), await api.owner.call("HEAD", path)])
+
+    await application_of(api)(scope_of(api.owner.token, "GET", f"/api{path}"), asyncio.Event().wait, send)
+    refused, head = beside
+    assert (refused.status_code, refused.json()["error"]["code"], head.status_code) == (503, "SERVICE_UNAVAILABLE", 200)
+    assert int(refused.headers["Retry-After"]) > 0
+    assert (await api.owner.get(path)).status_code == 200
+
+
+async def test_what_fails_at_its_beginning_keeps_no_place(
+    api: Api, database: models.Database, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(downloads, "_places", asyncio.Semaphore(1))
+    backup = await stored(database, [PLAIN], encrypted=True)
+    (file,) = kept(folder)
+    whole = file.read_bytes()
+    file.write_bytes(whole[:100] + bytes(100) + whole[200:])
+    for _ in range(2):
+        assert await refused(api, backup) == (409, "CONFLICT", "BACKUP_DAMAGED")
+
+
+async def test_whoever_takes_no_more_is_given_up(
+    api: Api, database: models.Database, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(downloads, "_places", asyncio.Semaphore(1))
+    monkeypatch.setattr(downloads, "PATIENCE", 0.1)
+    backup, taken = await stored(database, pieces(20)), 0
+
+    async def send(message: Any) -> None:
+        nonlocal taken
+        taken += len(message.get("body", b""))
+        if taken > 3 * MIB:
+            await asyncio.Event().wait()
+
+    async with asyncio.timeout(SOON):
+        await application_of(api)(scope_of(api.owner.token, "GET", f"/api{path_of(backup)}"), asyncio.Event().wait, send)
+    assert taken < 20 * MIB
+    await closed(folder)
+    assert not downloads._places.locked()
+
+
 async def test_whoever_goes_away_leaves_nothing_open(api: Api, server: str, database: models.Database, folder: Path) -> None:
     backup = await stored(database, pieces(30))
     async with slow_reader(server, api.owner.token, path_of(backup)) as reader:

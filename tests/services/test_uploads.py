@@ -17,9 +17,11 @@ from gateway import body
 from models import BackupTrigger, DatabaseType, StorageKind, TaskStatus
 from models.backup_storage import storage
 from models.backup_storage.folder import Folder
+from models.database import is_together
 from models.s3 import s3 as described
-from models.sealed import HEADER, installation_keys, unseal
+from models.sealed import HEADER, installation_keys, seal, unseal
 from models.settings import settings
+from schema import perform
 from schema.surface import surface
 from tests.services.conftest import Api, Person
 from tests.services.files import FINISHED, MIB, application_of, database, folder, kept, memory, path_of, scope_of
@@ -111,6 +113,49 @@ async def test_it_is_sealed_where_backups_are_encrypted_and_comes_back_as_it_was
     assert (await api.owner.get(path_of(row))).content == DUMP
 
 
+@pytest.mark.parametrize("encrypted", [False, True], ids=["as plain", "encrypted anew"])
+@pytest.mark.parametrize("packed", [False, True], ids=["as it is", "gzip"])
+async def test_an_encrypted_file_of_the_storage_is_decrypted_on_its_way_in(
+    api: Api, database: models.Database, folder: Path, monkeypatch: pytest.MonkeyPatch, encrypted: bool, packed: bool
+) -> None:
+    monkeypatch.setitem(settings().__dict__, "backup_encryption", encrypted)
+    plain = gzip.compress(DUMP) if packed else DUMP
+    sealed = b"".join(seal([plain], installation_keys()[0]))
+    row = await row_of(await uploaded(api, database, in_pieces(sealed, 333_333)))
+    assert (row.compress, row.encrypted, row.size, row.checksum) == (packed, encrypted, len(plain), hashlib.sha256(plain).hexdigest())
+    assert str(row.object_name).endswith("-0.dump.gz" if packed else "-0.dump")
+    (file,) = kept(folder)
+    found = file.read_bytes()
+    assert found != sealed
+    assert (b"".join(unseal([found], installation_keys())) if encrypted else found) == plain
+
+
+async def test_only_an_operator_may_have_a_file_decrypted(api: Api, database: models.Database, folder: Path) -> None:
+    """It could be another project's, which does not stand in it."""
+    sealed = b"".join(seal([DUMP], installation_keys()[0]))
+    refused = (await uploaded(api, database, sealed, by=await some(api, database, "admin"))).json()["error"]
+    assert (refused["code"], refused["details"]["reason"]) == ("CONFLICT", "BACKUP_ENCRYPTED")
+    assert await nothing_is_left(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda _: b"".join(seal([DUMP], bytes(32))), "BACKUP_KEY_MISSING"),
+        (lambda sealed: sealed[:-1], "BACKUP_DAMAGED"),
+        (lambda sealed: sealed[: HEADER + (1 << 20) + 16], "BACKUP_DAMAGED"),
+        (lambda sealed: sealed[:8], "BACKUP_DAMAGED"),
+    ],
+    ids=["of another key", "cut", "cut between blocks", "cut after its mark"],
+)
+async def test_an_encrypted_file_that_cannot_be_decrypted_is_refused_with_its_reason(
+    api: Api, database: models.Database, folder: Path, change: Callable[[bytes], bytes], reason: str
+) -> None:
+    answer = await uploaded(api, database, in_pieces(change(b"".join(seal([DUMP], installation_keys()[0])))))
+    assert (answer.status_code, answer.json()["error"]["details"]["reason"]) == (409, reason)
+    assert await nothing_is_left(folder)
+
+
 async def test_it_goes_where_the_schedule_says(api: Api, database: models.Database, s3: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(settings().__dict__, "backup_s3", described(json.dumps(s3.settings(prefix="uploads"))))
     await models.Database.filter(id=database.id).update(schedule={"storage": "s3"})
@@ -136,6 +181,29 @@ async def test_only_an_admin_of_the_project_may_and_each_upload_is_entered(api: 
     assert (entry["username"], entry["outcome"], entry["resourceId"]) == (admin.username, "success", str(database.id))
     assert given(entry) == {"name": None, "databaseBackupId": str(row.id)}
     assert forbidden["outcome"] == "FORBIDDEN"
+
+
+async def test_an_upload_and_its_entry_are_stored_together_or_not_at_all(
+    api: Api, database: models.Database, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: object) -> None:
+        assert is_together()
+        assert await models.DatabaseBackup.all().count() == 1
+        raise ConnectionError("away")
+
+    monkeypatch.setattr(perform, "enter", away)
+    assert (await uploaded(api, database)).status_code == 503
+    assert await nothing_is_left(folder)
+
+
+async def test_a_key_for_repetition_is_refused_instead_of_ignored(api: Api, database: models.Database, folder: Path) -> None:
+    answer = await uploaded(api, database, headers=OCTETS | {"Idempotency-Key": "once"}, params={"nome": "x"})
+    problems = answer.json()["error"]["details"]["errors"]
+    assert (answer.status_code, [(each["field"], each["constraint"]) for each in problems]) == (
+        400,
+        [("nome", "unknown"), ("Idempotency-Key", "unknown")],
+    )
+    assert await nothing_is_left(folder)
 
 
 async def test_whoever_may_not_sends_nothing(api: Api, database: models.Database) -> None:
@@ -222,8 +290,27 @@ async def test_whoever_sends_no_more_is_given_up(
 ) -> None:
     monkeypatch.setattr(body, "SILENCE", 0.1)
     start, answer = await sent(api, database, [b"PGDMP"] * 3, asyncio.Event().wait)
-    assert (start["status"], json.loads(answer["body"])["error"]["message"]) == (400, "The request body comes no more.")
+    assert (start["status"], json.loads(answer["body"])["error"]["message"]) == (400, "The request body comes too slowly.")
     assert await nothing_is_left(folder)
+
+
+@pytest.mark.parametrize(("size", "status"), [(1, 400), (1000, 202)])
+async def test_whoever_sends_next_to_nothing_is_given_up_and_whoever_sends_slowly_is_not(
+    api: Api, database: models.Database, monkeypatch: pytest.MonkeyPatch, size: int, status: int
+) -> None:
+    """What takes longer than the patience for a silence is taken as long as enough of it comes."""
+    monkeypatch.setattr(body, "SILENCE", 0.5)
+    monkeypatch.setattr(body, "LEAST", 1000)
+    left = 20
+
+    async def drip() -> Any:
+        nonlocal left
+        await asyncio.sleep(0.05)
+        left -= 1
+        return {"type": "http.request", "body": b"x" * size, "more_body": True} if left else await ended()
+
+    start, _ = await sent(api, database, [b"PGDMP"], drip)
+    assert (start["status"], left > 0) == (status, status == 400)
 
 
 async def test_a_gateway_that_stops_leaves_nothing(api: Api, database: models.Database, folder: Path) -> None:
@@ -280,7 +367,7 @@ async def test_a_storage_that_fails_is_unavailable(
     assert (answer.status_code, answer.json()["error"]["details"]["reason"]) == (503, "STORAGE_UNREACHABLE")
     await models.Database.filter(id=database.id).update(schedule={"storage": "s3"})
     answer = await uploaded(api, database)
-    assert (answer.status_code, answer.json()["error"]["details"]["reason"]) == (503, "STORAGE_NOT_CONFIGURED")
+    assert (answer.status_code, answer.json()["error"]["details"]["reason"]) == (409, "STORAGE_NOT_CONFIGURED")
     assert kept(folder) == [in_the_way]
 
 

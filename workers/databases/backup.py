@@ -8,6 +8,7 @@ from uuid import UUID
 from models import BackupTrigger, DatabaseBackup
 from workers.databases.artefacts import Artefact, artefact_of, discard, dumped, verified
 from workers.databases.containers import running
+from workers.databases.contract import Dump
 from workers.databases.credentials import credentials_of
 from workers.databases.desired import engine_of
 from workers.databases.hold import Hold, hold
@@ -28,9 +29,9 @@ async def _work(held: Held) -> Mapping[str, Any]:
     database, row = held.database, held.row
     engine, credentials = engine_of(database), credentials_of(database)
     container = await running(held.runtime, database, credentials)
-    await discard(row.storage, *[name_of(held, epoch) for epoch in range(1, row.epoch)])
     dump = engine.dump(credentials, row.compress)
-    artefact = Artefact(row.storage, name_of(held, row.epoch), row.compress and not dump.compresses, row.encrypted)
+    await discard(row.storage, *[_name_of(held, dump, epoch) for epoch in range(1, row.epoch)])
+    artefact = Artefact(row.storage, _name_of(held, dump, row.epoch), _is_packed(held, dump), row.encrypted)
     await DatabaseBackup.filter(id=row.id, epoch=row.epoch).update(object_name=artefact.name)
     meter = await held.step("dumping")
     stored = await dumped(container, dump, artefact, meter)
@@ -55,13 +56,16 @@ async def _uploaded(held: Held) -> Mapping[str, Any]:
 async def _undo(held: Held) -> Mapping[str, Any]:
     """Leave nothing that looks like a backup; an upload stays for another attempt, or until it is found as void."""
     if held.row.trigger is not BackupTrigger.upload:
-        await discard(held.row.storage, name_of(held, held.row.epoch))
+        dump = engine_of(held.database).dump(credentials_of(held.database), held.row.compress)
+        await discard(held.row.storage, _name_of(held, dump, held.row.epoch))
     return {}
 
 
-def name_of(held: Held, epoch: int) -> str:
+def _name_of(held: Held, dump: Dump, epoch: int) -> str:
     """What an attempt's object is called."""
-    row = held.row
-    dump = engine_of(held.database).dump(credentials_of(held.database), row.compress)
-    packed = GZIP_SUFFIX if row.compress and not dump.compresses else ""
-    return object_name(held.runtime.installation, row, epoch, dump.suffix + packed)
+    return object_name(held.runtime.installation, held.row, epoch, dump.suffix + (GZIP_SUFFIX if _is_packed(held, dump) else ""))
+
+
+def _is_packed(held: Held, dump: Dump) -> bool:
+    """Whether what the engine's tool prints is compressed here."""
+    return held.row.compress and not dump.compresses

@@ -1,13 +1,13 @@
 """Removing what runs of a deleted database: service, containers, secrets, volumes and backups when asked for, the network, the row."""
 
-from models import Application, Database, DatabaseBackup, DatabaseRestore, TaskStatus
-from models.lifecycle import UNFINISHED
+from models import Application, Database, DatabaseBackup, TaskStatus
 from workers import docker
 from workers.databases.artefacts import discard
 from workers.databases.containers import DatabaseFailed
 from workers.databases.replacing import remove_servers
 from workers.databases.service import StillHeld, gone
 from workers.databases.surroundings import remove_secrets, remove_volumes
+from workers.databases.tasks import is_lent
 from workers.desired import network_of
 from workers.runtime import Runtime
 
@@ -20,7 +20,8 @@ async def remove(runtime: Runtime, row: Database, still_held: StillHeld) -> None
     await still_held()
     await remove_servers(runtime, row)
     await gone(runtime, row, entirely=True)
-    await _unlent(row)
+    if await is_lent(row.id):
+        raise DatabaseFailed("BUSY", "One of its backups is being restored.")
     await still_held()
     await remove_secrets(runtime, row)
     if row.delete_volumes:
@@ -32,13 +33,6 @@ async def remove(runtime: Runtime, row: Database, still_held: StillHeld) -> None
     await still_held()
     await _remove_network(runtime, row)
     await Database.filter(id=row.id).delete()
-
-
-async def _unlent(row: Database) -> None:
-    """See that no other database is being filled with one of its backups. Raises `DatabaseFailed`."""
-    lent = DatabaseRestore.filter(backup__database_id=row.id, status__in=UNFINISHED)
-    if await lent.exists():
-        raise DatabaseFailed("BUSY", "One of its backups is being restored.")
 
 
 async def _remove_network(runtime: Runtime, row: Database) -> None:

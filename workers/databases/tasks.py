@@ -15,6 +15,7 @@ from uuid import UUID
 from models import DatabaseBackup, DatabaseRestore, TaskStatus
 from models.bell import wake_soon
 from models.database import after_commit, database, joined
+from models.lifecycle import UNFINISHED
 from workers.states import numbered
 
 LEASE: Final = 30
@@ -143,6 +144,12 @@ async def apply(change: Change) -> dict[str, Any] | None:
     if change.event is not Event.renew:
         after_commit(partial(wake_soon, change.id))
     return row
+
+
+async def is_lent(id: UUID) -> bool:
+    """Whether another database is being filled with a backup of this one."""
+    lent = DatabaseRestore.filter(backup__database_id=id, status__in=UNFINISHED)
+    return await lent.exclude(database_id=id).exists()
 
 
 _BACK = """

@@ -14,6 +14,7 @@ from models import (
     StorageKind,
     TaskStatus,
 )
+from models.backup_storage import NoStorage
 from models.database import together
 from models.lifecycle import UNFINISHED
 from models.settings import settings
@@ -21,7 +22,7 @@ from workers.databases import ENGINES
 from workers.databases.contract import Swap
 from workers.databases.credentials import generated, password
 from workers.databases.rings import next_soon
-from workers.databases.tasks import Change, Event, Kind, apply
+from workers.databases.tasks import Change, Event, Kind, apply, is_lent
 from workers.facts import Contradiction
 
 _RESTARTING = frozenset({"name", "memory_limit", "configuration"})
@@ -115,8 +116,7 @@ async def remove(database: Database, *, delete_volumes: bool, delete_backups: bo
                 await _cancel(kind, task)
         now = datetime.now(UTC)
         await DatabaseBackup.filter(database_id=row.id, deleted_at__isnull=True).update(deleted_at=now)
-        lent = DatabaseRestore.filter(backup__database_id=row.id, status__in=UNFINISHED)
-        if await lent.exclude(database_id=row.id).exists():
+        if await is_lent(row.id):
             raise Contradiction("Another database is being filled with a backup of this one.", "BUSY")
         await wish(row, deleted_at=now, delete_volumes=delete_volumes, delete_backups=delete_backups)
 
@@ -151,12 +151,24 @@ async def back_up(
     storage: StorageKind | None = None,
     trigger: BackupTrigger = BackupTrigger.manual,
 ) -> DatabaseBackup:
-    """A backup that will be made. Raises `Contradiction` when the database is stopped, or too many wait."""
+    """A backup that will be made. Raises `Contradiction` when the database is stopped, too many wait, or there is no such storage.
+
+    One of a schedule is made all the same where there is no such storage: that it failed then stands among the backups.
+    """
     async with together():
         row = await _ready(database)
-        backup = await _backup(row, name, trigger, compress, storage)
+        backup = _drafted(row, name, trigger, compress, storage)
+        if trigger is not BackupTrigger.schedule:
+            configured(backup.storage)
+        await backup.save(force_create=True)
     next_soon(row.id)
     return backup
+
+
+def configured(storage: StorageKind) -> None:
+    """See that the installation has such a storage. Raises `Contradiction`."""
+    if storage is StorageKind.s3 and settings().backup_s3 is None:
+        raise Contradiction(str(NoStorage()), NoStorage.code)
 
 
 async def _ready(database: Database) -> Database:
@@ -169,22 +181,17 @@ async def _ready(database: Database) -> Database:
 async def upload(database: Database, name: str | None) -> DatabaseBackup:
     """A backup that will be what is uploaded; it is not stored yet. Raises `Contradiction` as `back_up` does."""
     async with together():
-        return _drafted(await _ready(database), name, BackupTrigger.upload, False, None)
+        backup = _drafted(await _ready(database), name, BackupTrigger.upload, False, None)
+        configured(backup.storage)
+        return backup
 
 
-async def uploaded(database: Database, backup: DatabaseBackup) -> DatabaseBackup:
+async def uploaded(database: Database, backup: DatabaseBackup) -> None:
     """An upload that is in its storage, and will be looked at. Raises `Contradiction` as `back_up` does: it may have taken hours."""
     async with together():
         row = await _ready(database)
         await backup.save(force_create=True)
     next_soon(row.id)
-    return backup
-
-
-async def _backup(row: Database, name: str | None, trigger: BackupTrigger, compress: bool, storage: StorageKind | None) -> DatabaseBackup:
-    backup = _drafted(row, name, trigger, compress, storage)
-    await backup.save(force_create=True)
-    return backup
 
 
 def _drafted(row: Database, name: str | None, trigger: BackupTrigger, compress: bool, storage: StorageKind | None) -> DatabaseBackup:
@@ -205,7 +212,8 @@ def _drafted(row: Database, name: str | None, trigger: BackupTrigger, compress: 
 async def restore(database: Database, backup: DatabaseBackup, *, safely: bool) -> DatabaseRestore:
     """A restore of a backup into a database, that of which it is or another one, after a backup of what is there.
 
-    Raises `Contradiction` when the backup does not count, the database is stopped or being made, or too many wait.
+    Raises `Contradiction` when the backup does not count, the database is stopped or being made, too many wait, or what is there has no
+    storage to go to.
     """
     async with together():
         row = await _locked(database)
@@ -215,12 +223,19 @@ async def restore(database: Database, backup: DatabaseBackup, *, safely: bool) -
         if safely or isinstance(ENGINES[row.type].restore, Swap):
             _runs(row)
         await _roomy(row)
-        safety = await _backup(row, f"before-{found.name}"[:100], BackupTrigger.safety, True, None) if safely else None
+        safety = await _safety(row, found) if safely else None
         restore = await DatabaseRestore.create(
             database_id=row.id, project_id=row.project_id, backup_id=found.id, safety_backup_id=safety.id if safety else None
         )
     next_soon(row.id)
     return restore
+
+
+async def _safety(row: Database, restored: DatabaseBackup) -> DatabaseBackup:
+    backup = _drafted(row, f"before-{restored.name}"[:100], BackupTrigger.safety, True, None)
+    configured(backup.storage)
+    await backup.save(force_create=True)
+    return backup
 
 
 async def cancel(kind: Kind, id: Any) -> Any:
