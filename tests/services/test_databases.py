@@ -54,11 +54,12 @@ async def test_a_database_of_which_nothing_is_said_is_the_newest_of_its_type(api
         assert made["serviceName"].startswith(f"a-{kind}-")
 
 
-async def test_a_new_database_links_to_itself_and_to_its_backups(api: Api) -> None:
+async def test_a_new_database_links_to_itself_its_backups_and_its_logs(api: Api) -> None:
     made = await api.database()
     links = {"self": f"/api/databases/{made['id']}", "backups": f"/api/databases/{made['id']}/backups"}
-    assert made["_links"] == links
-    assert (await api.owner.get(f"/databases/{made['id']}")).json()["_links"] == links
+    own = links | {"logs": f"/api/databases/{made['id']}/logs"}
+    assert made["_links"] == own
+    assert (await api.owner.get(f"/databases/{made['id']}")).json()["_links"] == own
     for path in ("/databases", f"/projects/{made['projectId']}/databases"):
         (listed,) = (await api.owner.get(path)).json()["data"]
         assert listed["_links"] == links

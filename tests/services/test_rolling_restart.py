@@ -172,14 +172,14 @@ class Follower:
         self.ends.append("whole")
 
 
-async def told(deployment: str, rounds: asyncio.Task[None]) -> int:
+async def told(deployment: str, rounds: asyncio.Task[None], pause: float = 0.01) -> int:
     """Append lines to a deployment's log until the rounds are over. How many."""
     number = 0
     while not rounds.done():
         number += 1
         await append(database(), UUID(deployment), [Entry(models.EventKind.log, f"line {number}")])
         await wake(UUID(deployment))
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(pause)
     return number
 
 
@@ -208,3 +208,27 @@ async def test_a_follower_who_goes_on_elsewhere_gets_every_event_once_and_in_ord
     expected = {"subscription": "1012", "stream": "whole"} if number is signal.SIGTERM else {"subscription": "lost", "stream": "lost"}
     for each, kind in zip(followers, kinds, strict=True):
         assert expected[kind] in each.ends, "it had to go on elsewhere"
+
+
+async def test_two_hundred_subscribers_of_a_killed_gateway_go_on_at_another_and_miss_nothing(api: Api, pair: list[Gateway]) -> None:
+    deployment = await started(api)
+    one, _ = pair
+
+    async def killed() -> None:
+        while not all(each.events for each in followers):
+            await asyncio.sleep(0.05)
+        await one.end(signal.SIGKILL)
+        while any(len(each.events) < 1 or not each.ends for each in followers):
+            await asyncio.sleep(0.05)
+        await asyncio.sleep(0.5)
+
+    followers = [Follower(pair, deployment, api.owner.token) for _ in range(200)]
+    following = [asyncio.create_task(each.follow("subscription")) for each in followers]
+    try:
+        await told(deployment, asyncio.create_task(killed()), pause=0.05)
+        row = await played(deployment)
+        heard = await asyncio.wait_for(asyncio.gather(*following), 30)
+    finally:
+        await one.start()
+    assert heard == [list(range(1, row.last_seq + 1))] * 200
+    assert all(each.ends == ["lost"] for each in followers), "nobody was cut off more than once"
