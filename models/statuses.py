@@ -25,6 +25,7 @@ _MOVED: Final = f"""
 select id, last_seq from deployment
 where deleted_at is null and (status = 'pending' or {IS_ACTIVE} or finished_at > now() - interval '{RECENT}')
 """  # noqa: S608 (ours)
+_NEWEST: Final = "select id from deployment where application_id = $1 and deleted_at is null order by id desc limit 1"
 _NOW: Final = """
 select d.id, d.application_id, d.project_id, d.status, d.progress, d.last_seq, e.stage, coalesce(e.message, '')
 from deployment d left join lateral (
@@ -48,12 +49,24 @@ class Status:
     message: str
 
 
+async def newest(application_id: UUID) -> list[Status]:
+    """The newest deployment of an application as it is now, if there is one."""
+    ids = await fetch(_NEWEST, application_id)
+    return [Status(*each) for each in await fetch(_NOW, [id for (id,) in ids])]
+
+
 class Watcher:
     """Somebody who watches: of each deployment the newest status waits, until it is fetched."""
 
     def __init__(self) -> None:
         self._waiting: dict[UUID, Status] = {}
         self._come = asyncio.Event()
+        self._error: BaseException | None = None
+
+    def end(self, error: BaseException) -> None:
+        """Say why no more will be told."""
+        self._error = error
+        self._come.set()
 
     def put(self, statuses: Iterable[Status]) -> None:
         """Tell what became of some deployments, in place of what was told of them and is not fetched yet."""
@@ -63,8 +76,10 @@ class Watcher:
             self._come.set()
 
     async def fetch(self) -> list[Status]:
-        """What waits, the oldest first, once there is something."""
+        """What waits, the oldest first, once there is something. Raises why no more will be told."""
         await self._come.wait()
+        if self._error is not None:
+            raise self._error
         self._come.clear()
         found, self._waiting = list(self._waiting.values()), {}
         return found

@@ -27,6 +27,7 @@ from schema.deployments import Deployment, DeploymentFilters, DeploymentSort
 from schema.domains import VIEW as DOMAIN
 from schema.domains import Domain, of_applications
 from schema.fields import Node, computed, count, entity, one, page
+from schema.following import watched
 from schema.git_sources import MASK, GitSource
 from schema.page import Page
 from schema.projects import Project, projects
@@ -250,6 +251,32 @@ async def follow_logs(
     async with aclosing(container_logs.follow_logs(ctx, Application, application, tail, which, after_seq)) as found:
         async for line in found:
             yield line
+
+
+@strawberry.type
+class ApplicationEvent:
+    """How a deployment of an application stands; `seq` is the number of its last event."""
+
+    deployment_id: strawberry.ID
+    status: models.DeploymentStatus
+    progress: int
+    stage: models.StageName | None
+    message: str
+    seq: int
+
+
+@applications.stream("/{id}/events", needs=Role.viewer, view="deploymentId status progress stage message seq")
+async def events(ctx: Context, application: models.Application) -> AsyncIterator[ApplicationEvent]:
+    """Follow an application: how its newest deployment stands, and then what becomes of each; what follows fast is told as one.
+
+    It ends when whoever follows may no longer see the application, or their session has ended.
+    """
+    async with aclosing(watched(ctx, Application, application)) as found:
+        async for each in found:
+            id = strawberry.ID(str(each.deployment_id))
+            yield ApplicationEvent(
+                deployment_id=id, status=each.status, progress=each.progress, stage=each.stage, message=each.message, seq=each.seq
+            )
 
 
 @applications.post("/{id}/restart", status=202, needs=Role.developer, view="id status", links=("self",))

@@ -3,11 +3,13 @@
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import TypeVar
+from uuid import UUID
 
 from tortoise.models import Model
 
 from models.feed import Feeds, Follower, Numbered
 from models.progress import T, follow
+from models.statuses import Status, newest, statuses
 from schema.context import Context
 from schema.errors import ApiError
 from schema.fields import entity_of
@@ -37,3 +39,16 @@ async def progressing(ctx: Context, type_: type, task: T) -> AsyncGenerator[T]:
         async with aclosing(follow(type(task), task.pk, check)) as states:
             async for state in states:
                 yield state
+
+
+async def watched(ctx: Context, type_: type, application: Model) -> AsyncGenerator[Status]:
+    """How the newest deployment of an application stands, then what becomes of each. Raises why whoever watches may no longer see it."""
+    with statuses.watched() as watcher, standings.leave(ctx, Held(entity_of(type_), application), watcher.end):
+        told: dict[UUID, int] = {}
+        found = await newest(application.pk)
+        while True:
+            for each in found:
+                if each.application_id == application.pk and each.seq > told.get(each.deployment_id, 0):
+                    told[each.deployment_id] = each.seq
+                    yield each
+            found = await watcher.fetch()

@@ -73,6 +73,7 @@ ACTS: dict[str, Act] = {
     "applications.restart": Act(("application",)),
     "applications.logs": Act(("application",)),
     "applications.follow_logs": Act(("application",)),
+    "applications.events": Act(("application",)),
     "applications.domains": Act(("application",)),
     "applications.webhook_deliveries": Act(("application",)),
     "webhook_deliveries.redeliver": Act(("application", "delivery")),

@@ -39,7 +39,7 @@ _UNDER: Final[dict[str, str]] = {
     "login:": "auth.login",
     "whoever": "auth.logout users.me users.update_me teams.list projects.list applications.list deployments.list databases.list",
     "viewer reads;": "projects.get projects.applications applications.get applications.deployments applications.domains "
-    "applications.webhook_deliveries applications.logs applications.follow_logs "
+    "applications.webhook_deliveries applications.logs applications.follow_logs applications.events "
     "deployments.get deployments.logs deployments.events "
     "projects.databases databases.get databases.logs databases.follow_logs "
     "backup_schedules.get databases.backups databases.restores backups.get restores.get backups.progress restores.progress",

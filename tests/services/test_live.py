@@ -14,7 +14,9 @@ from gateway import event_stream, graphql, websocket
 from models.bell import wake
 from models.database import database
 from models.events import Entry, append
+from schema import standing
 from tests.services.conftest import Api
+from tests.services.test_deployments import GIT, played
 from tests.services.test_websocket import EVENTS, Socket, opened, started
 
 LARGE = "x" * 50_000
@@ -89,3 +91,40 @@ async def test_an_answer_that_is_not_read_is_given_up(api: Api, server: str) -> 
         with pytest.raises(httpx2.RemoteProtocolError):
             async for _ in lines:
                 pass
+
+
+APPLICATION = "subscription ($id: ID!) { applicationEvents(applicationId: $id) { deploymentId status seq } }"
+
+
+async def test_an_application_is_followed_over_all_of_its_deployments(api: Api, server: str) -> None:
+    made = await api.application(gitSource=GIT)
+    other = await api.application(gitSource=GIT)
+    first = (await api.owner.made(f"/applications/{made['id']}/deploy", {}))["deploymentId"]
+    async with opened(server, api.owner.token) as socket:
+
+        async def until(deployment: str, status: str) -> list[str]:
+            seen: list[str] = []
+            while not seen or seen[-1] != status:
+                event = (await socket.receive())["payload"]["data"]["applicationEvents"]
+                assert event["deploymentId"] == deployment
+                seen.append(event["status"])
+            return seen
+
+        await socket.subscribe("1", APPLICATION, id=made["id"])
+        assert await until(first, "pending") == ["pending"], "it begins with what is"
+        await api.owner.made(f"/applications/{other['id']}/deploy", {})
+        await played(first)
+        await until(first, "success")
+        second = (await api.owner.made(f"/applications/{made['id']}/deploy", {}))["deploymentId"]
+        await played(second)
+        await until(second, "success")
+
+
+async def test_following_an_application_ends_with_the_right_to_see_it(api: Api, server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(standing, "EVERY", 0.1)
+    made = await api.application(gitSource=GIT)
+    async with opened(server, api.owner.token) as socket:
+        await socket.subscribe("1", APPLICATION, id=made["id"])
+        assert (await api.owner.delete(f"/applications/{made['id']}")).status_code == 204
+        frame = await socket.receive()
+        assert (frame["type"], frame["payload"][0]["extensions"]["code"]) == ("error", "RESOURCE_NOT_FOUND")

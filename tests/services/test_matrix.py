@@ -30,6 +30,8 @@ from tests.services.rules import OK, rule_of
 
 GOLDEN = Path(__file__).parents[1] / "contract" / "permissions.txt"
 STATUSES = {each.code: each.status for each in vars(errors).values() if isinstance(each, type) and issubclass(each, ApiError)}
+ENDLESS = {"applications.events"}
+"""Streams that end with the right to see them, and never by themselves."""
 NODE = "query ($id: ID!) { node(id: $id) { id } }"
 
 
@@ -51,8 +53,9 @@ async def over_rest(found: Bound, act: Act, place: Place, person: Person) -> int
     body: dict[str, Any] = {"json": act.input(place, person) if act.input else None}
     if operation.uploads:
         body = {"content": act.content, "headers": {"Content-Type": "application/octet-stream"}}
-    if operation.follows is not None:  # without an end: nothing but whether it begins
-        method, arguments, body = "HEAD", arguments | {"follow": "true"}, {"headers": {"Accept": "text/event-stream"}}
+    if operation.follows is not None or operation.id in ENDLESS:  # nothing but whether it begins
+        method, body = "HEAD", {"headers": {"Accept": "text/event-stream"}}
+        arguments |= {"follow": "true"} if operation.follows is not None else {}
         answer = await person.call(method, path, **body, params=arguments)
         return answer.status_code
     answer = await person.call(method, path, **body, params=arguments)
