@@ -25,7 +25,7 @@ from workers.databases.password import changed
 from workers.databases.removal import remove
 from workers.databases.replacing import remove_servers
 from workers.databases.rings import ring_next
-from workers.databases.service import ready, told
+from workers.databases.service import READY_SECONDS, gone, ready, told, until
 from workers.databases.surroundings import clear
 from workers.docker_errors import DockerError
 from workers.engine import EngineUnavailable
@@ -40,6 +40,8 @@ log = structlog.get_logger()
 RENEWAL: Final = 10.0
 """Seconds between two renewals of the lease."""
 
+_ENDED: Final = frozenset({"DATABASE_STOPPED", "DATABASE_UNREACHABLE", "CONTAINER_LOST"})
+"""Codes of a server that has just ended, or is just beginning."""
 _CLAIM = f"""
     update database d set settler = $2, settle_until = now() + interval '{LEASE} seconds',
         status = case when d.stopped or d.deleted_at is not null then d.status else 'starting' end
@@ -164,15 +166,32 @@ async def _told(runtime: Runtime, row: Database, claim: Settling) -> Database:
 
 async def _begun(runtime: Runtime, row: Database, claim: Settling) -> None:
     revision = await told(runtime, row, claim.still_held)
-    if not row.stopped:
+    if row.stopped:
+        await gone(runtime, row)  # else it might be started again beside the one that is still ending, on the same data
+    else:
+        await _opened(runtime, row, revision, claim)
+
+
+async def _opened(runtime: Runtime, row: Database, revision: str, claim: Settling) -> None:
+    """Wait for the server, and take back what a restore that did not get to its end may have left.
+
+    A restore may have failed because the server ended, which may be seen only now.
+    """
+    engine, credentials = engine_of(row), credentials_of(row)
+
+    async def look() -> bool:
         await ready(runtime, row, revision)
         await claim.still_held()
-        await _opened(runtime, row)
+        if isinstance(engine.restore, Swap):
+            try:
+                await (await running(runtime, row, credentials)).tell(engine.restore.undo(credentials))
+            except DatabaseFailed as error:
+                if error.code not in _ENDED:
+                    raise
+                return False
+        return True
 
-
-async def _opened(runtime: Runtime, row: Database) -> None:
-    """Take back what a restore that did not get to its end may have left."""
-    engine = engine_of(row)
-    if isinstance(engine.restore, Swap):
-        credentials = credentials_of(row)
-        await (await running(runtime, row, credentials)).tell(engine.restore.undo(credentials))
+    try:
+        await until(look, READY_SECONDS)
+    except TimeoutError:
+        raise DatabaseFailed("NOT_READY", "The server ends again and again: see its logs.") from None
