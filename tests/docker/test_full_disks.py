@@ -24,14 +24,14 @@ async def test_what_the_storage_of_backups_has_no_room_for_leaves_nothing_there(
     data = await database.dataset()
     await data.write()
     written = await data.fingerprint()
-    async with small_disk(await database.backups(), MIB) as disk:
+    async with small_disk(await database.backups(), (RESERVE + 1) * MIB) as disk:
         backup = await database.ended("backups", (await database.post("backup"))["backupId"])
         assert (backup["status"], backup["errorCode"], backup["size"]) == ("failed", "STORAGE_FULL", None)
         answer = await database.uploaded(bytes(2 << 20))
         assert (answer.status_code, answer.json()["error"]["details"]["reason"]) == (503, "STORAGE_FULL")
         assert disk.files == []
         assert await data.fingerprint() == written
-        await disk.has(free=64 * MIB)
+        await disk.has(free=(RESERVE + 64) * MIB)
         backup = await database.backed_up()
         await data.change()
         changed = await data.fingerprint()

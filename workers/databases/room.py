@@ -3,9 +3,10 @@
 from dataclasses import replace
 from typing import Final
 
-from workers.databases.contract import Command
+from models.backup_storage.folder import RESERVE as BYTES
+from workers.databases.contract import MIB, Command
 
-RESERVE: Final = 128
+RESERVE: Final = BYTES // MIB
 """MiB that stay free: a server that finds none at all ends, and may then not even begin again."""
 FULL: Final = "DOKPLOY-FULL"
 """What is said on stderr by a command that was ended for it."""
