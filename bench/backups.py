@@ -1,5 +1,6 @@
 """What a backup costs: a database of Postgres through the product against the same pipe typed by hand, and what others notice of it.
 
+Both in turn, while others ask the same of the gateway; compared is the time from the beginning of the dump until it is synced to the disk.
 Prints what was measured beside its bound; the exit status is 1 when a bound is missed. See README.md.
 """
 
@@ -32,15 +33,16 @@ EVERY = 0.02
 MIB = 1 << 20
 
 
-async def by_hand(database: Managed, folder: Path) -> float:
+async def by_hand(database: Managed, folder: Path, watch: "Watch") -> float:
     """Seconds that the same dump takes through the docker command line into a file that is synced."""
     argv = [database.installation.docker.path, "exec", await database.container(), "pg_dump", "-U", "app", "-d", "shop", "-Fc", "-Z1"]
     with (folder / "by-hand.dump").open("wb") as file:
-        began = perf_counter()
-        process = await asyncio.create_subprocess_exec(*argv, stdout=file)
-        assert await process.wait() == 0
-        await asyncio.to_thread(os.fsync, file.fileno())
-        return perf_counter() - began
+        async with watch.looking():
+            began = perf_counter()
+            process = await asyncio.create_subprocess_exec(*argv, stdout=file)
+            assert await process.wait() == 0
+            await asyncio.to_thread(os.fsync, file.fileno())
+            return perf_counter() - began
 
 
 class Watch:
@@ -58,8 +60,16 @@ class Watch:
         """MiB."""
         return self.most[name] - self._began[name]
 
-    async def look(self) -> None:
-        """Look again and again, until cancelled."""
+    @asynccontextmanager
+    async def looking(self) -> AsyncIterator[None]:
+        """Look all the time."""
+        looking = asyncio.create_task(self._look())
+        try:
+            yield
+        finally:
+            looking.cancel()
+
+    async def _look(self) -> None:
         while True:
             began = perf_counter()
             answer = await self._database.installation.owner.client.get(
@@ -74,9 +84,8 @@ class Watch:
 
 async def by_product(database: Managed, watch: Watch) -> tuple[float, float]:
     """Seconds until everything was stored, and until it was read back."""
-    looking = asyncio.create_task(watch.look())
     connection = database.installation.database
-    try:
+    async with watch.looking():
         id = (await database.post("backup"))["backupId"]
         times: dict[str, float] = {}
         while (row := await connection.fetchrow("select step, status from database_backup where id = $1", id))["status"] in (
@@ -84,11 +93,9 @@ async def by_product(database: Managed, watch: Watch) -> tuple[float, float]:
             "running",
         ):
             times.setdefault(row["step"] or "", perf_counter())
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(EVERY)
         assert row["status"] == "completed", row
         return times["verifying"] - times["dumping"], perf_counter() - times["verifying"]
-    finally:
-        looking.cancel()
 
 
 @asynccontextmanager
@@ -112,10 +119,10 @@ async def measured(mebibytes: int, rounds: int) -> int:
         pids = {"worker": installation.workers[0].pid, "gateway": gateway_of(psutil.Process())}
         hand, product, back = list[float](), list[float](), list[float]()
         folder = installation.stack.directory.path
-        await by_hand(database, folder)
+        await by_hand(database, folder, Watch(database, pids))
         watches = []
         for _ in range(rounds):
-            hand.append(await by_hand(database, folder))
+            hand.append(await by_hand(database, folder, Watch(database, pids)))
             watches.append(Watch(database, pids))
             stored, read = await by_product(database, watches[-1])
             product.append(stored)
@@ -127,7 +134,7 @@ async def measured(mebibytes: int, rounds: int) -> int:
     seconds = {"by hand": hand, "stored by the product": product, "read back and verified": back}
     table([("what", "median s", "all"), *((what, f"{statistics.median(each):.2f}", _told(each)) for what, each in seconds.items())])
     print(f"  {mebibytes} MiB of data; {len(waits)} other requests meanwhile")
-    share = statistics.median(product) / statistics.median(hand)
+    share = statistics.median(one / other for one, other in zip(product, hand, strict=True))
     held = [
         verdict("a backup is stored, of the seconds by hand", share, 1 / SHARE, "x"),
         *[verdict(f"growth of the {name}", size, GROWTH, "MiB") for name, size in grown.items()],

@@ -24,6 +24,8 @@ from models.backup_storage.contract import (
 
 PARTIAL: Final = ".partial"
 """How the names of files end that are being written. They begin with a dot, as no object's name does."""
+RESERVE: Final = 128 << 20
+"""Bytes that stay free on a disk: the servers of databases may lie on it, too, and end when they find none."""
 
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _REFUSED: Final = {errno.EACCES, errno.EPERM, errno.EROFS}
@@ -55,6 +57,7 @@ class Folder(Storage):
             with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
                 for chunk in source:
                     file.write(chunk)
+                    _leave_room(file.fileno())
                 file.flush()
                 os.fsync(file.fileno())
             draft.replace(target)
@@ -103,6 +106,12 @@ def _make(folder: Path) -> None:
         _make(folder.parent)
         folder.mkdir(mode=0o700, exist_ok=True)
         _sync(folder.parent)
+
+
+def _leave_room(descriptor: int) -> None:
+    told = os.fstatvfs(descriptor)
+    if told.f_bavail * told.f_frsize < RESERVE:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _sync(folder: Path) -> None:

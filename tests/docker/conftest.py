@@ -48,7 +48,11 @@ async def left(installation: Installation) -> AsyncIterator[list[House]]:
     """The houses that were left, and are being emptied while the next tests run."""
     houses: list[House] = []
     yield houses
-    for house in houses:
+    spares = House(installation, "spares")
+    for made in installation.spares.values():
+        await spares.taken_in(made)
+    await spares.leave()
+    for house in (*houses, spares):
         await house.empty()
 
 

@@ -12,6 +12,8 @@ from tests.docker.sample import HEALTH
 from workers.engine import Task
 
 HEALTH_CHECK = {"command": HEALTH, "interval": 1, "timeout": 2, "retries": 1, "startPeriod": 0}
+AHEAD = ("postgresql", "mysql", "redis")
+"""The databases that many tests want."""
 _numbers = itertools.count(1)
 
 
@@ -144,15 +146,29 @@ class House:
         return await self.adopted(await owner.made("/applications", wanted))
 
     async def database(self, type: str, **body: Any) -> Managed:
-        """A new database called `shop`, in a project of its own, once it runs."""
-        owner, project = self.installation.owner, body.pop("project", None) or await self.project()
-        wanted = {"name": "shop", "type": type, "version": VERSIONS[type], "projectId": project} | body
-        return await self.taken_in(await owner.made("/databases", wanted))
+        """A database called `shop`, in a project of its own, once it runs.
+
+        One with the usual settings has been made while the test before ran: the next one is begun here.
+        """
+        if body or type not in AHEAD:
+            return await self.taken_in(await self._made(type, body))
+        spares = self.installation.spares
+        made = spares.pop(type, None) or await self._made(type, {})
+        spares[type] = await self._made(type, {})
+        return await self.taken_in(made)
+
+    async def _made(self, type: str, body: dict[str, Any]) -> dict[str, Any]:
+        owner = self.installation.owner
+        project = body.get("project") or (await owner.made("/projects", {"name": f"House{next(_numbers)}"}))["id"]
+        wanted = {"name": "shop", "type": type, "version": VERSIONS[type], "projectId": project}
+        return await owner.made("/databases", wanted | {name: value for name, value in body.items() if name != "project"})
 
     async def taken_in(self, made: dict[str, Any]) -> Managed:
         """A database that was just made, to be deleted with the rest, once it runs."""
+        self.projects.append(made["projectId"])
         self.databases.append(Managed(self.installation, made["type"], made["id"], made["projectId"], made["serviceName"]))
-        await self.databases[-1].settled()
+        with self.databases[-1].timed("create"):
+            await self.databases[-1].settled()
         return self.databases[-1]
 
     async def adopted(self, made: dict[str, Any]) -> App:

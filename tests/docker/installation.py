@@ -55,6 +55,8 @@ class Installation:
     gateway: Child
     workers: list[Child] = field(default_factory=list)
     edges: list[Child] = field(default_factory=list)
+    spares: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """By type, databases that the next test may have: what the API answered when they were made."""
 
     @property
     def work(self) -> Path:
@@ -70,11 +72,17 @@ class Installation:
         logs = [self.log(f"worker-{number}").read_text().splitlines() for number in range(len(self.workers))]
         return [line for log in logs for line in log if '"level": "error"' in line or line.startswith(("ERROR", "CRITICAL", "Traceback"))]
 
-    async def restart_gateway(self, **environment: str) -> None:
-        """Another gateway in the place of the one that runs, with these settings beside the usual ones."""
-        await self.gateway.stop()
-        self.gateway = await _gateway(self.stack, self.environment | environment, self.url)
-        await _answering(self.owner.client, self.gateway)
+    @asynccontextmanager
+    async def second_gateway(self, **environment: str) -> AsyncIterator[Person]:
+        """The owner at one more gateway, whose settings are other ones."""
+        url = f"http://127.0.0.1:{free_port()}"
+        gateway = await _gateway(self.stack, self.environment | environment, url, "gateway-2")
+        try:
+            async with httpx2.AsyncClient(base_url=url, timeout=30) as browser:
+                await _answering(browser, gateway)
+                yield replace(self.owner, client=browser)
+        finally:
+            await gateway.stop()
 
     async def start_worker(self, **environment: str) -> Child:
         """One more worker process."""
@@ -187,9 +195,9 @@ def free_port() -> int:
         return port
 
 
-async def _gateway(stack: Stack, environment: dict[str, str], url: str) -> Child:
+async def _gateway(stack: Stack, environment: dict[str, str], url: str, name: str = "gateway") -> Child:
     argv = [sys.executable, "-m", "gateway.cli", "gateway", "--port", url.rpartition(":")[2]]
-    return await spawn(replace(stack.command("gateway", argv, environment), output=stack.directory.logs / "gateway.log"))
+    return await spawn(replace(stack.command(name, argv, environment), output=stack.directory.logs / f"{name}.log"))
 
 
 async def _answering(browser: httpx2.AsyncClient, gateway: Child) -> None:

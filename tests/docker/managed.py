@@ -4,7 +4,10 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any, Final
+
+import httpx2
 
 from tests.docker.datasets import DATASETS, Dataset, Mongo
 from tests.docker.installation import Installation, eventually
@@ -52,14 +55,23 @@ class Managed:
             shown = await self.shown()
             return shown if shown["status"] in _SETTLED else None
 
-        with self.timed(status):
-            shown = await eventually(look, within)
+        shown = await eventually(look, within)
         assert shown["status"] == status, shown["errorMessage"]
         return shown
 
     def timed(self, what: str) -> "_Timed":
         """Remember how long a block takes."""
         return _Timed(self.seconds, what)
+
+    async def reached(self, kind: str, id: str, step: str) -> None:
+        """Wait until a backup or a restore is in a step."""
+
+        async def look() -> bool:
+            row = await self.installation.database.fetchrow(f"select status, step from database_{kind} where id = $1", id)
+            assert row["status"] in ("pending", "running"), "it was over before it could be disturbed"
+            return bool(row["step"] == step)
+
+        await eventually(look, within=60, every=0.005)
 
     async def ended(self, kind: str, id: str, within: float = 120) -> dict[str, Any]:
         """A backup or a restore, once it has ended."""
@@ -89,6 +101,27 @@ class Managed:
         assert restore["status"] == "completed", (restore["errorCode"], restore["errorMessage"])
         await self.settled()
         return restore
+
+    async def uploaded(self, content: bytes) -> httpx2.Response:
+        """What the API answers to the upload of a backup."""
+        owner = self.installation.owner
+        headers = {"Content-Type": "application/octet-stream", "Authorization": f"Bearer {owner.token}"}
+        return await owner.client.post(f"/api{self.path}/backups/upload", content=content, headers=headers)
+
+    async def volume(self) -> Path:
+        """Where its volume is."""
+        name = await self.installation.database.fetchval("select volume from database where id = $1", self.id)
+        return Path((await self.installation.engine.volume(name) or {})["Mountpoint"])
+
+    async def backups(self) -> Path:
+        """Where the local storage has its backups."""
+        installation = str(await self.installation.database.fetchval("select id from installation"))
+        return self.installation.stack.directory.path / "backups" / installation / self.id
+
+    async def stored(self, backup: str) -> Path:
+        """The file of a backup."""
+        (path,) = [path for path in (await self.backups()).iterdir() if path.name.startswith(backup)]
+        return path
 
     async def container(self) -> str:
         """The id of its container."""

@@ -26,7 +26,7 @@ async def test_a_database_comes_back_out_of_its_backup_as_it_was(
     house: House, installation: Installation, type: str, tell: Callable[[str], None]
 ) -> None:
     with watched_command_lines() as seen:
-        database = await house.database(type)
+        database = await house.database(type, name="shop")
         data = await database.dataset()
         await data.write()
         written = await data.fingerprint()
@@ -37,7 +37,8 @@ async def test_a_database_comes_back_out_of_its_backup_as_it_was(
         assert await data.fingerprint() == written
         before = await database.credentials()
         await database.post("rotate-password")
-        await database.settled()
+        with database.timed("rotate"):
+            await database.settled()
     after = await database.credentials()
     assert after["password"] != before["password"]
     assert await (await database.dataset()).fingerprint() == written
@@ -60,6 +61,7 @@ async def test_a_database_keeps_its_data_while_it_is_stopped_started_and_changed
     written = await data.fingerprint()
     await database.post("stop")
     await database.settled("stopped")
+    assert not [each for each in await installation.engine.containers(f"dokploy.database={database.id}") if each["State"] == "running"]
     answer = await installation.owner.post(f"{database.path}/backup", {})
     assert (answer.status_code, answer.json()["error"]["details"]["reason"]) == (409, "DATABASE_STOPPED")
     await database.post("start")

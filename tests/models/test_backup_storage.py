@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import ClassVar
 
 import pytest
@@ -19,7 +20,7 @@ from models import StorageKind
 from models.backup_storage import NoObject, NoStorage, StorageFailed, StorageFull, StorageRefused, StorageUnreachable, storage
 from models.backup_storage.bucket import Bucket
 from models.backup_storage.contract import PIECE
-from models.backup_storage.folder import Folder
+from models.backup_storage.folder import RESERVE, Folder
 from models.s3 import s3
 from models.settings import Settings, settings
 
@@ -139,6 +140,19 @@ def test_a_disk_that_is_full_is_told(root: Path, folder: Folder, monkeypatch: py
             folder.write("one", [chunk])
         assert caught.value.code == "STORAGE_FULL"
     assert files(root) == []
+
+
+def test_a_backup_ends_before_its_disk_is_full(root: Path, folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    left = [RESERVE + 1, RESERVE, RESERVE - 1]
+
+    def told(descriptor: int) -> SimpleNamespace:
+        return SimpleNamespace(f_bavail=left.pop(0), f_frsize=1)
+
+    monkeypatch.setattr(os, "fstatvfs", told)
+    folder.write("one", [b"x", b"y"])
+    with pytest.raises(StorageFull):
+        folder.write("two", [b"x", b"y"])
+    assert files(root) == ["one"]
 
 
 @pytest.mark.parametrize(

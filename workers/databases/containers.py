@@ -9,6 +9,7 @@ from models import Database
 from workers import docker, docker_argv, processes
 from workers.databases.contract import Command, Credentials, Engine
 from workers.databases.desired import engine_of
+from workers.databases.room import FULL, no_room
 from workers.runtime import Runtime
 
 COMMAND_SECONDS: Final = 120.0
@@ -95,6 +96,8 @@ class Container:
 
     def _explained(self, command: Command, done: processes.Finished) -> DatabaseFailed:
         """What a failed command printed, without any of it: it may hold the password, or somebody's data."""
+        if FULL in done.tail:
+            return DatabaseFailed(*no_room())
         told = "\n".join(done.tail)
         for pattern, code, sentence in _ENGINE_FAILURES:
             if re.search(pattern, told):

@@ -14,6 +14,7 @@ from workers.databases.contract import Command, Credentials, Engine, Replace
 from workers.databases.credentials import credentials_of
 from workers.databases.desired import DATABASE_LABEL, engine_of, image_of, labels_of
 from workers.databases.hold import Hold
+from workers.databases.room import FULL, no_room, roomy
 from workers.databases.service import gone, ready, told, until
 from workers.databases.streams import given
 from workers.docker_argv import Standalone
@@ -26,7 +27,7 @@ Held = Hold[DatabaseRestore]
 RESTORE_LABEL: Final = "dokploy.restore"
 SERVER_SECONDS: Final = 300.0
 """For which the server on the fresh volume may take to answer."""
-_COPY: Final = "cp -a /from/. /to/"
+_COPY: Final = Command(("cp", "-a", "/from/.", "/to/"))
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class Replacing:
         if self.strategy.copies:
             await self.held.step("copying")
             await gone(self.held.runtime, self.database)
-            await self._once(Command(("-c", _COPY)), (Mount(self.database.volume, "/from", read_only=True), Mount(self.volume, "/to")))
+            await self._once(_COPY, (Mount(self.database.volume, "/from", read_only=True), Mount(self.volume, "/to")))
         await self._loaded()
         await self.held.step("replacing")
         await gone(self.held.runtime, self.database)
@@ -80,7 +81,7 @@ class Replacing:
         if self.strategy.empty is not None:
             await server.tell(self.strategy.empty(self.credentials))
         if (load := self.strategy.load) is not None:
-            command = load(self.credentials, self.foreign)
+            command = roomy(load(self.credentials, self.foreign), self.engine.volume(self.database.version))
             await given(lambda: self.artefact.chunks(meter), lambda descriptor: server.read(command, descriptor))
         client = self.held.runtime.docker
         await docker.run(docker_argv.stop_container(client, self.volume, self.engine.stop_seconds), deadline=self.engine.stop_seconds + 60)
@@ -105,19 +106,22 @@ class Replacing:
         return server
 
     async def _once(self, command: Command, mounts: tuple[Mount, ...], stdin: int | None = None) -> None:
-        """Run a command on volumes. Raises `DatabaseFailed`."""
+        """Run a command on volumes, which writes on the last of them. Raises `DatabaseFailed`."""
         client = self.held.runtime.docker
-        entrypoint, *arguments = ("sh", *command.argv) if stdin is None else unframed(command.argv)
+        argv = roomy(command, mounts[-1].target).argv
+        entrypoint, *arguments = argv if stdin is None else unframed(argv)
         standalone = self._standalone(mounts, tuple(arguments), entrypoint)
-        argv = docker_argv.run_once(client, standalone, fed=stdin is not None)
         arrival = Arrival()
-        done = await processes.run(argv, env=docker.environment(), deadline=LONGEST, stdin=stdin, on_line=arrival.hear)
+        ran = docker_argv.run_once(client, standalone, fed=stdin is not None)
+        done = await processes.run(ran, env=docker.environment(), deadline=LONGEST, stdin=stdin, on_line=arrival.hear)
         if done.returncode:
             raise self._explained(done)
         if stdin is not None:
             arrival.check()
 
     def _explained(self, done: processes.Finished) -> DatabaseFailed:
+        if FULL in done.tail:
+            return DatabaseFailed(*no_room())
         told = "\n".join(done.tail)
         if "No space left" in told or "no space left" in told:
             return DatabaseFailed("VOLUME_FULL", "There is no room for a second copy of the data.")

@@ -17,6 +17,7 @@ from workers.databases.credentials import credentials_of
 from workers.databases.desired import engine_of
 from workers.databases.hold import Hold, hold
 from workers.databases.replacing import Replacing
+from workers.databases.room import roomy
 from workers.databases.streams import given
 from workers.runtime import Runtime
 
@@ -83,14 +84,13 @@ async def _running(held: Held) -> Container | None:
 
 async def _swapped(held: Held, swap: Swap, container: Container, artefact: Artefact) -> None:
     """Load into a second database of the same server, and have it take the place of the first."""
-    credentials = container.credentials
+    credentials, folder = container.credentials, container.engine.volume(held.database.version)
+    prepare, users, command = (roomy(each(credentials), folder) for each in (swap.prepare, swap.users, swap.load))
     meter = await held.step("preparing")
-    await container.tell(swap.prepare(credentials))
-    users = swap.users(credentials)
+    await container.tell(prepare)
     await given(lambda: artefact.chunks(meter), lambda descriptor: container.read(users, descriptor))
     meter = await held.step("loading")
-    await container.tell(swap.prepare(credentials))
-    command = swap.load(credentials)
+    await container.tell(prepare)
     await given(lambda: artefact.chunks(meter), lambda descriptor: container.read(command, descriptor))
     await held.step("replacing")
     await _entirely(_committed(container, swap))

@@ -20,7 +20,7 @@ from workers.databases.password import changed
 from workers.databases.removal import remove
 from workers.databases.replacing import remove_servers
 from workers.databases.rings import ring_next
-from workers.databases.service import ready, told
+from workers.databases.service import READY_SECONDS, gone, ready, told, until
 from workers.databases.surroundings import clear
 from workers.docker_errors import DockerError
 from workers.engine import EngineUnavailable
@@ -37,6 +37,8 @@ _CLAIMS: Final = Claims(
        and not exists (select from database_backup b where b.database_id = t.id and b.status = 'running')""",
     ", status = case when t.stopped or t.deleted_at is not null then t.status else 'starting' end",
 )
+_ENDED: Final = frozenset({"DATABASE_STOPPED", "DATABASE_UNREACHABLE", "CONTAINER_LOST"})
+"""Codes of a server that has just ended, or is just beginning."""
 _GRANTED = """
     update database set granted = greatest(granted, $3), status = $4, error_message = $5 where id = $1 and settler = $2
 """
@@ -98,15 +100,32 @@ async def _told(runtime: Runtime, row: Database, claim: Claim) -> Database:
 
 async def _begun(runtime: Runtime, row: Database, claim: Claim) -> None:
     revision = await told(runtime, row, claim.still_held)
-    if not row.stopped:
+    if row.stopped:
+        await gone(runtime, row)  # else it might be started again beside the one that is still ending, on the same data
+    else:
+        await _opened(runtime, row, revision, claim)
+
+
+async def _opened(runtime: Runtime, row: Database, revision: str, claim: Claim) -> None:
+    """Wait for the server, and take back what a restore that did not get to its end may have left.
+
+    A restore may have failed because the server ended, which may be seen only now.
+    """
+    engine, credentials = engine_of(row), credentials_of(row)
+
+    async def look() -> bool:
         await ready(runtime, row, revision)
         await claim.still_held()
-        await _opened(runtime, row)
+        if isinstance(engine.restore, Swap):
+            try:
+                await (await running(runtime, row, credentials)).tell(engine.restore.undo(credentials))
+            except DatabaseFailed as error:
+                if error.code not in _ENDED:
+                    raise
+                return False
+        return True
 
-
-async def _opened(runtime: Runtime, row: Database) -> None:
-    """Take back what a restore that did not get to its end may have left."""
-    engine = engine_of(row)
-    if isinstance(engine.restore, Swap):
-        credentials = credentials_of(row)
-        await (await running(runtime, row, credentials)).tell(engine.restore.undo(credentials))
+    try:
+        await until(look, READY_SECONDS)
+    except TimeoutError:
+        raise DatabaseFailed("NOT_READY", "The server ends again and again: see its logs.") from None

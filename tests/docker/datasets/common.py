@@ -60,6 +60,9 @@ class Dataset(Protocol):
     async def grow(self, mebibytes: int) -> None:
         """Add so much that hardly compresses."""
 
+    async def shrink(self) -> None:
+        """Remove what `grow` has added."""
+
 
 def noise(mebibytes: int) -> Iterator[list[str]]:
     """Texts of half a mebibyte without any special character, in lists of at most `CHUNK` mebibytes."""

@@ -29,6 +29,9 @@ class Mongo:
     async def grow(self, mebibytes: int) -> None:
         await self.run(f"const mebibytes = {mebibytes}, chunk = {CHUNK};" + script("mongo-grow.js"))
 
+    async def shrink(self) -> None:
+        await self.run("db.grown.drop()")
+
     async def run(self, code: str, stdin: bytes = b"") -> str:
         """What a script prints that has `db`, and its stdin as a file."""
         secrets = {"MONGO_URI": f"mongodb://{self.username}:{quote(self.password, safe='')}@127.0.0.1:27017/?authSource=admin"}

@@ -33,6 +33,9 @@ class Mysql:
         for texts in noise(mebibytes):
             await self.query(*(f"insert into grown (value) values ('{text}');" for text in texts))
 
+    async def shrink(self) -> None:
+        await self.query("drop table grown;")
+
     async def query(self, *lines: str) -> str:
         """What mysql prints of a script: a line for a row, with what would break it escaped."""
         argv = [

@@ -29,6 +29,9 @@ class Postgres:
         for texts in noise(mebibytes):
             await self.query("copy grown from stdin;", *texts, "\\.")
 
+    async def shrink(self) -> None:
+        await self.query("drop table grown;")
+
     async def query(self, *lines: str) -> str:
         """What psql prints of a script."""
         argv = ["psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-U", USER, "-d", self.database, "-f", "-"]

@@ -107,6 +107,9 @@ class Redis:
         for texts in noise(mebibytes):
             await self.send([("SET", f"grown:{token_hex(8)}", text) for text in texts])
 
+    async def shrink(self) -> None:
+        await self._cli("EVAL", "return redis.call('DEL', unpack(redis.call('KEYS', 'grown:*')))", "0")
+
     async def send(self, commands: list[tuple[str | bytes | float, ...]]) -> None:
         """Have many commands done."""
         stdin = b"".join(b"*%d\r\n%s" % (len(command), b"".join(map(_bulk, command))) for command in commands)
