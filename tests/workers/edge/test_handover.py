@@ -50,9 +50,13 @@ async def test_no_request_fails_when_another_application_gets_a_port(place: Plac
 
 
 async def test_without_the_handover_requests_fail(place: Place, tell: Callable[[str], None]) -> None:
-    tally = await while_it_changes(place, at_once)
-    tell(f"control, the same without a handover: {tally}")
-    assert tally.failures
+    """Each change loses one only when it is on its way at the very moment: the control is repeated until that has happened."""
+    for _ in range(5):
+        tally = await while_it_changes(place, at_once)
+        tell(f"control, the same without a handover: {tally}")
+        if tally.failures:
+            return
+    pytest.fail("without the handover nothing was lost, so the test above shows nothing")
 
 
 @pytest.fixture
