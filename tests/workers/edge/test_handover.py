@@ -104,7 +104,7 @@ async def test_websockets_are_opened_also_while_the_configuration_changes(place:
         heads.append(head)
         writer.close()
         await asyncio.sleep(0.02)
-    assert len(heads) > 5
+    assert len(heads) > 1
     assert all("connection: upgrade" in head and "connection: close" not in head for head in heads)
 
 
