@@ -92,6 +92,14 @@ class Installation:
         self.workers.append(child)
         return child
 
+    @asynccontextmanager
+    async def monitor(self, name: str = "monitor") -> AsyncIterator[None]:
+        """The monitor's process, for as long as the block lasts; its log is that of the name."""
+        command = self.stack.command(name, [sys.executable, "-m", "workers.monitor"], self.environment)
+        child = await spawn(replace(command, output=self.log(name)))
+        yield
+        assert await child.stop() == 0
+
     async def start_edge(self, **environment: str) -> Child:
         """The edge's process, beside the Caddy that runs unless the environment says otherwise."""
         name = f"edge-{len(self.edges)}"

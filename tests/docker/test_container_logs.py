@@ -4,7 +4,7 @@ import asyncio
 import json
 import sys
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from uuid import uuid4
 
 import psutil  # type: ignore[import-untyped]
@@ -12,7 +12,6 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from gateway.embedded.children import Child, spawn
 from tests.docker.installation import Installation, eventually
 
 pytestmark = pytest.mark.docker
@@ -24,11 +23,9 @@ SCRIPT = "sleep 3; n=0; while [ $n -lt {tenths} ]; do seq $((n*{step}+1)) $(((n+
 
 
 @pytest.fixture
-async def monitor(installation: Installation) -> AsyncIterator[Child]:
-    command = installation.stack.command("log-monitor", [sys.executable, "-m", "workers.monitor"], installation.environment)
-    child = await spawn(replace(command, output=installation.log("log-monitor")))
-    yield child
-    assert await child.stop() == 0
+async def monitor(installation: Installation) -> AsyncIterator[None]:
+    async with installation.monitor("log-monitor"):
+        yield
 
 
 @dataclass
@@ -57,10 +54,9 @@ class Reader:
                 pass
 
 
+@pytest.mark.usefixtures("monitor")
 @pytest.mark.parametrize("seconds", [4, pytest.param(30, marks=pytest.mark.full)])
-async def test_ten_thousand_lines_a_second_keep_their_order_and_what_is_lost_is_told(
-    installation: Installation, monitor: Child, seconds: int
-) -> None:
+async def test_ten_thousand_lines_a_second_keep_their_order_and_what_is_lost_is_told(installation: Installation, seconds: int) -> None:
     owner, name, last = installation.owner, f"dokploy-test-{uuid4().hex[:12]}", seconds * PER_SECOND
     project = await owner.made("/projects", {"name": f"Loud{name[-6:]}"})
     made = await owner.made("/applications", {"name": "loud", "projectId": project["id"], "image": "busybox:1"})

@@ -3,9 +3,7 @@
 import json
 import re
 import subprocess
-import sys
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 from shutil import copy2
 from typing import Any
@@ -15,7 +13,6 @@ import pytest
 
 from gateway.demo.base_image import BASE_IMAGE
 from gateway.embedded.binaries import valkey_binary
-from gateway.embedded.children import Child, spawn
 from models.secrets import cipher
 from tests.docker.installation import Installation, eventually
 
@@ -74,16 +71,13 @@ async def database(installation: Installation, image: str) -> AsyncIterator[str]
 
 
 @pytest.fixture
-async def monitor(installation: Installation) -> AsyncIterator[Child]:
-    command = installation.stack.command("monitor", [sys.executable, "-m", "workers.monitor"], installation.environment)
-    child = await spawn(replace(command, output=installation.log("monitor")))
-    yield child
-    assert await child.stop() == 0
+async def monitor(installation: Installation) -> AsyncIterator[None]:
+    async with installation.monitor():
+        yield
 
 
-async def test_a_database_is_measured_and_so_is_the_container_in_its_place(
-    installation: Installation, database: str, monitor: Child
-) -> None:
+@pytest.mark.usefixtures("monitor")
+async def test_a_database_is_measured_and_so_is_the_container_in_its_place(installation: Installation, database: str) -> None:
     async def sampled(before: Any = None) -> Any:
         found = await installation.database.fetchrow("select * from database where id = $1", database)
         return found if found["connections"] is not None and found["sampled_at"] != before and found["current_memory"] is not None else None
