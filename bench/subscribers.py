@@ -15,6 +15,7 @@ import time
 from array import array
 from dataclasses import asdict, dataclass
 from typing import Any, Final
+from uuid import uuid4
 
 AT_ONCE: Final = 50
 """Subscribers who begin beside each other."""
@@ -139,28 +140,6 @@ def taken(data: bytes, most: int = sys.maxsize) -> tuple[list[tuple[int, bytes]]
     return found, data[at:]
 
 
-def begun(asked: Asked) -> list[Subscriber]:
-    """Everybody, following."""
-    everybody = list[Subscriber]()
-    while len(everybody) < asked.subscribers:
-        some = [Subscriber(asked.port) for _ in range(min(AT_ONCE, asked.subscribers - len(everybody)))]
-        for each in some:
-            each.upgrade()
-        for each in some:
-            each.upgraded()
-            each.send(type="connection_init", payload={"Authorization": f"Bearer {asked.token}"})
-        for number, each in enumerate(some, len(everybody)):
-            if (answer := each.message())["type"] != "connection_ack":
-                raise SystemExit(f"not let in: {answer}")
-            variables = {"id": asked.deployment, "after": asked.after - 1}
-            each.send(type="subscribe", id=f"00000000-0000-4000-8000-{number:012x}", payload={"query": asked.query, "variables": variables})
-        for each in some:
-            each.seq = each.message()["payload"]["data"]["deploymentEvents"]["seq"]
-            each.left = asked.events
-        everybody += some
-    return everybody
-
-
 class Results:
     """What comes to all of them."""
 
@@ -207,20 +186,57 @@ class Results:
         return Came(len(ordered), self._disorder, *times, (self.ended - self.began) / 1e9, time.process_time() - self._cpu)
 
 
-def listened(everybody: list[Subscriber], events: int) -> Results:
-    """What comes until everybody has had all events or nothing comes any more; without events until standard input ends."""
-    poll, results = select.epoll(), Results(len(everybody))
-    by_number = {each.socket.fileno(): each for each in everybody}
-    for number in by_number:
-        poll.register(number, select.EPOLLIN)
-    if not events:
-        poll.register(sys.stdin.fileno(), select.EPOLLIN)
-    while results.waiting and (ready := poll.poll(SILENCE)):
+class Crowd:
+    """All of them."""
+
+    def __init__(self, asked: Asked) -> None:
+        self.asked = asked
+        self.results = Results(asked.subscribers)
+        self._by_number: dict[int, Subscriber] = {}
+        self._poll = select.epoll()
+
+    def begin(self) -> None:
+        """Let everybody follow, some beside each other; those who do are listened to meanwhile."""
+        while (missing := self.asked.subscribers - len(self._by_number)) > 0:
+            for each in self._some(min(AT_ONCE, missing)):
+                self._by_number[each.socket.fileno()] = each
+                self._poll.register(each.socket, select.EPOLLIN)
+            self._listen(0)
+
+    def _some(self, number: int) -> list[Subscriber]:
+        some = [Subscriber(self.asked.port) for _ in range(number)]
+        for each in some:
+            each.upgrade()
+        for each in some:
+            each.upgraded()
+            each.send(type="connection_init", payload={"Authorization": f"Bearer {self.asked.token}"})
+        variables = {"id": self.asked.deployment, "after": self.asked.after - 1}
+        for each in some:
+            if (answer := each.message())["type"] != "connection_ack":
+                raise SystemExit(f"not let in: {answer}")
+            each.send(type="subscribe", id=str(uuid4()), payload={"query": self.asked.query, "variables": variables})
+        for each in some:
+            each.seq = each.message()["payload"]["data"]["deploymentEvents"]["seq"]
+            each.left = self.asked.events
+        return some
+
+    def listen(self) -> Came:
+        """What comes until everybody has had all events or nothing comes any more; without events until standard input ends."""
+        if not self.asked.events:
+            self._poll.register(sys.stdin, select.EPOLLIN)
+        while self.results.waiting and self._listen(SILENCE):
+            pass
+        return self.results.came()
+
+    def _listen(self, seconds: float) -> bool:
+        """Take what is there, within so many seconds; whether there was something of theirs, and standard input has not ended."""
+        ready = self._poll.poll(seconds)
         for number, _ in ready:
-            if number not in by_number:
-                return results
-            results.take(by_number[number], by_number[number].socket.recv(65536))
-    return results
+            if number not in self._by_number:
+                return False
+            each = self._by_number[number]
+            self.results.take(each, each.socket.recv(65536))
+        return bool(ready)
 
 
 def main() -> None:
@@ -228,9 +244,10 @@ def main() -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     asked = Asked(**json.loads(sys.argv[1]))
-    everybody = begun(asked)
+    crowd = Crowd(asked)
+    crowd.begin()
     print("{}", flush=True)
-    print(json.dumps(asdict(listened(everybody, asked.events).came())), flush=True)
+    print(json.dumps(asdict(crowd.listen())), flush=True)
 
 
 if __name__ == "__main__":
