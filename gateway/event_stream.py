@@ -2,19 +2,18 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 
 from starlette.requests import ClientDisconnect
 from starlette.responses import StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
 from gateway.drain import StreamEnded, drain
+from gateway.unread import Receiver, Unread
 
 SILENCE = 12.0
 """Seconds after which something is sent that says nothing: proxies close what is silent."""
 COMMENT = b":\n\n"
-UNREAD = 30.0
-"""Seconds after which a client that does not read is given up."""
 
 
 class EventStream(StreamingResponse):
@@ -36,17 +35,19 @@ class EventStream(StreamingResponse):
     async def stream_response(self, send: Send) -> None:
         """Send what there is, until there is no more or the gateway stops. Raises `ClientDisconnect` when nobody reads it."""
 
-        async def promptly(message: Message) -> None:
-            try:
-                async with asyncio.timeout(UNREAD):
-                    await send(message)
-            except TimeoutError:
-                raise ClientDisconnect from None
+        try:
+            async with drain.stream(), Receiver() as receiver:
 
-        with suppress(StreamEnded):
-            async with drain.stream():
-                await super().stream_response(promptly)
+                async def looked_after(message: Message) -> None:
+                    with receiver:
+                        await send(message)
+
+                await super().stream_response(looked_after)
                 return
+        except StreamEnded:
+            pass
+        except Unread:
+            raise ClientDisconnect from None
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 

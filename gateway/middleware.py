@@ -59,12 +59,12 @@ class Headers:
         added = scope["answer_headers"] = [(b"x-request-id", named), *SECURITY]
         structlog.contextvars.bind_contextvars(request_id=request_id)
 
-        async def with_headers(message: Message) -> None:
+        def with_headers(message: Message) -> Awaitable[None]:
             if message["type"] in ("http.response.start", "websocket.http.response.start"):
                 own = message.get("headers", ())
                 policy = [] if any(name == POLICY[0] for name, _ in own) else [POLICY]
                 message["headers"] = [*own, *added, *policy, *([CLOSE] if drain.begun else [])]
-            await send(message)
+            return send(message)
 
         await self.app(scope, receive, with_headers)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -26,17 +27,24 @@ class TooMany(Conflict):
     """There are 50 operations at most at a time."""
 
 
+@dataclass(slots=True)
+class _Running:
+    """What an operation does."""
+
+    follows: bool = False
+    """Whether it is a subscription."""
+    tells: bool = False
+    """Whether it waits for its client."""
+
+
 class Operations:
     """Those of one client."""
 
     def __init__(self, runner: Runner, tell: Tell) -> None:
         self._runner, self._tell = runner, tell
         self._named: dict[str, asyncio.Task[None]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], _Running] = {}
         """All, also those that are no longer listened to and that are ending."""
-        self._subscriptions: set[asyncio.Task[None]] = set()
-        self._telling: set[asyncio.Task[None]] = set()
-        """Those that wait for their client."""
         self._finishing = False
 
     def __contains__(self, id: str) -> bool:
@@ -50,8 +58,9 @@ class Operations:
 
     def begin(self, id: str, request_id: str, prepare: Prepare) -> None:
         """Begin an operation."""
-        self._named[id] = task = asyncio.create_task(self._run(id, request_id, prepare))
-        self._tasks.add(task)
+        running = _Running()
+        self._named[id] = task = asyncio.create_task(self._run(id, request_id, prepare, running))
+        self._tasks[task] = running
         task.add_done_callback(partial(self._over, id))
 
     def end(self, id: str) -> bool:
@@ -60,15 +69,17 @@ class Operations:
         Whether there was one.
         """
         task = self._named.pop(id, None)
-        if task is not None and task in self._subscriptions | self._telling:
+        running = None if task is None else self._tasks.get(task)
+        if task is not None and running is not None and (running.follows or running.tells):
             task.cancel()
         return task is not None
 
     async def finish(self) -> None:
         """Wait for what ends by itself. A subscription is not told that it is complete, since its client shall go on elsewhere."""
         self._finishing = True
-        for task in self._subscriptions:
-            task.cancel()
+        for task, running in self._tasks.items():
+            if running.follows:
+                task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def cancel(self) -> None:
@@ -79,14 +90,13 @@ class Operations:
 
     def _over(self, id: str, task: asyncio.Task[None]) -> None:
         """Forget an operation. When its client has ended it, its id may be another's by now."""
-        self._tasks.discard(task)
-        self._subscriptions.discard(task)
+        self._tasks.pop(task, None)
         if self._named.get(id) is task:
             del self._named[id]
         if not task.cancelled():
             task.exception()  # its client is gone: there is nobody to tell
 
-    async def _run(self, id: str, request_id: str, prepare: Prepare) -> None:
+    async def _run(self, id: str, request_id: str, prepare: Prepare, running: _Running) -> None:
         task = asyncio.current_task()
 
         async def tell(kind: str, payload: Any = None) -> None:
@@ -94,18 +104,21 @@ class Operations:
                 return
             if kind != "next":
                 del self._named[id]
-            self._telling.add(task)
+            running.tells = True
             try:
                 await self._tell(kind, id, payload)
             finally:
-                self._telling.discard(task)
+                running.tells = False
 
         try:
             context, document, asked = await prepare()
+            # A subscription does not keep the text of its request, nor what has read it.
+            del prepare
+            asked = Asking(variables=asked.variables)
             if document.kind == "subscription" and task is not None:
                 if self._finishing or self._named.get(id) is not task:
                     return
-                self._subscriptions.add(task)
+                running.follows = True
             async for payload in self._runner.results(document, asked, context):
                 await tell("next", payload)
             await tell("complete")

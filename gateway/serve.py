@@ -10,6 +10,7 @@ from contextlib import suppress
 from types import FrameType
 
 import uvicorn
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from gateway.app import Application
 from gateway.drain import drain
@@ -90,6 +91,16 @@ class Server(uvicorn.Server):
             await asyncio.sleep(_POLL)
 
 
+class Socket(WebSocketsSansIOProtocol):
+    """A WebSocket as uvicorn speaks it, without the heads of request and answer, which are a good part of what it keeps of a socket."""
+
+    def start_keepalive(self) -> None:
+        """Begin to ask whether the client is still there: the handshake is over."""
+        super().start_keepalive()
+        self.request.headers.clear()
+        self.response.headers.clear()
+
+
 def serve(host: str, port: int) -> None:
     """Serve until SIGINT or SIGTERM."""
     configure()
@@ -99,7 +110,7 @@ def serve(host: str, port: int) -> None:
         port=port,
         loop="uvloop",
         http="httptools",
-        ws="websockets-sansio",
+        ws=Socket,
         access_log=False,
         log_config=None,
         server_header=False,

@@ -5,17 +5,18 @@ from typing import Any
 
 import msgspec
 from starlette.routing import WebSocketRoute
+from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from gateway.admission import count, counted
 from gateway.auth import bearer, context_of, nobody
 from gateway.drain import StreamEnded, drain
 from gateway.errors import GRAPHQL, fact, problem
-from gateway.event_stream import UNREAD
 from gateway.graphql import Asking, Runner
 from gateway.operations import Operations
 from gateway.origins import socket_is_welcome
 from gateway.reader import Reader
+from gateway.unread import Receiver, Unread
 from models import background
 from models.database import AWAY
 from schema import tokens
@@ -54,13 +55,12 @@ class Conversation:
         self.socket, self.reader = socket, reader
         self.context: Context | None = None
         self.operations = Operations(runner, self._tell)
-        self._read = asyncio.timeout(None)
-        """Runs out when the client does not read."""
+        self._receiver = Receiver()
 
     async def hold(self) -> None:
         """Talk until either side ends it."""
         try:
-            async with drain.stream(), asyncio.timeout(None) as self._read:
+            async with drain.stream(), self._receiver:
                 self.context = await self._greeting()
                 with standings.leave(self.context, None, self._lose):
                     while True:
@@ -70,7 +70,7 @@ class Conversation:
         except StreamEnded:
             await self.operations.finish()
             await self._close(1012, "Service restart")
-        except (WebSocketDisconnect, TimeoutError):
+        except (WebSocketDisconnect, Unread):
             pass
         finally:
             await self.operations.cancel()
@@ -82,12 +82,8 @@ class Conversation:
     async def _send(self, **message: Any) -> None:
         if self.socket.application_state is not WebSocketState.CONNECTED:
             raise WebSocketDisconnect
-        try:
-            async with asyncio.timeout(UNREAD):
-                await self.socket.send_text(msgspec.json.encode(message).decode())
-        except TimeoutError:
-            self._read.reschedule(0)
-            raise WebSocketDisconnect from None
+        with self._receiver:
+            await self.socket.send_text(msgspec.json.encode(message).decode())
 
     async def _tell(self, kind: str, id: str, payload: Any) -> None:
         content = {} if payload is None else {"payload": payload}
@@ -168,17 +164,24 @@ class Conversation:
         self.operations.begin(id, request_id, prepare)
 
 
+class Sockets:
+    """The WebSocket side of the GraphQL endpoint: plain ASGI, since what Starlette puts around a function stays for as long as a socket."""
+
+    def __init__(self, runner: Runner, reader: Reader) -> None:
+        self._runner, self._reader = runner, reader
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Talk with one client."""
+        socket = WebSocket(scope, receive, send)
+        if not socket_is_welcome(scope):
+            await socket.close(1008, "Foreign origin")
+        elif PROTOCOL not in scope.get("subprotocols", ()):
+            await socket.close(4406, "Subprotocol not acceptable")
+        else:
+            await socket.accept(PROTOCOL)
+            await Conversation(socket, self._runner, self._reader).hold()
+
+
 def routes(runner: Runner, reader: Reader) -> list[WebSocketRoute]:
     """The WebSocket side of the GraphQL endpoint."""
-
-    async def endpoint(socket: WebSocket) -> None:
-        if not socket_is_welcome(socket.scope):
-            await socket.close(1008, "Foreign origin")
-            return
-        if PROTOCOL not in socket.scope.get("subprotocols", ()):
-            await socket.close(4406, "Subprotocol not acceptable")
-            return
-        await socket.accept(PROTOCOL)
-        await Conversation(socket, runner, reader).hold()
-
-    return [WebSocketRoute(path, endpoint) for path in GRAPHQL]
+    return [WebSocketRoute(path, Sockets(runner, reader)) for path in GRAPHQL]

@@ -1,6 +1,5 @@
 """WebSockets that are held until either side ends them: let in, sent to, and given up when nobody reads."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
@@ -10,8 +9,8 @@ from gateway.admission import counted
 from gateway.auth import bearer, context_of
 from gateway.drain import StreamEnded, drain
 from gateway.errors import error_response, fact
-from gateway.event_stream import UNREAD
 from gateway.origins import socket_is_welcome
+from gateway.unread import Receiver, Unread
 from models import background
 from models.database import AWAY
 from schema.context import Context
@@ -42,15 +41,14 @@ class Wire:
 
     def __init__(self, socket: WebSocket) -> None:
         self._socket = socket
-        self._read = asyncio.timeout(None)
-        """Runs out when the client does not read."""
+        self._receiver = Receiver()
 
     @asynccontextmanager
     async def held(self, context: Context) -> AsyncIterator[Leave]:
         """Hold the socket for as long as the block lasts, which ends with the client's session, with the client, and with the gateway."""
         await self._socket.accept()
         try:
-            async with drain.stream(), asyncio.timeout(None) as self._read:
+            async with drain.stream(), self._receiver:
                 with standings.leave(context, None, self._lose) as leave:
                     leave.roles = await context.roles(Realm.project)
                     yield leave
@@ -60,19 +58,15 @@ class Wire:
             await self.close(TRY_LATER if found.status >= 500 else POLICY_VIOLATION, found.code)
         except StreamEnded:
             await self.close(RESTART, "Service restart")
-        except (WebSocketDisconnect, TimeoutError):
+        except (WebSocketDisconnect, Unread):
             pass
 
     async def send(self, text: str) -> None:
-        """Send a frame. Raises `WebSocketDisconnect` when the client is gone or does not read."""
+        """Send a frame. Raises `WebSocketDisconnect` when the client is gone."""
         if self._socket.application_state is not WebSocketState.CONNECTED:
             raise WebSocketDisconnect
-        try:
-            async with asyncio.timeout(UNREAD):
-                await self._socket.send_text(text)
-        except TimeoutError:
-            self._read.reschedule(0)
-            raise WebSocketDisconnect from None
+        with self._receiver:
+            await self._socket.send_text(text)
 
     async def receive(self) -> str:
         """The next frame. Raises `WebSocketDisconnect`."""

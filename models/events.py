@@ -72,10 +72,10 @@ async def after(deployment: UUID, seq: int, limit: int = _BATCH) -> list[Event]:
 
 async def part(deployment: UUID, seq: int) -> Part[Event]:
     """The next events of a deployment after a sequence number; the last one is the terminal one."""
-    ended = await _ended_at(deployment)
     found = await after(deployment, seq)
     if found:
         return Part(found, found[-1].kind is EventKind.status and found[-1].status in TERMINAL)
+    ended = await _ended_at(deployment)
     return Part((), ended is not None and ended <= seq)
 
 

@@ -62,7 +62,7 @@ class Follower(Generic[Item]):
         self.ended, self._error = True, error
         self._wake()
 
-    async def next(self) -> list[Item]:
+    async def next(self) -> Sequence[Item]:
         """What waits, once there is something; nothing when no more will come, or it has fallen behind. Raises what it was ended with."""
         while not (self._items or self.behind or self.ended):
             self._come = asyncio.get_running_loop().create_future()
@@ -140,18 +140,23 @@ class Feeds(Generic[Item]):
         Raises what reading raises, and what `follower` is ended with by somebody else.
         """
         feed, seq = self._joined(id, after, follower), after
+        behind = follower.behind
         try:
             while True:
-                async for item in self._caught_up(feed, id, seq, follower):
-                    seq = item.seq
-                    yield item
-                async for item in self._handed(seq, follower):
-                    seq = item.seq
-                    yield item
-                if not follower.behind:
-                    return
-                if self._most_behind is not None:
-                    seq = max(seq, feed.position - self._most_behind)
+                if behind:
+                    items = await self._missed(feed, id, seq, follower)
+                    behind = follower.behind
+                elif not (items := await follower.next()):
+                    if not follower.behind:
+                        return
+                    behind = True
+                    if self._most_behind is not None:
+                        seq = max(seq, feed.position - self._most_behind)
+                for item in items:
+                    if item.seq > seq:
+                        follower.check()
+                        seq = item.seq
+                        yield item
         finally:
             feed.leave(follower)
 
@@ -167,21 +172,10 @@ class Feeds(Generic[Item]):
         if self._feeds.get(id) is feed:
             del self._feeds[id]
 
-    async def _caught_up(self, feed: _Feed[Item], id: UUID, seq: int, follower: Follower[Item]) -> AsyncGenerator[Item]:
-        """What a follower that is behind reads for itself, until it is where the others are."""
-        while follower.behind:
-            position = feed.position
-            items = (await self._read(id, seq)).items if seq < position else ()
-            if not items and feed.position == position:
-                follower.behind = False
-            for item in items:
-                follower.check()
-                seq = item.seq
-                yield item
-
-    async def _handed(self, seq: int, follower: Follower[Item]) -> AsyncGenerator[Item]:
-        while items := await follower.next():
-            for item in items:
-                if item.seq > seq:
-                    follower.check()
-                    yield item
+    async def _missed(self, feed: _Feed[Item], id: UUID, seq: int, follower: Follower[Item]) -> Sequence[Item]:
+        """What a follower that is behind reads for itself; once there is nothing it is where the others are."""
+        position = feed.position
+        items = (await self._read(id, seq)).items if seq < position else ()
+        if not items and feed.position == position:
+            follower.behind = False
+        return items

@@ -35,7 +35,7 @@ where d.id = any($1::uuid[]) and d.deleted_at is null
 """
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Status:
     """A deployment as it is now; `seq` is the number of its last event, `message` the last one that says something."""
 

@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import AsyncIterator
-from contextlib import aclosing
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
@@ -231,17 +230,14 @@ async def logs(
 @deployments.stream(
     "/{id}/events", needs=Role.viewer, view="seq timestamp kind status stage progress level message queuePosition estimatedTime"
 )
-async def events(
+def events(
     ctx: Context, deployment: models.Deployment, after_seq: Annotated[int, Between(0, 2**31 - 1)] = 0
 ) -> AsyncIterator[DeploymentEvent]:
     """Follow a deployment: every event after `afterSeq`, up to its last.
 
     It ends when whoever follows may no longer see the deployment, or their session has ended.
     """
-
-    async with aclosing(followed(ctx, Deployment, deployment, _feeds, after_seq)) as found:
-        async for event in found:
-            yield event
+    return followed(ctx, Deployment, deployment, _feeds, after_seq)
 
 
 async def _part(deployment: UUID, after: int) -> Part[DeploymentEvent]:

@@ -18,11 +18,15 @@ from schema.standing import Held, standings
 Item = TypeVar("Item", bound=Numbered)
 
 
-async def followed(ctx: Context, type_: type, row: Model, feeds: Feeds[Item], after: int) -> AsyncGenerator[Item]:
+def followed(ctx: Context, type_: type, row: Model, feeds: Feeds[Item], after: int) -> AsyncGenerator[Item]:
     """The items of a row after a number as they come. Raises why whoever follows may no longer see the row, and what reading raises."""
+    return _followed(ctx, Held.of(entity_of(type_), row), feeds, after)
+
+
+async def _followed(ctx: Context, held: Held, feeds: Feeds[Item], after: int) -> AsyncGenerator[Item]:
     follower: Follower[Item] = Follower()
-    with standings.leave(ctx, Held(entity_of(type_), row), follower.end):
-        async with aclosing(feeds.follow(row.pk, after, follower)) as items:
+    with standings.leave(ctx, held, follower.end):
+        async with aclosing(feeds.follow(held.id, after, follower)) as items:
             async for item in items:
                 yield item
 
@@ -35,7 +39,7 @@ async def progressing(ctx: Context, type_: type, task: T) -> AsyncGenerator[T]:
         if lost:
             raise lost[0]
 
-    with standings.leave(ctx, Held(entity_of(type_), task), lost.append):
+    with standings.leave(ctx, Held.of(entity_of(type_), task), lost.append):
         async with aclosing(follow(type(task), task.pk, check)) as states:
             async for state in states:
                 yield state

@@ -9,8 +9,9 @@ Reading rules, all mechanical:
    A second id in the path is found through the first row: its parameter names a column of the second row, or else means its id.
 3. `input` is the JSON body: one class is the REST decoder, the GraphQL input and the OpenAPI schema.
 4. Any other parameter is a query parameter and a GraphQL argument.
-5. GET is a query, `stream` (an async generator) a subscription and server-sent events, anything else a mutation. When a stream
-   takes `after_seq`, the `seq` of its items is the id of the server-sent event, and a `Last-Event-ID` stands for the parameter.
+5. GET is a query, `stream` (an async generator, or a function that returns one) a subscription and server-sent events, anything else a
+   mutation. When a stream takes `after_seq`, the `seq` of its items is the id of the server-sent event, and a `Last-Event-ID` stands for
+   the parameter.
 6. `applications.deploy` is the operation's id, `deployApplication` its GraphQL field; `list` is `applications`, `get` is
    `application`, any other read or stream `applicationLogs`.
 7. `links` name operations; their URLs come from those operations' paths.

@@ -203,9 +203,10 @@ class Resource:
             verb = handler.__name__.strip("_")
             signature = _read_signature(f"{self.plural}.{verb}", handler, self.path + path)
             _check_files(f"{self.plural}.{verb}", carries, signature)
-            streams = inspect.isasyncgenfunction(handler)
+            streams = not inspect.iscoroutinefunction(handler)
             if streams != (method == "STREAM"):
-                raise WrongDeclaration(f"{self.plural}.{verb}: {'only a stream is' if streams else 'a stream must be'} an async generator")
+                what = "an async generator, or a function that returns one"
+                raise WrongDeclaration(f"{self.plural}.{verb}: {'only a stream is' if streams else 'a stream must be'} {what}")
             if streams and get_origin(signature.returns) is None:
                 raise WrongDeclaration(f"{self.plural}.{verb}: a stream returns an AsyncIterator of a type")
             summary = _DECISIONS.sub("", inspect.getdoc(handler) or "")

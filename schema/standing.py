@@ -2,11 +2,10 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, Self
 from uuid import UUID
 
 import structlog
@@ -38,23 +37,44 @@ select owner_id, id, 'admin' from project where owner_id = any($1::uuid[]) and d
 
 @dataclass(frozen=True)
 class Held:
-    """A row that is followed, and the role that it takes."""
+    """A row that is followed, and the role that it takes. The row itself would be kept for as long as somebody follows."""
 
     entity: Entity
-    row: Model
+    id: Any
+    scope: UUID
+    """What decides who may see it."""
     needs: Role = Role.viewer
 
+    @classmethod
+    def of(cls, entity: Entity, row: Model) -> "Held":
+        """A row that has been read."""
+        return cls(entity, row.pk, getattr(row, entity.scope))
 
-@dataclass(eq=False)
+
+@dataclass(eq=False, slots=True)
 class Leave:
-    """Somebody's leave to hold something open. `end` is called once, with the reason, when they lose it."""
+    """Somebody's leave to hold something open, for as long as the block lasts that it is entered for.
 
+    `end` is called once, with the reason, when they lose it.
+    """
+
+    standings: "Standings"
     context: Context
     held: Held | None
     end: Callable[[ApiError], object]
     roles: Mapping[UUID, Role] = field(default_factory=dict)
     """By project, as of the last look; nothing for operators, who see everything, and before the first one."""
     over: bool = False
+
+    def __enter__(self) -> Self:
+        """Have it looked at; whoever is not logged in needs none."""
+        if self.context.session_id is not None:
+            self.standings.add(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Need it no longer."""
+        self.standings.discard(self)
 
     def sees(self, project: UUID) -> bool:
         """Whether they may see what belongs to a project, as of the last look."""
@@ -73,13 +93,13 @@ class Leave:
             return self._gone(self.held)
         if caller.role in OPERATORS:
             return None
-        role = roles.get(getattr(self.held.row, self.held.entity.scope), Role.anonymous)
+        role = roles.get(self.held.scope, Role.anonymous)
         if role < Role.viewer:
             return self._gone(self.held)
         return Forbidden() if role < self.held.needs else None
 
     def _gone(self, held: Held) -> ApiError:
-        return NotFound.row(held.entity.title, held.entity.singular, str(held.row.pk))
+        return NotFound.row(held.entity.title, held.entity.singular, str(held.id))
 
 
 class Standings:
@@ -89,23 +109,22 @@ class Standings:
         self._leaves: set[Leave] = set()
         self._task: asyncio.Task[None] | None = None
 
-    @contextmanager
-    def leave(self, context: Context, held: Held | None, end: Callable[[ApiError], object]) -> Iterator[Leave]:
-        """The leave of a caller to hold something open; whoever is not logged in needs none."""
-        leave = Leave(context.again(), held, end)
-        if context.session_id is None:
-            yield leave
-            return
+    def leave(self, context: Context, held: Held | None, end: Callable[[ApiError], object]) -> Leave:
+        """The leave of a caller to hold something open."""
+        return Leave(self, context.again(), held, end)
+
+    def add(self, leave: Leave) -> None:
+        """Look at one more."""
         self._leaves.add(leave)
         if self._task is None:
             self._task = asyncio.create_task(self._run())
-        try:
-            yield leave
-        finally:
-            self._leaves.discard(leave)
-            if not self._leaves and self._task is not None:
-                self._task.cancel()
-                self._task = None
+
+    def discard(self, leave: Leave) -> None:
+        """Look at one less."""
+        self._leaves.discard(leave)
+        if not self._leaves and self._task is not None:
+            self._task.cancel()
+            self._task = None
 
     async def _run(self) -> None:
         while True:
@@ -125,7 +144,7 @@ class Standings:
         living = await _living([each.held for each in leaves if each.held is not None])
         for leave in leaves:
             caller = callers.get(leave.context.session_id)
-            alive = leave.held is None or leave.held.row.pk in living
+            alive = leave.held is None or leave.held.id in living
             error = leave.check(caller, roles.get(caller.id, {}) if caller else {}, alive)
             if error is not None:
                 leave.over = True
@@ -148,7 +167,7 @@ async def _living(held: list[Held]) -> set[Any]:
     """The ids of the rows that are still there."""
     by_entity: dict[type[Model], tuple[Entity, set[Any]]] = {}
     for each in held:
-        by_entity.setdefault(each.entity.model, (each.entity, set()))[1].add(each.row.pk)
+        by_entity.setdefault(each.entity.model, (each.entity, set()))[1].add(each.id)
     found: set[Any] = set()
     for entity, ids in by_entity.values():
         found |= set(await entity.model.filter(id__in=list(ids), **entity.living).values_list("id", flat=True))

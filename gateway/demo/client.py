@@ -28,7 +28,8 @@ class Client:
     def __init__(self, url: str) -> None:
         self._url = url
         self._http = httpx2.AsyncClient(base_url=f"{url}/api", timeout=30)
-        self._token = ""
+        self.token = ""
+        """Of whoever has logged in."""
 
     async def close(self) -> None:
         """Close the connections."""
@@ -39,7 +40,7 @@ class Client:
         account = {"username": username, "password": password}
         with _reached("POST /auth/register"):
             await self._http.post("/auth/register", json=account | {"email": f"{username}@example.com"})
-        self._token = (await self.post("/auth/login", account))["token"]
+        self.token = (await self.post("/auth/login", account))["token"]
 
     async def post(self, path: str, body: Any = None) -> dict[str, Any]:
         """What a POST answers. Raises `Refused` and `Unreachable`."""
@@ -54,7 +55,7 @@ class Client:
         await self._call("DELETE", path)
 
     async def _call(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
-        headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
+        headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         with _reached(f"{method} {path}"):
             answer = await self._http.request(method, path, json=body, headers=headers)
         if answer.status_code >= 400:
@@ -70,7 +71,7 @@ class Client:
 
     async def _events(self, url: str, deployment: str) -> AsyncIterator[dict[str, Any]]:
         async with connect(url, subprotocols=["graphql-transport-ws"]) as socket:  # type: ignore[list-item]
-            await socket.send(json.dumps({"type": "connection_init", "payload": {"Authorization": f"Bearer {self._token}"}}))
+            await socket.send(json.dumps({"type": "connection_init", "payload": {"Authorization": f"Bearer {self.token}"}}))
             await socket.recv()
             payload = {"query": EVENTS, "variables": {"id": deployment, "after": 0}}
             await socket.send(json.dumps({"type": "subscribe", "id": "1", "payload": payload}))

@@ -141,7 +141,7 @@ def test_a_function_that_does_not_say_what_it_returns() -> None:
 
 
 def test_a_stream_that_is_no_generator() -> None:
-    with pytest.raises(WrongDeclaration, match=r"^things\.act: a stream must be an async generator$"):
+    with pytest.raises(WrongDeclaration, match=r"^things\.act: a stream must be an async generator, or a function that returns one$"):
         things().stream("/{id}/act", needs=Role.viewer)(act)
 
 
@@ -150,7 +150,7 @@ def test_a_generator_that_is_no_stream() -> None:
         """Act."""
         yield 1
 
-    with pytest.raises(WrongDeclaration, match=r"^things\.flow: only a stream is an async generator$"):
+    with pytest.raises(WrongDeclaration, match=r"^things\.flow: only a stream is an async generator, or a function that returns one$"):
         things().query("/{id}/flow", needs=Role.viewer)(flow)
 
 

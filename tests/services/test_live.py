@@ -10,7 +10,7 @@ import httpx2
 import pytest
 
 import models
-from gateway import event_stream, graphql, websocket
+from gateway import graphql, unread
 from models.bell import wake
 from models.database import database
 from models.events import Entry, append
@@ -53,8 +53,7 @@ async def test_an_event_is_encoded_once_for_all_who_select_the_same(api: Api, se
 
 @pytest.fixture
 async def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (event_stream, websocket):
-        monkeypatch.setattr(module, "UNREAD", 0.5)
+    monkeypatch.setattr(unread, "UNREAD", 0.5)
 
 
 @pytest.mark.usefixtures("impatient")
