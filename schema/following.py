@@ -47,7 +47,7 @@ async def progressing(ctx: Context, type_: type, task: T) -> AsyncGenerator[T]:
 
 async def watched(ctx: Context, type_: type, application: Model) -> AsyncGenerator[Status]:
     """How the newest deployment of an application stands, then what becomes of each. Raises why whoever watches may no longer see it."""
-    with statuses.watched() as watcher, standings.leave(ctx, Held(entity_of(type_), application), watcher.end):
+    with statuses.watched() as watcher, standings.leave(ctx, Held.of(entity_of(type_), application), watcher.end):
         told: dict[UUID, int] = {}
         found = await newest(application.pk)
         while True:
