@@ -7,7 +7,7 @@ import strawberry
 
 import models
 import workers
-from schema import backups, container_logs, restores
+from schema import backups, container_logs, restores, series
 from schema.access import Role
 from schema.backups import BackupFilters, BackupSort, DatabaseBackup
 from schema.container_logs import ContainerLogs, LogSearch, Tail, logs_of
@@ -86,7 +86,7 @@ class Database(Node):
 
 databases = Resource("database", Database)
 
-LINKS = {"self": "databases.get", "backups": "databases.backups", "logs": "databases.logs"}
+LINKS = {"self": "databases.get", "backups": "databases.backups", "logs": "databases.logs", "metrics": "databases.metrics"}
 SUMMARY_LINKS = {"self": "databases.get", "backups": "databases.backups"}
 SUMMARY = "id name type version status size projectId createdAt"
 DETAIL = f"""
@@ -191,6 +191,14 @@ async def logs(
 ) -> ContainerLogs:
     """Get the last lines that the database's server has printed, `level` and what is more serious."""
     return await logs_of(database, tail, since, level, search)
+
+
+@databases.query("/{id}/metrics", needs=Role.viewer, view=series.OF_DATABASE)
+async def metrics(
+    ctx: Context, database: models.Database, period: series.Period = "1h", step: series.Step | None = None
+) -> series.DatabaseMetrics:
+    """Get what the database's server took in a period up to now; a `step` that is finer than what is stored is made longer."""
+    return await series.of_database(database, period, step)
 
 
 @databases.post(
