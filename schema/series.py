@@ -59,10 +59,7 @@ class MetricCount:
 
 @strawberry.type
 class ApplicationSeries:
-    """What all containers took together: CPU in cores, memory in MiB, network in bytes, requests by the edge and 5xx among them.
-
-    A series has no point where nothing was measured or counted.
-    """
+    """What all containers took together: CPU in cores, memory in MiB, network in bytes; no point where nothing was measured or counted."""
 
     cpu: list[MetricValue]
     memory: list[MetricCount]
@@ -83,7 +80,7 @@ class ApplicationMetrics:
 
 @strawberry.type
 class DatabaseSeries:
-    """What the server took: CPU in cores, memory in MiB, network in bytes. A series has no point where nothing was measured."""
+    """What the server took: CPU in cores, memory in MiB, network in bytes; no point where nothing was measured."""
 
     cpu: list[MetricValue]
     memory: list[MetricCount]

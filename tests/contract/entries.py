@@ -13,9 +13,7 @@ EXAMPLES = Path(__file__).parent / "examples"
 
 NOT_BUILT: dict[str, tuple[str, ...]] = {
     "GET /api/applications/:id/logs": ("/api/applications/{id}/logs",),
-    "GET /api/applications/:id/metrics": ("/api/applications/{id}/metrics",),
     "POST /api/webhooks/gitlab": (),
-    "Metrics": (),
     "WebSocket API": (),
     "JavaScript/TypeScript": (),
     "Python": (),

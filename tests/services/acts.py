@@ -72,6 +72,7 @@ ACTS: dict[str, Act] = {
     "applications.scale": Act(("application",), _given(replicas=2)),
     "applications.restart": Act(("application",)),
     "applications.domains": Act(("application",)),
+    "applications.metrics": Act(("application",), arguments={"period": "24h"}),
     "applications.webhook_deliveries": Act(("application",)),
     "webhook_deliveries.redeliver": Act(("application", "delivery")),
     "webhook_secrets.get": Act(("application",)),
@@ -100,6 +101,7 @@ ACTS: dict[str, Act] = {
     "databases.rotate_password": Act(("idle",)),
     "databases.credentials": Act(("database",)),
     "databases.logs": Act(("database",)),
+    "databases.metrics": Act(("database",)),
     "databases.backup": Act(("database",), _given()),
     "backup_schedules.get": Act(("database",)),
     "backup_schedules.replace": Act(("database",), _given(cron="0 3 * * *")),
@@ -111,6 +113,7 @@ ACTS: dict[str, Act] = {
     "restores.cancel": Act(("database", "restore")),
     "backups.download": Act(("database", "backup")),
     "backups.upload": Act(("database",), content=b"REDIS"),
+    "metrics.system_metrics": Act(),
     "audit.list": Act(),
     "health.health": Act(),
 }
