@@ -108,7 +108,7 @@ class OneOf:
 
     def _check(self, value: str) -> str:
         if value not in self.values:
-            raise PydanticCustomError("enum", "must be one of {values}", {"values": ", ".join(self.values)})
+            raise PydanticCustomError("enum", "must be {expected}", {"expected": f"one of {', '.join(self.values)}"})
         return value
 
 
