@@ -17,6 +17,8 @@ LOCK: Final = 0x6D657472
 """The advisory lock of whoever rolls up."""
 FORGOTTEN: Final = timedelta(days=1)
 """After which nobody expects a host back. What was deleted within that time loses its values, and else by their age."""
+BATCH: Final = 50_000
+"""Values that are deleted by one statement, so that it is soon done; the others are deleted the next time."""
 
 _LAST: Final = "select max(at) as at from metric where resolution = $1 and at <= $2"
 _ROLL: Final = """
@@ -36,11 +38,13 @@ _ROLL: Final = """
         cpu = excluded.cpu, memory = excluded.memory, network_rx = excluded.network_rx, network_tx = excluded.network_tx,
         requests = excluded.requests, errors = excluded.errors
 """
-_OLD: Final = "delete from metric where resolution = $1 and at < $2"
+_OLD: Final = "delete from metric where ctid = any(array(select ctid from metric where resolution = $1 and at < $2 limit $3))"
 _GONE: Final = """
-    delete from metric m using (
-        select id from application where deleted_at > $1 union all select id from database where deleted_at > $1
-    ) gone where m.subject_id = gone.id
+    delete from metric where ctid = any(array(
+        select m.ctid from metric m join (
+            select id from application where deleted_at > $1 union all select id from database where deleted_at > $1
+        ) gone on gone.id = m.subject_id limit $2
+    ))
 """
 _HOSTS: Final = "delete from metric_host where at < $1"
 
@@ -53,15 +57,24 @@ async def roll_up(now: datetime) -> bool:
             return False
         for finer, coarser in pairwise(LEVELS):
             await _rolled(transaction, finer, coarser, now)
-        for level in LEVELS:
-            await transaction.execute_query(_OLD, [level.seconds, now - level.kept])
-        await transaction.execute_query(_GONE, [now - FORGOTTEN])
+        for level, made_of_it in zip(LEVELS, (*LEVELS[1:], None), strict=True):
+            end = now - level.kept
+            if made_of_it is not None:
+                end = min(end, await _begin(transaction, made_of_it, now))
+            await transaction.execute_query(_OLD, [level.seconds, end, BATCH])
+        await transaction.execute_query(_GONE, [now - FORGOTTEN, BATCH])
         await transaction.execute_query(_HOSTS, [now - FORGOTTEN])
     return True
 
 
 async def _rolled(transaction: BaseDBAsyncClient, finer: Level, coarser: Level, now: datetime) -> None:
+    begin = await _begin(transaction, coarser, now)
     step = timedelta(seconds=coarser.seconds)
-    [last] = await transaction.execute_query_dict(_LAST, [coarser.seconds, now])
-    begin = begin_of(now - coarser.kept, step) if last["at"] is None else last["at"] - step
     await transaction.execute_query(_ROLL, [finer.seconds, coarser.seconds, step, begin, now, COUNTED, SAMPLES.seconds])
+
+
+async def _begin(transaction: BaseDBAsyncClient, level: Level, now: datetime) -> datetime:
+    """From when on values are made, the next time as well: what they are made of from there on must all be there."""
+    step = timedelta(seconds=level.seconds)
+    [last] = await transaction.execute_query_dict(_LAST, [level.seconds, now])
+    return begin_of(now - level.kept, step) if last["at"] is None else last["at"] - step

@@ -171,10 +171,21 @@ async def test_what_was_measured_before_a_long_silence_is_rolled_up_after_it(sho
     for number in range(12):
         await sample(shop.id, NOON + second(number * 10))
     await rollups.roll_up(NOON + second(30))
-    await rollups.roll_up(NOON + DAY)
-    assert await stored(shop.id, 10) == {}, "they are kept for six hours"
-    assert [each[2] for each in (await stored(shop.id, 60)).values()] == [600, 600]
-    assert [each[2] for each in (await stored(shop.id, 900)).values()] == [1200]
+    await sample(shop.id, NOON + DAY)
+    await rollups.roll_up(NOON + DAY + second(60))
+    day = int(DAY.total_seconds())
+    assert list(await stored(shop.id, 10)) == [day], "they are kept for six hours"
+    assert {at: each[2] for at, each in (await stored(shop.id, 60)).items()} == {0: 600, 60: 600, day: 100}
+    assert {at: each[2] for at, each in (await stored(shop.id, 900)).items()} == {0: 1200, day: 100}
+
+
+async def test_what_is_made_anew_is_not_made_of_remains(shop: models.Application) -> None:
+    """The last values are made again and again while nothing comes, also when a part of what they are made of is old."""
+    for number in range(12):
+        await sample(shop.id, NOON + second(number * 10))
+    for minutes in (3, 361, 362, 363, 1000):
+        await rollups.roll_up(NOON + timedelta(minutes=minutes))
+        assert {at: each[2] for at, each in (await stored(shop.id, 60)).items()} == {0: 600, 60: 600}, minutes
 
 
 async def test_each_is_kept_for_its_time(shop: models.Application) -> None:
@@ -190,6 +201,19 @@ async def test_each_is_kept_for_its_time(shop: models.Application) -> None:
     assert kept[10] == {NOON - age for age in ages[:1]}
     assert {NOON - age for age in ages[:3]} <= kept[60] and not {NOON - age for age in ages[3:]} & kept[60]
     assert {NOON - age for age in ages[:5]} <= kept[900] and NOON - ages[5] not in kept[900]
+
+
+async def test_much_that_is_old_is_deleted_a_part_at_a_time(shop: models.Application, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rollups, "BATCH", 4)
+    for number in range(10):
+        await sample(shop.id, NOON + second(number * 10))
+    await sample(shop.id, NOON + DAY)
+    left = []
+    for _ in range(4):
+        await rollups.roll_up(NOON + DAY)
+        left.append(len(await stored(shop.id, 10)))
+    assert left == [7, 3, 1, 1]
+    assert [each[2] for each in (await stored(shop.id, 60)).values()] == [600, 400, 100], "what was rolled up stays as it was"
 
 
 async def test_a_host_whose_clock_is_ahead_is_in_nobodys_way(shop: models.Application) -> None:
