@@ -237,7 +237,7 @@ async def restart(ctx: Context, application: models.Application) -> models.Appli
     return await workers.restart(application)
 
 
-@applications.query("/{id}/metrics", needs=Role.viewer, view=series.OF_APPLICATION)
+@applications.query("/{id}/metrics", needs=Role.viewer, view=series.OF_APPLICATION, items=series.MOST)
 async def metrics_(
     ctx: Context, application: models.Application, period: series.Period = "1h", step: series.Step | None = None
 ) -> series.ApplicationMetrics:

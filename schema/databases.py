@@ -193,7 +193,7 @@ async def logs(
     return await logs_of(database, tail, since, level, search)
 
 
-@databases.query("/{id}/metrics", needs=Role.viewer, view=series.OF_DATABASE)
+@databases.query("/{id}/metrics", needs=Role.viewer, view=series.OF_DATABASE, items=series.MOST)
 async def metrics(
     ctx: Context, database: models.Database, period: series.Period = "1h", step: series.Step | None = None
 ) -> series.DatabaseMetrics:

@@ -112,6 +112,8 @@ class Operation(Generic[F]):
     discloses: bool = False
     """Whether it shows a secret: reading it is entered in the audit trail, and no answer is kept for an Idempotency-Key."""
     deprecation: Deprecation | None = None
+    items: int | None = None
+    """How long the lists of plain values are at most that it answers with, where nobody asks for so many of them."""
 
     @property
     def id(self) -> str:

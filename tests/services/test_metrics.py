@@ -1,8 +1,6 @@
-"""Metrics: what was measured is stored, summed over hosts, rolled up, kept for a while, and shown with gaps where nothing is known."""
+"""Metrics: what was measured is stored, summed over hosts, and shown with gaps where nothing is known."""
 
-import asyncio
 import itertools
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -12,22 +10,19 @@ from tortoise.transactions import in_transaction
 
 import models
 from models import metrics, rollups, totals
-from models.database import database, own_connection
-from models.metrics import Host, Taken
+from models.database import database
 from schema.series import MOST, PERIODS, step_of
 from tests.services.conftest import Api
+from tests.services.measured import DAY, HOUR, MIB, NOON, host, requests, sample, second, stored, unmeasured
 from tests.services.place import running
 
-NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
-MIB = 1 << 20
 _numbers = itertools.count(1)
 
 
 @pytest.fixture
-async def shop(api: Api) -> AsyncIterator[models.Application]:
+async def shop(api: Api) -> models.Application:
     """An application; nothing else was ever measured."""
-    await database().execute_script("delete from metric; delete from metric_host; delete from traffic")
-    yield await models.Application.get(id=(await api.application())["id"])
+    return await unmeasured(api)
 
 
 @pytest.fixture
@@ -36,40 +31,9 @@ async def store(api: Api) -> models.Database:
     return await running(project, f"measured-{next(_numbers)}")
 
 
-def host(node: str = "one", **more: Any) -> Host:
-    given = {"cores": 2, "cpu": 0.5, "memory": 100 * MIB, "disk": 10 * MIB, "network_rx": 7, "network_tx": 8}
-    return Host(node, **given | more)
-
-
-async def sample(subject: UUID, at: datetime, cpu: float | None = 0.5, memory: int = 10, rx: int | None = 100, node: str = "one") -> None:
-    """Store what one host has measured; memory in MiB."""
-    await metrics.store(at, host(node), [Taken(subject, cpu, memory * MIB, rx, 1)])
-
-
-async def requests(application: models.Application, at: datetime, number: int, errors: int = 0) -> None:
-    row = await models.Traffic.create(application=application, seconds=30, requests=number, errors=errors, p50=1, p95=1, p99=1)
-    await models.Traffic.filter(id=row.id).update(created_at=at)
-
-
-def second(number: float) -> timedelta:
-    return timedelta(seconds=number)
-
-
-async def stored(subject: UUID, resolution: int) -> dict[int, tuple[Any, ...]]:
-    """What is stored of a resolution, by the seconds since noon."""
-    rows = await database().execute_query_dict(
-        "select * from metric where subject_id = $1 and resolution = $2 order by at", [subject, resolution]
-    )
-    names = ("cpu", "memory", "network_rx", "network_tx", "requests", "errors")
-    return {int((row["at"] - NOON).total_seconds()): tuple(row[name] for name in names) for row in rows}
-
-
 async def points(subject: UUID, period: timedelta, step: int, now: datetime) -> dict[int, metrics.Point]:
     found = await metrics.series(subject, period, second(step), now)
     return {int((each.at - NOON).total_seconds()): each for each in found}
-
-
-HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 
 async def test_what_an_application_takes_is_the_sum_over_its_hosts(shop: models.Application) -> None:
@@ -89,13 +53,6 @@ async def test_of_a_longer_step_there_is_the_mean_or_the_sum(shop: models.Applic
     assert found[0].cpu == pytest.approx(0.25)
     assert (found[0].memory, found[0].network_rx, found[0].requests) == (25 * MIB, 400, None)
     assert found[60].cpu == 1.0
-
-
-async def test_a_container_that_moved_from_one_host_to_another_is_not_counted_twice(shop: models.Application) -> None:
-    for number in range(6):
-        await sample(shop.id, NOON + second(number * 10), 0.5, 10, 100, "one" if number < 3 else "two")
-    await rollups.roll_up(NOON + second(60))
-    assert await stored(shop.id, 60) == {0: (0.5, 10 * MIB, 600, 6, None, None)}
 
 
 async def test_gaps_are_gaps(shop: models.Application) -> None:
@@ -129,93 +86,6 @@ async def test_what_is_not_there_or_deleted_is_not_measured(shop: models.Applica
     assert [row["subject_id"] for row in rows] == [shop.id]
 
 
-async def test_minutes_and_quarters_are_made_of_what_is_finer(shop: models.Application) -> None:
-    for number in range(6 * 20):
-        await sample(shop.id, NOON + second(number * 10), 0.5 if number < 90 else 1.0, 10)
-    await requests(shop, NOON + second(75), 6, 1)
-    await requests(shop, NOON + second(800), 3)
-    now = NOON + second(1200)
-    assert await rollups.roll_up(now)
-    minutes = await stored(shop.id, 60)
-    assert list(minutes) == list(range(0, 1200, 60))
-    assert minutes[60] == (0.5, 10 * MIB, 600, 6, 6, 1)
-    assert minutes[900] == (1.0, 10 * MIB, 600, 6, None, None)
-    assert await stored(shop.id, 900) == {0: (0.5, 10 * MIB, 9000, 90, 9, 1), 900: (1.0, 10 * MIB, 3000, 30, None, None)}
-
-
-async def test_rolling_up_again_changes_nothing(shop: models.Application) -> None:
-    for number in range(30):
-        await sample(shop.id, NOON + second(number * 10), number / 10)
-    await requests(shop, NOON + second(100), 6, 1)
-    now = NOON + second(300)
-    await rollups.roll_up(now)
-    before = [await stored(shop.id, level.seconds) for level in metrics.LEVELS]
-    await rollups.roll_up(now)
-    assert [await stored(shop.id, level.seconds) for level in metrics.LEVELS] == before
-
-
-async def test_the_value_under_way_grows_and_what_comes_late_is_in_it(shop: models.Application) -> None:
-    await sample(shop.id, NOON, 0.2)
-    await rollups.roll_up(NOON + second(15))
-    assert (await stored(shop.id, 900))[0][0] == pytest.approx(0.2)
-    await sample(shop.id, NOON + second(60), 0.6)
-    await sample(shop.id, NOON + second(10), 0.4)
-    await requests(shop, NOON + second(60), 8)
-    await rollups.roll_up(NOON + second(75))
-    minutes = await stored(shop.id, 60)
-    assert (minutes[0][0], minutes[60][0], minutes[0][4]) == (pytest.approx(0.3), pytest.approx(0.6), 8)
-    assert (await stored(shop.id, 900))[0][0] == pytest.approx(0.45)
-
-
-async def test_what_was_measured_before_a_long_silence_is_rolled_up_after_it(shop: models.Application) -> None:
-    for number in range(12):
-        await sample(shop.id, NOON + second(number * 10))
-    await rollups.roll_up(NOON + second(30))
-    await sample(shop.id, NOON + DAY)
-    await rollups.roll_up(NOON + DAY + second(60))
-    day = int(DAY.total_seconds())
-    assert list(await stored(shop.id, 10)) == [day], "they are kept for six hours"
-    assert {at: each[2] for at, each in (await stored(shop.id, 60)).items()} == {0: 600, 60: 600, day: 100}
-    assert {at: each[2] for at, each in (await stored(shop.id, 900)).items()} == {0: 1200, day: 100}
-
-
-async def test_what_is_made_anew_is_not_made_of_remains(shop: models.Application) -> None:
-    """The last values are made again and again while nothing comes, also when a part of what they are made of is old."""
-    for number in range(12):
-        await sample(shop.id, NOON + second(number * 10))
-    for minutes in (3, 361, 362, 363, 1000):
-        await rollups.roll_up(NOON + timedelta(minutes=minutes))
-        assert {at: each[2] for at, each in (await stored(shop.id, 60)).items()} == {0: 600, 60: 600}, minutes
-
-
-async def test_each_is_kept_for_its_time(shop: models.Application) -> None:
-    ages = (timedelta(hours=5), timedelta(hours=7), timedelta(days=2), timedelta(days=4), timedelta(days=29), timedelta(days=31))
-    for level in metrics.LEVELS:
-        for age in ages:
-            await database().execute_query(
-                "insert into metric (subject_id, resolution, at) values ($1, $2, $3)", [shop.id, level.seconds, NOON - age]
-            )
-    await database().execute_query("delete from metric where resolution = 10 and at < $1", [NOON - timedelta(hours=8)])
-    await rollups.roll_up(NOON)
-    kept = {level.seconds: {NOON + second(at) for at in await stored(shop.id, level.seconds)} for level in metrics.LEVELS}
-    assert kept[10] == {NOON - age for age in ages[:1]}
-    assert {NOON - age for age in ages[:3]} <= kept[60] and not {NOON - age for age in ages[3:]} & kept[60]
-    assert {NOON - age for age in ages[:5]} <= kept[900] and NOON - ages[5] not in kept[900]
-
-
-async def test_much_that_is_old_is_deleted_a_part_at_a_time(shop: models.Application, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rollups, "BATCH", 4)
-    for number in range(10):
-        await sample(shop.id, NOON + second(number * 10))
-    await sample(shop.id, NOON + DAY)
-    left = []
-    for _ in range(4):
-        await rollups.roll_up(NOON + DAY)
-        left.append(len(await stored(shop.id, 10)))
-    assert left == [7, 3, 1, 1]
-    assert [each[2] for each in (await stored(shop.id, 60)).values()] == [600, 400, 100], "what was rolled up stays as it was"
-
-
 async def test_a_host_whose_clock_is_ahead_is_in_nobodys_way(shop: models.Application) -> None:
     await sample(shop.id, NOON + DAY, 9.0)
     await database().execute_query("insert into metric (subject_id, resolution, at) values ($1, 60, $2)", [shop.id, NOON + DAY])
@@ -223,35 +93,6 @@ async def test_a_host_whose_clock_is_ahead_is_in_nobodys_way(shop: models.Applic
     await rollups.roll_up(NOON + second(60))
     assert (await stored(shop.id, 60))[0][0] == 0.5
     assert list(await points(shop.id, HOUR, 60, NOON + second(60))) == [0]
-
-
-async def test_monitors_that_roll_up_at_once_are_in_nobodys_way(shop: models.Application) -> None:
-    for number in range(60):
-        await sample(shop.id, NOON + second(number * 10))
-    done = await asyncio.gather(*(rollups.roll_up(NOON + second(600)) for _ in range(8)))
-    assert any(done)
-    assert [each[2] for each in (await stored(shop.id, 60)).values()] == [600] * 10
-
-
-async def test_while_one_rolls_up_the_others_go_on(shop: models.Application) -> None:
-    await sample(shop.id, NOON)
-    async with own_connection() as another:
-        await another.execute("select pg_advisory_lock($1)", rollups.LOCK)
-        assert not await rollups.roll_up(NOON + second(60))
-        assert await stored(shop.id, 60) == {}
-    assert await rollups.roll_up(NOON + second(60))
-    assert list(await stored(shop.id, 60)) == [0]
-
-
-async def test_what_is_deleted_loses_its_values(shop: models.Application, store: models.Database) -> None:
-    for subject in (shop.id, store.id):
-        await sample(subject, NOON)
-    await rollups.roll_up(NOON + second(60))
-    await models.Database.filter(id=store.id).update(deleted_at=NOON)
-    await rollups.roll_up(NOON + second(120))
-    for level in metrics.LEVELS:
-        assert await stored(store.id, level.seconds) == {}
-        assert await stored(shop.id, level.seconds) != {}
 
 
 async def used(api: Api, application: models.Application) -> tuple[Any, Any]:
@@ -318,6 +159,16 @@ async def test_metrics_of_an_application_over_graphql(api: Api, shop: models.App
         "step": 30,
         "metrics": {"cpu": [{"value": 0.5}], "memory": [{"value": 1}], "requests": []},
     }
+
+
+async def test_very_many_points_are_refused_before_they_are_fetched(api: Api, shop: models.Application) -> None:
+    field = f'applicationMetrics(id: "{shop.id}") {{ metrics {{ cpu {{ timestamp value }} memory {{ timestamp value }} }} }}'
+
+    async def asked(times: int) -> dict[str, Any]:
+        return await api.owner.graphql("{" + " ".join(f"m{number}: {field}" for number in range(times)) + "}")
+
+    assert "errors" not in await asked(40)
+    assert (await asked(60))["errors"][0]["extensions"]["code"] == "VALUES_LIMIT_EXCEEDED"
 
 
 async def test_metrics_of_a_database(api: Api, store: models.Database) -> None:
