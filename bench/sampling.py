@@ -1,4 +1,5 @@
-"""What a round of the monitor costs: fifty databases on one host, over real servers, containers and the embedded Postgres.
+"""What a round of the monitor costs: fifty databases and fifty containers of applications on one host, over real servers, containers
+and the embedded Postgres.
 
 Prints what was measured beside its bound; the exit status is 1 when a bound is missed. See README.md.
 """
@@ -16,6 +17,7 @@ from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
+from uuid import UUID
 
 import psutil  # type: ignore[import-untyped]
 
@@ -27,13 +29,13 @@ from gateway.embedded.children import Command, spawn
 from gateway.embedded.probes import Tcp
 from gateway.embedded.stack import Stack
 from models import Database, DatabaseType
-from models.database import connected, migrate
+from models.database import connected, database, migrate
 from models.settings import settings
 from tests.faults.proxy import Proxy
 from workers import docker, processes
 from workers.engine import Engine
 from workers.monitor.connections import Connections
-from workers.monitor.sample import Sampler
+from workers.monitor.sample import DATABASE, Sampler
 
 DATABASES, CACHES, CONTAINERS = 50, 6, 10
 """Rows; servers that are Valkey, which most rows share, the others being the embedded Postgres; and containers, shared as well."""
@@ -51,8 +53,9 @@ STARTING = ("subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.e
 class Host:
     """The real Engine, with containers that stand for those of databases: it is asked as the monitor asks it."""
 
-    def __init__(self, engine: Engine, containers: Sequence[str], databases: Sequence[Database]) -> None:
+    def __init__(self, engine: Engine, containers: Sequence[str], databases: Sequence[Database], applications: Sequence[UUID]) -> None:
         self._engine, self._containers = engine, containers
+        self._others = {str(id): container for id, container in zip(applications, itertools.cycle(containers or [""]), strict=False)}
         self._places = {str(row.id): (container, address_of(number)) for number, (row, container) in enumerate(self._paired(databases))}
 
     def _paired(self, databases: Sequence[Database]) -> list[tuple[Database, str]]:
@@ -61,7 +64,11 @@ class Host:
     async def containers(self, label: str) -> list[dict[str, Any]]:
         await self._engine.containers(LABEL)
         swarm = {"com.docker.swarm.service.id": "bench"}
-        return [{"Id": f"{id}.{found}", "State": "running", "Labels": {label: id} | swarm} for id, (found, _) in self._places.items()]
+        found = {id: container for id, (container, _) in self._places.items()} if label == DATABASE else self._others
+        return [{"Id": f"{id}.{each}", "State": "running", "Labels": {label: id} | swarm} for id, each in found.items()]
+
+    async def info(self) -> dict[str, Any]:
+        return await self._engine.info()
 
     async def network(self, name: str) -> dict[str, Any] | None:
         await self._engine.network(name)
@@ -146,6 +153,14 @@ async def rows(number: int) -> list[Database]:
     return found
 
 
+async def applications(number: int) -> list[UUID]:
+    project = await models.Project.get(name="Bench")
+    return [
+        (await models.Application.create(name=f"app{each}", project=project, service_name=f"bench-app-{each}", env_vars=[])).id
+        for each in range(number)
+    ]
+
+
 async def measured(sampler: Sampler, rounds: int) -> tuple[list[float], list[float]]:
     """Seconds of each round, and of processor time that the monitor took for it."""
     took, worked = [], []
@@ -169,11 +184,11 @@ async def main(databases: int, containing: int, rounds: int) -> int:
         settings.cache_clear()
         await migrate()
         await exit_stack.enter_async_context(connected(1))
-        found = await rows(databases)
+        found, others = await rows(databases), await applications(databases)
         await exit_stack.enter_async_context(servers(stack, databases))
         engine = await exit_stack.enter_async_context(Engine())
         running = await exit_stack.enter_async_context(containers(containing))
-        sampler = Sampler(Host(engine, running, found), Connections())
+        sampler = Sampler(Host(engine, running, found, others), Connections())
         exit_stack.push_async_callback(sampler.close)
         listening = True
         (first,), (first_worked,) = await measured(sampler, 1)
@@ -182,8 +197,10 @@ async def main(databases: int, containing: int, rounds: int) -> int:
         listening = False
         new = _children() - before
         answered = await Database.filter(connections__not_isnull=True, current_memory__not_isnull=True, size__not_isnull=True).count()
+        sampled = await database().execute_query_dict("select distinct subject_id from metric where cpu is not null")
+        unsampled = 2 * databases - len(sampled)
         memory = psutil.Process().memory_info().rss / (1 << 20)
-        without = Sampler(_Without(Host(engine, running, found)), Connections())
+        without = Sampler(_Without(Host(engine, running, found, others)), Connections())
         exit_stack.push_async_callback(without.close)
         await measured(without, 1)
         alone, alone_worked = await measured(without, rounds)
@@ -196,10 +213,12 @@ async def main(databases: int, containing: int, rounds: int) -> int:
             ("servers alone", f"{statistics.median(alone):.3f}", f"{max(alone):.3f}", f"{statistics.median(alone_worked):.3f}"),
         ]
     )
-    print(f"  {databases} databases, {answered} of them with every figure; {containing} containers; {memory:.0f} MiB with the bench itself")
+    print(f"  {databases} databases, {answered} of them with every figure, and {databases} applications; {containing} containers;")
+    print(f"  {memory:.0f} MiB with the bench itself")
     holds = [
         verdict(f"{databases} databases in a round, the longest", max(first, *took), BOUND, "s"),
         verdict("databases without an answer", databases - answered, 0 if containing else databases, "databases"),
+        verdict("databases and applications without samples", unsampled, 0 if containing else 2 * databases, "of them"),
         verdict("processes started by rounds", len(started) + len(new), 0, "processes"),
     ]
     return 0 if all(holds) else 1
@@ -209,7 +228,7 @@ class _Without:
     """An Engine that says at once what containers and volumes take: what is left is the servers."""
 
     def __init__(self, host: Host) -> None:
-        self.containers, self.network = host.containers, host.network
+        self.containers, self.network, self.info = host.containers, host.network, host.info
 
     async def container_usage(self, container_id: str) -> dict[str, Any] | None:
         return {"memory_stats": {"usage": 1 << 20}}

@@ -2,14 +2,16 @@
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import strawberry
 
 import models
 import workers
-from schema import container_logs, deployments, git_sources, webhooks
+from models import metrics
+from schema import container_logs, deployments, git_sources, series, webhooks
 from schema.access import Role
 from schema.application_inputs import (
     ApplicationFilters,
@@ -76,12 +78,13 @@ class HealthCheck:
 
 @strawberry.type
 class Resources:
-    """What one container may use, and what it uses now (null while nothing measures it): memory in MiB, CPU in cores."""
+    """What one container may use, and what all of them used at `sampledAt` (null while none runs): memory in MiB, CPU in cores."""
 
     memory_limit: int | None
     cpu_limit: float | None
     current_memory: int | None = None
     current_cpu: float | None = None
+    sampled_at: datetime | None = None
 
 
 def _masked(env_vars: list[dict[str, Any]]) -> list[EnvVar]:
@@ -100,8 +103,20 @@ def _health_check(value: dict[str, Any] | None) -> HealthCheck | None:
     return HealthCheck(**value) if value else None
 
 
-def _resources(value: dict[str, Any] | None) -> Resources:
-    return Resources(**(value or {"memory_limit": None, "cpu_limit": None}))
+async def _resources(context: Context, rows: list[tuple[UUID, dict[str, Any] | None]]) -> list[Resources]:
+    now = await metrics.current([id for id, _ in rows], datetime.now(UTC))
+    return [_used(value or {"memory_limit": None, "cpu_limit": None}, now.get(id)) for id, value in rows]
+
+
+def _used(limits: dict[str, Any], now: metrics.Now | None) -> Resources:
+    if now is None:
+        return Resources(**limits)
+    return Resources(
+        **limits,
+        current_memory=None if now.memory is None else round(now.memory / series.MIB),
+        current_cpu=None if now.cpu is None else round(now.cpu, 4),
+        sampled_at=now.at,
+    )
 
 
 @entity(models.Application, scope="project_id")
@@ -122,7 +137,7 @@ class Application(Node):
     volumes: list[Volume] = computed(_volumes, "volumes")
     health_check: HealthCheck | None = computed(_health_check, "health_check")
     domains: list[Domain] = computed(of_applications, "id", batch=True)
-    resources: Resources = computed(_resources, "resources")
+    resources: Resources = computed(_resources, "id", "resources", batch=True)
     git_source: GitSource | None = computed(git_sources.shown, "git_source", "git_token", "last_commit_sha", "last_sync")
     watch_paths: list[str]
     deploy_key: str | None
@@ -151,7 +166,7 @@ DETAIL = """
     volumes { source target readOnly }
     healthCheck { command interval timeout retries startPeriod }
     domains { domain certificateStatus expiresAt }
-    resources { memoryLimit cpuLimit currentMemory currentCpu }
+    resources { memoryLimit cpuLimit currentMemory currentCpu sampledAt }
     gitSource { repoUrl branch buildPath dockerfile provider username token lastCommitSha lastSync }
     watchPaths deployKey
     createdAt updatedAt
@@ -283,3 +298,11 @@ async def events(ctx: Context, application: models.Application) -> AsyncIterator
 async def restart(ctx: Context, application: models.Application) -> models.Application:
     """Restart the application's containers one after the other."""
     return await workers.restart(application)
+
+
+@applications.query("/{id}/metrics", needs=Role.viewer, view=series.OF_APPLICATION, items=series.MOST)
+async def metrics_(
+    ctx: Context, application: models.Application, period: series.Period = "1h", step: series.Step | None = None
+) -> series.ApplicationMetrics:
+    """Get what the application took in a period up to now; a `step` that is finer than what is stored is made longer."""
+    return await series.of_application(application, period, step)

@@ -9,7 +9,7 @@ import strawberry
 
 import models
 import workers
-from schema import backups, container_logs, restores
+from schema import backups, container_logs, restores, series
 from schema.access import Role
 from schema.backups import BackupFilters, BackupSort, DatabaseBackup
 from schema.container_logs import START, AfterLine, ContainerLine, ContainerLogs, LogSearch, Tail, logs_of, wanted
@@ -88,7 +88,7 @@ class Database(Node):
 
 databases = Resource("database", Database)
 
-LINKS = {"self": "databases.get", "backups": "databases.backups", "logs": "databases.logs"}
+LINKS = {"self": "databases.get", "backups": "databases.backups", "logs": "databases.logs", "metrics": "databases.metrics"}
 SUMMARY_LINKS = {"self": "databases.get", "backups": "databases.backups"}
 SUMMARY = "id name type version status size projectId createdAt"
 DETAIL = f"""
@@ -213,6 +213,14 @@ async def follow_logs(
     async with aclosing(container_logs.follow_logs(ctx, Database, database, tail, which, after_seq)) as found:
         async for line in found:
             yield line
+
+
+@databases.query("/{id}/metrics", needs=Role.viewer, view=series.OF_DATABASE, items=series.MOST)
+async def metrics(
+    ctx: Context, database: models.Database, period: series.Period = "1h", step: series.Step | None = None
+) -> series.DatabaseMetrics:
+    """Get what the database's server took in a period up to now; a `step` that is finer than what is stored is made longer."""
+    return await series.of_database(database, period, step)
 
 
 @databases.post(

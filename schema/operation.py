@@ -118,6 +118,8 @@ class Operation(Generic[F]):
     deprecation: Deprecation | None = None
     follows: "Operation[Any] | None" = None
     """The query that this stream goes on from: both have one path, and one name in GraphQL."""
+    items: int | None = None
+    """How long the lists of plain values are at most that it answers with, where nobody asks for so many of them."""
 
     @property
     def id(self) -> str:

@@ -95,6 +95,7 @@ class Resource:
         relation: str | None = None,
         discloses: bool = False,
         follows: Operation[Any] | None = None,
+        items: int | None = None,
     ) -> Operation[Any]:
         name = f"{self.plural}.{verb}"
         if needs is None:
@@ -124,6 +125,7 @@ class Resource:
             relation,
             discloses,
             follows=follows,
+            items=items,
         )  # fmt: skip
         self.operations.append(operation)
         return operation
@@ -222,9 +224,10 @@ class Resource:
         view: str | None = None,
         links: tuple[str, ...] | Mapping[str, str] = (),
         discloses: bool = False,
+        items: int | None = None,
     ) -> Callable[[F], Operation[F]]:
-        """Declare a read that is more than rows."""
-        return self._decorator("GET", path, needs=needs, status=200, view=view, links=links, discloses=discloses)
+        """Declare a read that is more than rows; `items` is how long its lists may be."""
+        return self._decorator("GET", path, needs=needs, status=200, view=view, links=links, discloses=discloses, items=items)
 
     def download(self, path: str, *, needs: Role | None = None) -> Callable[[F], Operation[F]]:
         """Declare the reading of a file, which is entered in the audit trail."""

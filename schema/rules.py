@@ -90,6 +90,29 @@ class Between:
 
 
 @dataclass(frozen=True, init=False)
+class OneOf:
+    """One of a closed set of texts that are no names, which an enum of GraphQL would need."""
+
+    values: tuple[str, ...]
+
+    def __init__(self, *values: str) -> None:
+        object.__setattr__(self, "values", values)
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Check after the type."""
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Say the same in JSON Schema."""
+        return handler(schema) | {"enum": list(self.values)}
+
+    def _check(self, value: str) -> str:
+        if value not in self.values:
+            raise PydanticCustomError("enum", "must be {expected}", {"expected": f"one of {', '.join(self.values)}"})
+        return value
+
+
+@dataclass(frozen=True, init=False)
 class Distinct:
     """A list of objects of which no two agree in one of these attributes; None does not count."""
 

@@ -20,6 +20,7 @@ from schema import (
     domains,
     health,
     members,
+    metrics,
     projects,
     restores,
     teams,
@@ -54,6 +55,7 @@ CHAPTERS: tuple[Resource, ...] = (
     backup_schedules.backup_schedule,
     backups.backups,
     restores.restores,
+    metrics.system,
     audit.audit,
     health.service,
 )

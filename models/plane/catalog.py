@@ -14,8 +14,11 @@ from models.secrets import EncryptedJSONField
 
 MIGRATIONS: Final = "tortoise_migrations"
 """The table of the migrations that a database had."""
-BESIDE_MODELS: Final = frozenset({MIGRATIONS, "tally", "log_stream", "log_chunk", "log_position"})
-"""Tables that no model names. A table that a later migration drops is still one of ours."""
+BESIDE_MODELS: Final = frozenset({MIGRATIONS, "tally", "log_stream", "log_chunk", "log_position", "metric", "metric_host"})
+"""Tables that no model names, all of which belong into a backup: what was measured is as much of the past as what was printed, and bounded.
+
+A table that a later migration drops is still one of ours.
+"""
 FUNCTIONS: Final = ("report_anew()", "tally_row()", "tally_up(text, uuid, integer)", "trigrams(text)")
 """Those that migrations make, as `regprocedure` writes them."""
 

@@ -147,9 +147,10 @@ def _read(build: Build, item: Selected, kind: str) -> str | None:
 
 
 def _items(operation: Operation[Any], item: Selected) -> int | None:
-    """How many items an operation's function is asked for; None when it has no limit."""
+    """How many items an operation's function is asked for, or may answer with; None when that is not said."""
     given = item.arguments.get("limit")
-    return next((given.constant if given else each.default for each in operation.signature.parameters if each.name == "limit"), None)
+    asked = next((given.constant if given else each.default for each in operation.signature.parameters if each.name == "limit"), None)
+    return asked or operation.items
 
 
 def answered(

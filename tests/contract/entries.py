@@ -12,9 +12,7 @@ from tests.contract.shapes import Comparison, Fields, fields, kinds_of_shape, ki
 EXAMPLES = Path(__file__).parent / "examples"
 
 NOT_BUILT: dict[str, tuple[str, ...]] = {
-    "GET /api/applications/:id/metrics": ("/api/applications/{id}/metrics",),
     "POST /api/webhooks/gitlab": (),
-    "Metrics": (),
     "WebSocket API": (),
     "JavaScript/TypeScript": (),
     "Python": (),

@@ -10,10 +10,11 @@ import httpx2
 from tortoise.transactions import in_transaction
 
 import models
-from models import container_logs
+from models import container_logs, metrics
 from models.container_logs import Printed
 from models.database import database
 from schema import tokens
+from schema.series import MIB
 from tests.services.conftest import Person
 from tests.services.place import backed_up, running
 from tests.webhooks.senders import SECRET
@@ -89,6 +90,7 @@ async def _rows(users: Mapping[str, models.User]) -> dict[str, Any]:
     await _deployment(worker, START)
     await _deployment(application, START - timedelta(days=1))
     deployment = await _deployment(application, START)
+    await _measured(application)
     database, backup = await _database(project)
     named = {"team": team, "otherTeam": other, "project": project, "emptyProject": empty, "database": database, "backup": backup}
     return named | {"application": application, "deployment": deployment}
@@ -120,6 +122,14 @@ async def _application(project: models.Project, name: str, published: int) -> mo
     started = Printed("2024-12-30T10:00:00.000000000Z", models.LogLevel.info, 1, "Server started on port 8080")
     await container_logs.store(application.id, [started], 0, {})
     return application
+
+
+async def _measured(application: models.Application) -> None:
+    """What its host takes, and what it took itself in the last ten seconds, in which it was asked for."""
+    host = metrics.Host("node-1", cores=2, cpu=0.45, memory=2048 * MIB, disk=10_240 * MIB, network_rx=1_024_000, network_tx=512_000)
+    taken = metrics.Taken(application.id, cpu=0.23, memory=345 * MIB, network_rx=1_024_000, network_tx=512_000)
+    await metrics.store(datetime.now(UTC), host, [taken])
+    await models.Traffic.create(application=application, seconds=30, requests=150, errors=2, p50=10, p95=20, p99=30)
 
 
 async def _database(project: models.Project) -> tuple[models.Database, models.DatabaseBackup]:

@@ -75,6 +75,7 @@ ACTS: dict[str, Act] = {
     "applications.follow_logs": Act(("application",)),
     "applications.events": Act(("application",)),
     "applications.domains": Act(("application",)),
+    "applications.metrics": Act(("application",), arguments={"period": "24h"}),
     "applications.webhook_deliveries": Act(("application",)),
     "webhook_deliveries.redeliver": Act(("application", "delivery")),
     "webhook_secrets.get": Act(("application",)),
@@ -104,6 +105,7 @@ ACTS: dict[str, Act] = {
     "databases.credentials": Act(("database",)),
     "databases.logs": Act(("database",)),
     "databases.follow_logs": Act(("database",)),
+    "databases.metrics": Act(("database",)),
     "databases.backup": Act(("database",), _given()),
     "backup_schedules.get": Act(("database",)),
     "backup_schedules.replace": Act(("database",), _given(cron="0 3 * * *")),
@@ -117,6 +119,7 @@ ACTS: dict[str, Act] = {
     "restores.cancel": Act(("database", "restore")),
     "backups.download": Act(("database", "backup")),
     "backups.upload": Act(("database",), content=b"REDIS"),
+    "metrics.system_metrics": Act(),
     "audit.list": Act(),
     "health.health": Act(),
 }

@@ -22,6 +22,7 @@ from schema.names import api_name
 from schema.page import Direction, SortOrder
 from schema.plan.catalog import Catalog
 from schema.plan.keyset import order_of
+from schema.series import PERIODS
 from schema.surface import surface
 from tests.services.kinds import KINDS, argument_kind, field_kinds
 
@@ -35,6 +36,16 @@ ENTERED = frozenset(each.operation.graphql_name for each in surface().operations
 """Root fields that are entered in the audit trail when they are read: asked twice, the trail is another one."""
 FAVOURED = ("success", "running", "finishedAt", "duration")
 """Members of enums that are chosen more often than the others."""
+
+OWNERS = {
+    "deploymentLogs": "deployment",
+    "databaseLogs": "database",
+    "applicationLogs": "application",
+    "databaseMetrics": "database",
+    "applicationMetrics": "application",
+    "backupSchedule": "database",
+}
+"""The kind of the id that a root field takes, where it is not called after it."""
 
 
 @dataclass
@@ -164,6 +175,8 @@ class Writer:
             value = self._cursor(type_, name, chosen)
         elif argument == "search":
             value = dice.choice(["a", "a", "P", "p", "-", "web", "%", "é"])
+        elif argument == "period":
+            value = dice.choice([*PERIODS, "1y"] if self.hostile else [*PERIODS])
         elif argument.startswith("created"):
             value = self.pool.times[0 if argument.endswith("From") and dice.random() < 0.5 else dice.randrange(len(self.pool.times))]
         elif argument == "ids":
@@ -185,16 +198,7 @@ class Writer:
     def _id(self, name: str, argument: str, chosen: dict[str, Any]) -> str:
         if self.hostile:
             return self.dice.choice(["junk", "", "01900000-0000-7000-8000-000000000000"])
-        kind = (
-            argument.removesuffix("Id")
-            if argument != "id"
-            else {
-                "deploymentLogs": "deployment",
-                "databaseLogs": "database",
-                "applicationLogs": "application",
-                "backupSchedule": "database",
-            }.get(name, name)
-        )
+        kind = argument.removesuffix("Id") if argument != "id" else OWNERS.get(name, name)
         found = self.pool.ids[kind]
         if argument == "id" and kind in ("backup", "restore"):
             return self.pool.parents[self.dice.choice(found)]

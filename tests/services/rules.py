@@ -39,9 +39,9 @@ _UNDER: Final[dict[str, str]] = {
     "login:": "auth.login",
     "whoever": "auth.logout users.me users.update_me teams.list projects.list applications.list deployments.list databases.list",
     "viewer reads;": "projects.get projects.applications applications.get applications.deployments applications.domains "
-    "applications.webhook_deliveries applications.logs applications.follow_logs applications.events "
+    "applications.webhook_deliveries applications.logs applications.follow_logs applications.events applications.metrics "
     "deployments.get deployments.logs deployments.events "
-    "projects.databases databases.get databases.logs databases.follow_logs "
+    "projects.databases databases.get databases.logs databases.follow_logs databases.metrics "
     "backup_schedules.get databases.backups databases.restores backups.get restores.get backups.progress restores.progress",
     "developer also creates, deploys": "projects.update applications.update applications.deploy applications.scale applications.restart "
     "deployments.cancel deployments.rollback domains.add domains.remove webhook_deliveries.redeliver "
@@ -55,7 +55,7 @@ _UNDER: Final[dict[str, str]] = {
     "databases.delete databases.rotate_password backups.delete backups.restore restores.cancel backups.upload",
     "viewer reads the team": "teams.get teams.members",
     "team admin manages": "teams.update teams.delete members.add members.update members.remove",
-    "only owner/admin": "users.list users.get teams.create audit.list",
+    "only owner/admin": "users.list users.get teams.create audit.list metrics.system_metrics",
     "only owners": "users.update",
 }
 

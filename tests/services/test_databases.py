@@ -57,9 +57,9 @@ async def test_a_database_of_which_nothing_is_said_is_the_newest_of_its_type(api
 async def test_a_new_database_links_to_itself_its_backups_and_its_logs(api: Api) -> None:
     made = await api.database()
     links = {"self": f"/api/databases/{made['id']}", "backups": f"/api/databases/{made['id']}/backups"}
-    own = links | {"logs": f"/api/databases/{made['id']}/logs"}
-    assert made["_links"] == own
-    assert (await api.owner.get(f"/databases/{made['id']}")).json()["_links"] == own
+    more = {name: f"/api/databases/{made['id']}/{name}" for name in ("logs", "metrics")}
+    assert made["_links"] == links | more
+    assert (await api.owner.get(f"/databases/{made['id']}")).json()["_links"] == links | more
     for path in ("/databases", f"/projects/{made['projectId']}/databases"):
         (listed,) = (await api.owner.get(path)).json()["data"]
         assert listed["_links"] == links

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import signal
-from time import monotonic
+from time import time
 from typing import Final
 
 import structlog
@@ -11,18 +11,20 @@ import structlog
 from models import garbage
 from models.database import AWAY, connected
 from models.logs import configure
+from models.metrics import SAMPLES
 from workers.engine import Engine, EngineUnavailable
 from workers.monitor.connections import Connections
 from workers.monitor.followers import Followers
 from workers.monitor.log_writer import LogWriter
+from workers.monitor.rolling import rolling
 from workers.monitor.sample import Sampler
 
 log = structlog.get_logger()
 
-INTERVAL: Final = 10.0
-"""Seconds from the beginning of one round to that of the next."""
-CONNECTIONS: Final = 3
-"""One measures, one stores lines, one looks for whose they are."""
+INTERVAL: Final = float(SAMPLES.seconds)
+"""Seconds from the beginning of one round to that of the next; they begin at multiples of it, on all hosts at once."""
+CONNECTIONS: Final = 4
+"""One measures, one rolls up, one stores lines, one looks for whose they are."""
 
 
 async def monitor() -> None:
@@ -33,6 +35,7 @@ async def monitor() -> None:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(rounds(sampler, INTERVAL))
+                group.create_task(rolling())
                 group.create_task(Followers(printing, writer).run())
                 group.create_task(writer.run())
         finally:
@@ -43,7 +46,7 @@ async def rounds(sampler: Sampler, interval: float) -> None:
     """Do one round after the other, until cancelled; what is away is reported once, and that it is back."""
     away = ""
     while True:
-        began, before, error = monotonic(), away, ""
+        before, error = away, ""
         try:
             await sampler.round()
             away = ""
@@ -57,7 +60,7 @@ async def rounds(sampler: Sampler, interval: float) -> None:
             log.warning("monitor.away", part=away, error=error)
         elif before and not away:
             log.info("monitor.back", part=before)
-        await asyncio.sleep(max(0.0, interval - (monotonic() - began)))
+        await asyncio.sleep(interval - time() % interval)
 
 
 async def _until_told() -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
+from uuid import UUID
 
 _SERVICE: Final = "com.docker.swarm.service.id"
 
@@ -30,3 +31,9 @@ def running(label: str, containers: Iterable[Mapping[str, Any]], bridge: Mapping
             address = reached.get(container["Id"], {}).get("IPv4Address", "").partition("/")[0]
             found.setdefault(labels[label], Place(container["Id"], address or None))
     return found
+
+
+def owners(label: str, containers: Iterable[Mapping[str, Any]]) -> dict[str, UUID]:
+    """Whose each container of a service is that runs here: the value of the label."""
+    found = {each["Id"]: each.get("Labels") or {} for each in containers if each.get("State") == "running"}
+    return {id: UUID(labels[label]) for id, labels in found.items() if label in labels and _SERVICE in labels}

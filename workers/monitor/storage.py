@@ -1,9 +1,9 @@
-"""What a host's containers and volumes take, as the Engine tells it: memory at once, the sizes of volumes whenever they are known."""
+"""What a host's volumes take, as the Engine tells it, whenever that is known."""
 
 import asyncio
 from collections.abc import Mapping
 from time import monotonic
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import structlog
 
@@ -23,20 +23,6 @@ class Measuring(Protocol):
 
     async def volume_usage(self, seconds: float) -> dict[str, int]:
         """Bytes of volumes by their names. Raises `EngineUnavailable`."""
-
-
-def memory_of(usage: Mapping[str, Any] | None) -> int | None:
-    """Bytes of memory as `docker stats` counts them: without the part of the page cache that nobody has used lately.
-
-    `usage` is what `Engine.container_usage` says; None for a container that is not there or has ended.
-    """
-    memory: Mapping[str, Any] = (usage or {}).get("memory_stats") or {}
-    taken = memory.get("usage")
-    if taken is None:
-        return None
-    counts: Mapping[str, int] = memory.get("stats") or {}
-    inactive = counts.get("total_inactive_file", counts.get("inactive_file", 0))  # of version 1 and 2 of control groups
-    return int(taken - inactive if inactive < taken else taken)
 
 
 class Volumes:

@@ -1,8 +1,9 @@
 """Which containers are measured, and where they are reached."""
 
 from typing import Any
+from uuid import uuid4
 
-from workers.monitor.containers import Place, running
+from workers.monitor.containers import Place, owners, running
 
 LABEL = "dokploy.database"
 BRIDGE = {"Containers": {"c1": {"IPv4Address": "172.18.0.2/16"}, "c2": {"IPv4Address": "172.18.0.3/16"}, "gateway": {"IPv4Address": ""}}}
@@ -40,3 +41,11 @@ def test_one_that_the_host_does_not_reach_has_no_address() -> None:
     assert running(LABEL, [container("gateway", "one")], BRIDGE) == {"one": Place("gateway", None)}
     assert running(LABEL, [container("c1", "one")], {"Containers": None}) == {"one": Place("c1", None)}
     assert running(LABEL, [container("c1", "one")], {}) == {"one": Place("c1", None)}
+
+
+def test_each_container_of_a_service_that_runs_has_an_owner() -> None:
+    one, two = uuid4(), uuid4()
+    beside = {"Id": "c5", "State": "running", "Labels": {LABEL: str(one)}}
+    found = [container("c1", str(one)), container("c2", str(one)), container("c3", str(two)), container("c4", str(two), "exited"), beside]
+    assert owners(LABEL, found) == {"c1": one, "c2": one, "c3": two}
+    assert owners("dokploy.application", found) == {}

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import Any
 from uuid import UUID, uuid4
@@ -12,6 +13,7 @@ import pytest
 import structlog
 
 from models import Database, DatabaseType
+from models.metrics import Host, Taken
 from tests.workers.monitor.test_containers import container
 from workers.databases import REDIS
 from workers.databases.contract import Ask, Credentials, Statistics
@@ -31,6 +33,8 @@ class Told:
     def __init__(self, databases: Sequence[Database]) -> None:
         ids = [str(each.id) for each in databases]
         self.found = [container(f"c-{each}", each) for each in ids]
+        self.others: list[dict[str, Any]] = []
+        """Containers of applications."""
         self.bridge: dict[str, Any] | None = {
             "Containers": {f"c-{each}": {"IPv4Address": f"10.0.0.{number}/16"} for number, each in enumerate(ids)}
         }
@@ -38,14 +42,13 @@ class Told:
         self.volumes = {each.volume: 3 << 20 for each in databases}
         self.away: Exception | None = None
         self.hangs: set[str] = set()
-        self.asked = 0
+        self.asked = self.walked = 0
 
     async def containers(self, label: str) -> list[dict[str, Any]]:
-        assert label == "dokploy.database"
         self.asked += 1
         if self.away:
             raise self.away
-        return self.found
+        return {"dokploy.database": self.found, "dokploy.application": self.others}[label]
 
     async def network(self, name: str) -> dict[str, Any] | None:
         assert name == "docker_gwbridge"
@@ -58,7 +61,11 @@ class Told:
             raise EngineUnavailable
         return self.usage
 
+    async def info(self) -> dict[str, Any]:
+        return {"DockerRootDir": "/"}
+
     async def volume_usage(self, seconds: float) -> dict[str, int]:
+        self.walked += 1
         if "volumes" in self.hangs:
             await asyncio.sleep(60)
         return self.volumes
@@ -71,6 +78,8 @@ class Round:
         self.databases = [row(each) for each in range(number)]
         self.engine = Told(self.databases)
         self.stored: list[list[Sample]] = []
+        self.taken: list[list[Taken]] = []
+        self.hosts: list[tuple[datetime, Host]] = []
         self.hanging: set[str] = set()
         self.failing: set[str] = set()
         connections = Connections({DatabaseType.redis: replace(REDIS, connect=self.connect)})
@@ -81,6 +90,10 @@ class Round:
 
     async def store(self, samples: list[Sample]) -> None:
         self.stored.append(samples)
+
+    async def store_metrics(self, at: datetime, host: Host, taken: list[Taken]) -> None:
+        self.hosts.append((at, host))
+        self.taken.append(taken)
 
     @asynccontextmanager
     async def connect(self, host: str, port: int, credentials: Credentials, seconds: float) -> AsyncIterator[Ask]:
@@ -94,6 +107,11 @@ class Round:
         yield ask
 
 
+def application(id: str) -> dict[str, str]:
+    """The labels of a container of an application."""
+    return {"dokploy.application": id, "com.docker.swarm.service.id": "s1"}
+
+
 def row(number: int) -> Database:
     stored = {"username": "default", "password": "secret", "admin_password": "", "database": "", "next_password": "other"}
     return Database(id=uuid4(), type=DatabaseType.redis, volume=f"v{number}", credentials=stored)
@@ -104,6 +122,7 @@ async def many(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Round]:
     made = Round(50)
     monkeypatch.setattr(sample, "wanted", made.wanted)
     monkeypatch.setattr(sample, "store", made.store)
+    monkeypatch.setattr(sample.metrics, "store", made.store_metrics)
     monkeypatch.setattr(sample, "SECONDS", 0.3)
     yield made
     await made.sampler.close()
@@ -173,11 +192,51 @@ async def test_connections_of_databases_that_are_gone_are_closed(many: Round) ->
     await many.sampler.round()
     assert many.sampler._connections.databases == set(kept)
     many.databases = []
-    asked = many.engine.asked
+    walked = many.engine.walked
     assert await many.sampler.round() == 0
     assert not many.sampler._connections.databases
-    assert many.engine.asked == asked, "where there are no databases, the Engine is not asked"
+    assert many.engine.walked == walked, "where there are no databases, nobody looks at every file"
     assert len(many.stored) == 2
+
+
+async def test_containers_of_applications_and_databases_are_measured_alike(many: Round) -> None:
+    shop, gone = str(uuid4()), str(uuid4())
+    labels = [(f"s{number}", shop) for number in range(3)] + [("g", gone)]
+    many.engine.others = [{**container(id, "x"), "Labels": application(subject)} for id, subject in labels]
+    many.engine.others[3]["State"] = "exited"
+    many.databases = many.databases[:1]
+    await many.sampler.round()
+    (taken,) = many.taken
+    assert {each.subject: each.memory for each in taken}[UUID(shop)] == 21 << 20, "the sum of its containers"
+    assert UUID(gone) not in {each.subject for each in taken}
+    assert len(taken) == 51, "also of databases whose rows this monitor did not find"
+
+
+async def test_an_application_of_which_one_container_is_not_known_is_left_out(many: Round) -> None:
+    shop = str(uuid4())
+    many.engine.others = [{**container(id, "x"), "Labels": application(shop)} for id in ("s1", "s2")]
+    many.engine.hangs = {"s2"}
+    await many.sampler.round()
+    assert UUID(shop) not in {each.subject for each in many.taken[0]}
+    many.engine.hangs = set()
+    await many.sampler.round()
+    assert {each.subject: each.memory for each in many.taken[1]}[UUID(shop)] == 14 << 20
+
+
+async def test_the_host_is_measured_with_every_round(many: Round) -> None:
+    many.engine.found = []
+    await many.sampler.round()
+    await many.sampler.round()
+    (_, first), (at, second) = many.hosts
+    assert (first.cpu, first.network_rx) == (None, None), "what has passed is known from the second time on"
+    assert second.cpu is not None and 0 <= second.cpu <= 1
+    assert second.network_rx is not None and second.memory > 1 << 20 and second.disk > 1 << 20
+    assert timedelta() < datetime.now(UTC) - at < timedelta(seconds=20)
+
+
+@pytest.mark.parametrize(("began", "begin"), [(1000.0, 990), (1002.4, 990), (999.9, 990), (1009.4, 990), (1009.6, 1000)])
+def test_a_round_stands_for_the_ten_seconds_before_it(began: float, begin: int) -> None:
+    assert sample.slot(began) == datetime.fromtimestamp(begin, UTC)
 
 
 async def test_rounds_go_on_and_say_once_what_is_away(many: Round) -> None:

@@ -1,4 +1,4 @@
-"""What containers and volumes take: as the Engine tells it, and while it takes its time."""
+"""What volumes take: as the Engine tells it, and while it takes its time."""
 
 import asyncio
 from time import monotonic
@@ -8,32 +8,7 @@ import structlog
 
 from workers.engine import EngineUnavailable
 from workers.monitor import storage
-from workers.monitor.storage import Volumes, memory_of
-
-FIRST = {"usage": 3_424_256, "stats": {"cache": 0, "inactive_file": 1, "total_inactive_file": 700_000, "rss": 2_777_088}}
-"""As an Engine tells it on a machine with control groups of version 1."""
-SECOND = {"usage": 48_840_704, "stats": {"anon": 20_000_000, "file": 25_000_000, "inactive_file": 16_777_216}}
-
-
-@pytest.mark.parametrize(
-    ("memory", "bytes_"),
-    [
-        (FIRST, 2_724_256),
-        (SECOND, 32_063_488),
-        ({"usage": 100, "stats": {"inactive_file": 100}}, 100),
-        ({"usage": 100}, 100),
-        ({"usage": 0, "stats": {}}, 0),
-        ({"limit": 5}, None),
-        ({}, None),
-    ],
-)
-def test_memory_is_counted_as_docker_stats_does(memory: dict[str, object], bytes_: int | None) -> None:
-    assert memory_of({"memory_stats": memory}) == bytes_
-
-
-def test_no_container_takes_no_memory() -> None:
-    assert memory_of(None) is None
-    assert memory_of({"read": "0001-01-01T00:00:00Z", "memory_stats": None}) is None
+from workers.monitor.storage import Volumes
 
 
 class Told:
