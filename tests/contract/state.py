@@ -24,7 +24,7 @@ START = datetime(2024, 12, 30, 10, tzinfo=UTC)
 STAGES = (("cloning", 0, 15), ("building", 15, 210), ("deploying", 210, 245))
 """Each with the seconds of its start and end."""
 
-EMPTIED = ("audit", "deployment", "application", "database", "project", "team", "account")
+EMPTIED = ("audit", "deployment", "application", "database", "project", "team", "account", "metric_host")
 """The tables that a state begins without, and with them what refers to them; for a few rows this is faster than truncating."""
 
 

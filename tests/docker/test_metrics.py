@@ -2,9 +2,8 @@
 
 import json
 import re
-import sys
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from statistics import mean
 from typing import Any
@@ -12,7 +11,6 @@ from uuid import uuid4
 
 import pytest
 
-from gateway.embedded.children import Child, spawn
 from tests.docker.installation import Installation, eventually
 
 pytestmark = pytest.mark.docker
@@ -24,6 +22,9 @@ WITHIN = 0.10
 LOOKS = 12
 """Looks at `docker stats`, each of which takes some two seconds and is of one: so they cover several rounds of the monitor."""
 UNITS = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+
+
+MONITOR = "monitor-metrics"
 
 
 @dataclass
@@ -56,11 +57,9 @@ async def burning(installation: Installation) -> AsyncIterator[Burning]:
 
 
 @pytest.fixture
-async def monitor(installation: Installation) -> AsyncIterator[Child]:
-    command = installation.stack.command("monitor-metrics", [sys.executable, "-m", "workers.monitor"], installation.environment)
-    child = await spawn(replace(command, output=installation.log("monitor-metrics")))
-    yield child
-    assert await child.stop() == 0
+async def monitor(installation: Installation) -> AsyncIterator[None]:
+    async with installation.monitor(MONITOR):
+        yield
 
 
 async def stats(installation: Installation, container: str) -> tuple[float, float]:
@@ -71,9 +70,8 @@ async def stats(installation: Installation, container: str) -> tuple[float, floa
     return float(told["CPUPerc"].rstrip("%")) / 100, float(number) * UNITS[unit] / (1 << 20)
 
 
-async def test_what_a_container_burns_and_holds_is_what_docker_stats_says(
-    installation: Installation, burning: Burning, monitor: Child
-) -> None:
+@pytest.mark.usefixtures("monitor")
+async def test_what_a_container_burns_and_holds_is_what_docker_stats_says(installation: Installation, burning: Burning) -> None:
     owner, path = installation.owner, f"/applications/{burning.id}"
 
     async def measured() -> Any:
@@ -105,5 +103,5 @@ async def test_what_a_container_burns_and_holds_is_what_docker_stats_says(
 
 async def restful(installation: Installation) -> bool:
     """Whether the monitor had nothing to complain of."""
-    events = [json.loads(line) for line in installation.log("monitor-metrics").read_text().splitlines()]
+    events = [json.loads(line) for line in installation.log(MONITOR).read_text().splitlines()]
     return not [each for each in events if each["event"].endswith(("unexpected", "away"))]
