@@ -236,7 +236,11 @@ async def scale(ctx: Context, application: models.Application, input: ScaleInput
 
 
 @applications.query(
-    "/{id}/logs", needs=Role.viewer, view=container_logs.VIEW, links={"self": "applications.logs", "stream": "applications.follow_logs"}
+    "/{id}/logs",
+    needs=Role.viewer,
+    view=container_logs.VIEW,
+    links={"self": "applications.logs", "stream": "applications.follow_logs"},
+    items=container_logs.MOST,
 )
 async def logs(
     ctx: Context,

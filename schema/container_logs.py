@@ -18,7 +18,9 @@ from schema.following import followed
 from schema.rules import Between, Length
 from schema.scalars import BigInt
 
-Tail = Annotated[int, Between(0, 1000)]
+MOST: Final = 1000
+"""Lines of an answer."""
+Tail = Annotated[int, Between(0, MOST)]
 LogSearch = Annotated[str, Length(0, 200)]
 AfterLine = Annotated[BigInt, Between(0, (1 << 53) - 1)]
 

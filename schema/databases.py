@@ -183,7 +183,11 @@ async def credentials(ctx: Context, database: models.Database) -> DatabaseCreden
 
 
 @databases.query(
-    "/{id}/logs", needs=Role.viewer, view=container_logs.VIEW, links={"self": "databases.logs", "stream": "databases.follow_logs"}
+    "/{id}/logs",
+    needs=Role.viewer,
+    view=container_logs.VIEW,
+    links={"self": "databases.logs", "stream": "databases.follow_logs"},
+    items=container_logs.MOST,
 )
 async def logs(
     ctx: Context,
