@@ -133,17 +133,18 @@ class Runner:
         answer = await self._engine.run(document, request.variables or {}, context)
         return await self._result(document, request, answer, context)
 
-    async def results(self, document: Document, request: Asking, context: Context) -> AsyncGenerator[dict[str, Any] | msgspec.Raw]:
-        """Yield the printed results of any document: one, or a subscription's, encoded, as they come. Raises `Refused`."""
+    def results(self, document: Document, request: Asking, context: Context) -> AsyncGenerator[dict[str, Any] | msgspec.Raw]:
+        """The printed results of any document: one, or a subscription's, encoded, as they come. Raises `Refused`."""
         if document.kind != "subscription":
-            yield await self.run(document, request, context)
-            return
+            return self._once(document, request, context)
 
         async def encode(answer: Answer) -> bytes:
             return _encode(await self._result(document, request, answer, context))
 
-        async for result in self._engine.stream(document, request.variables or {}, context, self._follow, encode):
-            yield result
+        return self._engine.stream(document, request.variables or {}, context, self._follow, encode)
+
+    async def _once(self, document: Document, request: Asking, context: Context) -> AsyncGenerator[dict[str, Any] | msgspec.Raw]:
+        yield await self.run(document, request, context)
 
     async def _result(self, document: Document, request: Asking, answer: Answer, context: Context) -> dict[str, Any]:
         if not answer.trouble and not answer.introspects:

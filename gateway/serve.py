@@ -10,11 +10,11 @@ from contextlib import suppress
 from types import FrameType
 
 import uvicorn
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from gateway.app import Application
 from gateway.drain import drain
 from gateway.event_stream import SILENCE
+from gateway.socket_protocol import Socket
 from models import garbage
 from models.logs import configure
 
@@ -89,16 +89,6 @@ class Server(uvicorn.Server):
         deadline = time.monotonic() + seconds
         while not (holds() or self.force_exit or time.monotonic() > deadline):  # noqa: ASYNC110 (uvicorn tells nobody when they end)
             await asyncio.sleep(_POLL)
-
-
-class Socket(WebSocketsSansIOProtocol):
-    """A WebSocket as uvicorn speaks it, without the heads of request and answer, which are a good part of what it keeps of a socket."""
-
-    def start_keepalive(self) -> None:
-        """Begin to ask whether the client is still there: the handshake is over."""
-        super().start_keepalive()
-        self.request.headers.clear()
-        self.response.headers.clear()
 
 
 def serve(host: str, port: int) -> None:

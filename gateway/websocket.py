@@ -31,6 +31,8 @@ PATIENCE = 10.0
 _CODES: dict[type[ApiError], int] = {RateLimitExceeded: 4429, ServiceUnavailable: 1013}
 """What a socket is closed with whose opening is refused for other reasons than who it is."""
 
+_encode = msgspec.json.Encoder().encode
+
 
 class Frame(msgspec.Struct):
     """A message of the protocol."""
@@ -79,15 +81,14 @@ class Conversation:
         if self.socket.application_state is WebSocketState.CONNECTED:
             await self.socket.close(code, reason)
 
-    async def _send(self, **message: Any) -> None:
+    async def _send(self, message: dict[str, Any]) -> None:
         if self.socket.application_state is not WebSocketState.CONNECTED:
             raise WebSocketDisconnect
         with self._receiver:
-            await self.socket.send_text(msgspec.json.encode(message).decode())
+            await self.socket.send_text(_encode(message).decode())
 
     async def _tell(self, kind: str, id: str, payload: Any) -> None:
-        content = {} if payload is None else {"payload": payload}
-        await self._send(id=id, type=kind, **content)
+        await self._send({"id": id, "type": kind} if payload is None else {"id": id, "type": kind, "payload": payload})
 
     async def _next(self) -> Frame:
         try:
@@ -112,7 +113,7 @@ class Conversation:
         except (*AWAY, ApiError) as error:
             found = fact(error, scope["request_id"])
             raise Closed(_CODES.get(type(found), 4403), found.code) from error
-        await self._send(type="connection_ack")
+        await self._send({"type": "connection_ack"})
         return context
 
     def _lose(self, error: ApiError) -> None:
@@ -129,7 +130,7 @@ class Conversation:
     async def _handle(self, frame: Frame) -> None:
         match frame:
             case Frame(type="ping"):
-                await self._send(type="pong")
+                await self._send({"type": "pong"})
             case Frame(type="pong"):
                 pass
             case Frame(type="connection_init"):

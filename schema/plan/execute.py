@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -129,7 +129,7 @@ class Engine:
 
     async def stream(
         self, document: Document, given: Mapping[str, Any], context: Context, follow: Follow, encode: Encode
-    ) -> AsyncIterator[msgspec.Raw]:
+    ) -> AsyncGenerator[msgspec.Raw]:
         """Run a subscription: an encoded result for each value of its stream, which is made once for all who see the same.
 
         Raises `Refused`, and what keeps the stream from beginning or ends it.

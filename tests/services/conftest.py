@@ -15,6 +15,7 @@ from argon2 import PasswordHasher
 
 from gateway import ratelimit
 from gateway.app import Application
+from gateway.socket_protocol import Socket
 from models import passwords
 from models.database import database
 from models.settings import settings
@@ -153,7 +154,7 @@ async def limited(api: Api, monkeypatch: pytest.MonkeyPatch) -> Any:
 async def server(stack: object) -> AsyncIterator[str]:
     """The gateway behind a real uvicorn."""
     server = uvicorn.Server(
-        uvicorn.Config(Application(), port=0, ws="websockets-sansio", ws_per_message_deflate=False, log_level="error", lifespan="off")
+        uvicorn.Config(Application(), port=0, ws=Socket, ws_per_message_deflate=False, log_level="error", lifespan="off")
     )
     task = asyncio.create_task(server.serve())
     while not server.started:
