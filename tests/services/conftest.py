@@ -22,7 +22,7 @@ from tests.contract.answers import conform
 from tests.services.limits import limit_to
 
 PASSWORD = "correct horse battery"
-ROOTS = ("application", "database", "project", "team", "audit", "account", "edge_node", "log_stream")
+ROOTS = ("application", "database", "project", "team", "audit", "account", "edge_node", "log_stream", "counted")
 """The tables on which all others hang, in the order in which they can be emptied."""
 _numbers = itertools.count(1)
 
