@@ -12,11 +12,11 @@ import pytest
 from gateway.embedded.stack import Stack
 from gateway.embedded.up import free_port
 from tests.clients.debian import unpacked
-from tests.services.conftest import _registered
+from tests.services.conftest import SCRAPER, _registered
 from tests.services.gateways import HOST, Gateway, browser, gateways
+from tests.services.test_dashboard import expressions
 
 PATH = "/api/metrics/prometheus"
-TOKEN = "scrape me"
 SCRAPED_SECONDS = 20.0
 COMPLAINTS = ['dokploy_applications_total non-counter metrics should not have "_total" suffix']
 """The specification names it so."""
@@ -39,7 +39,7 @@ async def programs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 @pytest.fixture(scope="module")
 async def busy(stack: Stack) -> AsyncIterator[Gateway]:
     """A gateway that has something to tell of each kind."""
-    async with gateways(stack, 1, DOKPLOY_RATE_LIMITS="off", DOKPLOY_METRICS_TOKEN=TOKEN) as (gateway,), browser(gateway) as client:
+    async with gateways(stack, 1, DOKPLOY_RATE_LIMITS="off", DOKPLOY_METRICS_TOKEN=SCRAPER) as (gateway,), browser(gateway) as client:
         person = await _registered(client, "scraped")
         await person.graphql("{ me { username } }")
         yield gateway
@@ -55,7 +55,7 @@ async def linted(promtool: Path, text: bytes) -> tuple[int | None, list[str]]:
 
 async def test_promtool_complains_of_nothing_but_a_name_that_is_specified(busy: Gateway, programs: list[Path]) -> None:
     async with browser(busy) as client:
-        answer = await client.get(PATH, headers={"Authorization": f"Bearer {TOKEN}"})
+        answer = await client.get(PATH, headers={"Authorization": f"Bearer {SCRAPER}"})
     assert b"dokploy_http_request_duration_seconds_bucket" in answer.content
     status, complaints = await linted(programs[0], answer.content)
     assert complaints == COMPLAINTS
@@ -99,7 +99,7 @@ async def test_a_server_with_the_token_scrapes_the_gateway_and_answers_questions
     busy: Gateway, programs: list[Path], tmp_path: Path
 ) -> None:
     target = busy.url.removeprefix("http://")
-    async with serving(programs[1], tmp_path, target, right=TOKEN, wrong="another") as client:
+    async with serving(programs[1], tmp_path, target, right=SCRAPER, wrong="another") as client:
         (up,) = await answered(client, "up == 1")
         assert (up["metric"]["job"], up["metric"]["instance"]) == ("right", target)
         (ended,) = await answered(client, 'max by (status) (dokploy_deployments_total{status="success"})')
@@ -109,5 +109,8 @@ async def test_a_server_with_the_token_scrapes_the_gateway_and_answers_questions
         assert 0 < float(quantile["value"][1]) <= 10
         (down,) = await answered(client, "up == 0")
         assert down["metric"]["job"] == "wrong"
+        for expression in expressions():
+            query = expression.replace("$__rate_interval", "1m").replace("$__range", "1h").replace("$job", ".*")
+            assert (await client.get("/query", params={"query": query})).status_code == 200, expression
         targets = (await client.get("/targets")).json()["data"]["activeTargets"]
     assert ["401" in each["lastError"] for each in targets if each["labels"]["job"] == "wrong"] == [True]

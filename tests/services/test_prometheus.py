@@ -21,15 +21,7 @@ from workers import states, transitions
 from workers.databases import tasks
 
 PATH = "/api/metrics/prometheus"
-TOKEN = "scrape me"
 COUNT = "dokploy_http_request_duration_seconds_count"
-
-
-@pytest.fixture
-def scraped(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """The header that Prometheus sends."""
-    monkeypatch.setitem(settings().__dict__, "metrics_token", SecretStr(TOKEN))
-    return {"Authorization": f"Bearer {TOKEN}"}
 
 
 def told(answer: httpx2.Response) -> dict[str, dict[tuple[str, ...], float]]:
