@@ -1,6 +1,7 @@
 """What Prometheus scrapes: who may, what it says, and that Prometheus' own reader understands it."""
 
 import asyncio
+import importlib
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
@@ -71,6 +72,22 @@ async def test_it_says_how_long_stages_took(api: Api, scraped: dict[str, str]) -
     found = told(await api.client.get(PATH, headers=scraped))
     assert found["dokploy_stage_duration_seconds_count"] == {("cloning",): 0, ("building",): 0, ("deploying",): 2}
     assert found["dokploy_stage_duration_seconds_sum"] == {("cloning",): 0, ("building",): 0, ("deploying",): 99.75}
+
+
+async def test_what_had_happened_before_there_were_counts_is_counted(api: Api, scraped: dict[str, str]) -> None:
+    application = await api.application()
+    for seconds in (90.5, 9.25):
+        await ended_after((await api.owner.made(f"/applications/{application['id']}/deploy", {}))["deploymentId"], seconds)
+    waiting = (await api.owner.made(f"/applications/{application['id']}/deploy", {}))["deploymentId"]
+    await models.Deployment.filter(id=waiting).update(attempt=3)
+    before = told(await api.client.get(PATH, headers=scraped))
+    await database().execute_script("delete from counted")
+    for statement in importlib.import_module("models.migrations.0010_container_logs").COUNTED_SO_FAR:
+        await database().execute_script(statement)
+    after = told(await api.client.get(PATH, headers=scraped))
+    for name in ("dokploy_deployments_total", "dokploy_stage_duration_seconds_count", "dokploy_stage_duration_seconds_sum"):
+        assert after[name] == before[name]
+    assert after["dokploy_take_overs_total"] == {("deployment",): 2, ("backup",): 0, ("restore",): 0}
 
 
 async def test_it_says_what_waits(api: Api, scraped: dict[str, str]) -> None:
