@@ -18,7 +18,7 @@ from models.database import database
 from models.settings import settings
 from models.standing import Standing, record
 from tests.services.conftest import Api
-from workers import states, transitions
+from workers import reconcile, states, transitions
 from workers.databases import tasks
 
 PATH = "/api/metrics/prometheus"
@@ -148,7 +148,7 @@ async def test_counts_are_added_up_and_stay_what_they_are(api: Api, scraped: dic
             "insert into counted select 'stage', $1::text, 1, n from generate_series(1, $2::int) n", [label, counts.MOST_ROWS]
         )
     before = (await api.client.get(PATH, headers=scraped)).text
-    await asyncio.gather(*(counts.add_up() for _ in range(4)))
+    await asyncio.gather(*(reconcile._clear_away(None) for _ in range(4)))  # type: ignore[arg-type]
     after = (await api.client.get(PATH, headers=scraped)).text
     assert (await database().execute_query_dict("select count(*) as rows from counted"))[0]["rows"] == 2
     stages = [line for line in before.splitlines() if line.startswith("dokploy_stage")]
