@@ -12,7 +12,7 @@ from gateway import followed, graphql_http, graphql_stream, live_socket, oidc, o
 from gateway.admission import Admission
 from gateway.graphql import Runner
 from gateway.graphql_stream import Streams
-from gateway.middleware import Errors, Headers, HttpsOnly
+from gateway.middleware import Errors, Headers, HttpsOnly, Timed
 from gateway.origins import Cors
 from gateway.persisted import Persisted, listed
 from gateway.ratelimit import limiter
@@ -27,7 +27,7 @@ from schema.surface import surface
 
 def _outside(app: ASGIApp) -> ASGIApp:
     """What every request passes, from the inside out."""
-    return Headers(HttpsOnly(Cors(Errors(Admission(app)))))
+    return Timed(Headers(HttpsOnly(Cors(Errors(Admission(app))))))
 
 
 async def _nowhere(scope: Scope, receive: Receive, send: Send) -> None:

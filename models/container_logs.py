@@ -38,6 +38,8 @@ _STORE: Final = """
         insert into log_chunk (subject_id, first_seq, last_seq, newest_at, bytes, at, level, replica, message)
         select $1, last_seq - $2 + 1, last_seq, $7::text::timestamptz, $4, $8::text[]::timestamptz[], $9::text[], $10::int[], $11::text[]
         from stream
+    ), counted_lost as (
+        insert into counted (name, label, number) select 'lost_lines', '', $3 from stream where $3 > 0
     )
     select bytes from stream
 """

@@ -88,7 +88,8 @@ async def _after(subject: UUID, seq: int) -> Part[ContainerLine]:
     return Part([line_of(each, name) for each in found.items])
 
 
-_feeds: Final = Feeds(_after, MOST_BEHIND)
+FEEDS: Final = Feeds(_after, MOST_BEHIND)
+"""Whoever follows what containers print, in this process."""
 
 
 async def follow_logs(
@@ -101,7 +102,7 @@ async def follow_logs(
             if line.seq <= after:
                 yield line_of(line, row.service_name)
     seq, missing = after, 0
-    async with aclosing(followed(ctx, type_, row, _feeds, after)) as found:
+    async with aclosing(followed(ctx, type_, row, FEEDS, after)) as found:
         async for each in found:
             missing += max(each.lost, each.seq - seq - 1)
             seq = each.seq

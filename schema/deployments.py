@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 from uuid import UUID
 
 import strawberry
@@ -237,7 +237,7 @@ def events(
 
     It ends when whoever follows may no longer see the deployment, or their session has ended.
     """
-    return followed(ctx, Deployment, deployment, _feeds, after_seq)
+    return followed(ctx, Deployment, deployment, FEEDS, after_seq)
 
 
 async def _part(deployment: UUID, after: int) -> Part[DeploymentEvent]:
@@ -260,4 +260,5 @@ def _shown(event: models.Event) -> DeploymentEvent:
     )
 
 
-_feeds = Feeds(_part)
+FEEDS: Final = Feeds(_part)
+"""Whoever follows deployments in this process."""

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from models import Project, Session, WebhookDelivery, answers
+from models import Project, Session, WebhookDelivery, answers, counts
 from models.bell import wake
 from models.database import database, own_connection
 from workers import commit_status, leftovers, line, memory, observe, orphans, rescue, retention
@@ -38,7 +38,8 @@ async def _tell_the_line(runtime: Runtime) -> None:
 
 
 async def _clear_away(runtime: Runtime) -> None:
-    """Delete the rows that have expired."""
+    """Delete the rows that have expired, and add up those of counts."""
+    await counts.add_up()
     await answers.forget_expired()
     await WebhookDelivery.filter(created_at__lt=datetime.now(UTC) - KEPT_DELIVERIES).delete()
     await Session.filter(expires_at__lt=datetime.now(UTC)).delete()

@@ -14,12 +14,20 @@ from models.secrets import EncryptedJSONField
 
 MIGRATIONS: Final = "tortoise_migrations"
 """The table of the migrations that a database had."""
-BESIDE_MODELS: Final = frozenset({MIGRATIONS, "tally", "log_stream", "log_chunk", "log_position", "metric", "metric_host"})
+BESIDE_MODELS: Final = frozenset({MIGRATIONS, "tally", "log_stream", "log_chunk", "log_position", "metric", "metric_host", "counted"})
 """Tables that no model names, all of which belong into a backup: what was measured is as much of the past as what was printed, and bounded.
 
 A table that a later migration drops is still one of ours.
 """
-FUNCTIONS: Final = ("report_anew()", "tally_row()", "tally_up(text, uuid, integer)", "trigrams(text)")
+FUNCTIONS: Final = (
+    "count_end()",
+    "count_stage()",
+    "count_take_over()",
+    "report_anew()",
+    "tally_row()",
+    "tally_up(text, uuid, integer)",
+    "trigrams(text)",
+)
 """Those that migrations make, as `regprocedure` writes them."""
 
 _COLUMNS = """

@@ -12,6 +12,7 @@ import httpx2
 import pytest
 import uvicorn
 from argon2 import PasswordHasher
+from pydantic import SecretStr
 
 from gateway import ratelimit
 from gateway.app import Application
@@ -23,8 +24,10 @@ from tests.contract.answers import conform
 from tests.services.limits import limit_to
 
 PASSWORD = "correct horse battery"
-ROOTS = ("application", "database", "project", "team", "audit", "account", "edge_node", "log_stream")
+ROOTS = ("application", "database", "project", "team", "audit", "account", "edge_node", "log_stream", "counted")
 """The tables on which all others hang, in the order in which they can be emptied."""
+SCRAPER = "scrape me"
+"""The token of Prometheus."""
 _numbers = itertools.count(1)
 
 
@@ -136,6 +139,13 @@ async def api(gateway: httpx2.AsyncClient) -> Api:
     """An empty installation with its owner."""
     await _emptied()
     return Api(gateway, await _registered(gateway, "owner"))
+
+
+@pytest.fixture
+def scraped(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The header that Prometheus sends."""
+    monkeypatch.setitem(settings().__dict__, "metrics_token", SecretStr(SCRAPER))
+    return {"Authorization": f"Bearer {SCRAPER}"}
 
 
 @pytest.fixture

@@ -61,3 +61,13 @@ async def test_a_request_is_counted_with_one_look_at_redis(limited: Any, api: Ap
     trips.clear()
     await api.owner.get("/applications")
     assert [each for each in trips if each.isupper()] == ["EVALSHA"]
+
+
+async def test_a_scrape_costs_a_statement_for_the_counts_and_one_for_the_edges(
+    limited: Any, api: Api, scraped: dict[str, str], trips: list[str]
+) -> None:
+    await api.application()
+    await api.client.get("/api/metrics/prometheus", headers=scraped)
+    trips.clear()
+    assert (await api.client.get("/api/metrics/prometheus", headers=scraped)).status_code == 200
+    assert [each.split(",")[0] for each in trips] == ["select name", "select name"]
