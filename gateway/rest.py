@@ -236,6 +236,8 @@ def _endpoint(by_method: dict[str, Bound], following: Mapping[str, Bound]) -> Ca
             if not any(each.type == EVENTS for each in ranges(accepted(request.headers))):
                 raise InvalidInput(f"{FOLLOW}=true takes a WebSocket, or server-sent events (Accept: {EVENTS}).")
             return await _answer(streams[method], followed[method], request)
+        if method in streams:
+            _resumed(streams[method].operation, request, Asked())  # by which a query is not followed, but which must be sound
         return await _answer(by_method[method], queries[method], request)
 
     return endpoint
