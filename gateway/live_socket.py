@@ -6,7 +6,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 from starlette.routing import WebSocketRoute
-from starlette.websockets import WebSocket
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from gateway.errors import fact
 from gateway.items import encoded
@@ -128,7 +128,9 @@ class Conversation:
                 async for line in lines:
                     shown = await encoded(self._logs, line, self._context)
                     await self._wire.send(f"{beginning},{shown[1:].decode()}}}")
-        except (ApiError, *AWAY) as error:
+        except WebSocketDisconnect:
+            raise
+        except Exception as error:
             self._followed.pop(application, None)
             await self._fail(fact(error, self._context.request_id), application)
 

@@ -26,8 +26,11 @@ _STORE: Final = """
     with stream as (
         insert into log_stream as s (subject_id, last_seq, bytes)
         select $1, $2::bigint + $3, $4
-        where exists (select 1 from application where id = $1 and deleted_at is null)
-           or exists (select 1 from database where id = $1 and deleted_at is null)
+        where (exists (select 1 from application where id = $1 and deleted_at is null)
+            or exists (select 1 from database where id = $1 and deleted_at is null))
+          and not (cardinality($5::text[]) > 0 and (
+            select count(*) from log_position p join unnest($5::text[], $6::text[]) as each (container_id, read_to)
+              on p.container_id = each.container_id and p.read_to = each.read_to) = cardinality($5::text[]))
         on conflict (subject_id) do update set last_seq = s.last_seq + $2 + $3, bytes = s.bytes + $4
         returning last_seq, bytes
     ), positions as (
@@ -125,7 +128,8 @@ class Wanted:
 async def store(subject: UUID, lines: Sequence[Printed], lost: int, read_to: Mapping[str, str]) -> bool:
     """Number and store lines of an application or a database, `lost` of which are missing before them, and how far containers were read.
 
-    `read_to` is the time of the last line of each container. Returns whether there still is such an application or database.
+    `read_to` is the time of the last line of each container: where that is what is stored already, the lines are, and only the answer to
+    that was lost. Returns whether they were stored now.
     """
     size = sum(len(each.message.encode()) + OVERHEAD for each in lines)
     found = await database().execute_query_dict(

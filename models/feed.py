@@ -9,7 +9,7 @@ from uuid import UUID
 from models.bell import bell
 
 MOST_WAITING: Final = 1000
-"""Items that wait for one follower; one who has more has fallen behind, and reads for itself until it has caught up."""
+"""Items that wait for one follower, or one part; one who has more has fallen behind, and reads for itself until it has caught up."""
 
 
 class Numbered(Protocol):
@@ -50,7 +50,7 @@ class Follower(Generic[Item]):
         """Hand items on."""
         if self.behind:
             return
-        if len(self._items) + len(items) > MOST_WAITING:
+        if self._items and len(self._items) + len(items) > MOST_WAITING:
             self.behind = True
             self._items = []
         else:
@@ -178,4 +178,5 @@ class Feeds(Generic[Item]):
         items = (await self._read(id, seq)).items if seq < position else ()
         if not items and feed.position == position:
             follower.behind = False
+            feed.position = min(feed.position, seq)
         return items

@@ -156,7 +156,7 @@ async def series(subject: UUID, period: timedelta, step: timedelta, now: datetim
     It is read from the finest values that are kept for the period, so the step is at least as long as theirs (`level_of`).
     """
     level = level_of(period)
-    begin = begin_of(now, step) - period + step
+    begin = begin_of(now - period + step, step)
     rows = await fetch(_SERIES, subject, level.seconds, begin, now, step, COUNTED, SAMPLES.seconds)
     return [Point(*row) for row in rows]
 

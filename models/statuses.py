@@ -49,6 +49,13 @@ class Status:
     message: str
 
 
+def _id(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
+
+
 async def newest(application_id: UUID) -> list[Status]:
     """The newest deployment of an application as it is now, if there is one."""
     ids = await fetch(_NEWEST, application_id)
@@ -91,6 +98,7 @@ class Statuses:
     def __init__(self) -> None:
         self._watchers: set[Watcher] = set()
         self._task: asyncio.Task[None] | None = None
+        self._begun = asyncio.Event()
         self._known: dict[UUID, int] = {}
         """The number of the last event of each deployment that was told."""
 
@@ -108,21 +116,29 @@ class Statuses:
             if not self._watchers and self._task is not None:
                 self._task.cancel()
                 self._task = None
+                self._begun.clear()
+
+    async def begun(self) -> None:
+        """Wait until whoever watches is told of all that happens from then on."""
+        await self._begun.wait()
 
     async def _run(self) -> None:
-        looked, begun, time = 0.0, False, asyncio.get_running_loop().time
+        looked, rung, time = 0.0, set[UUID](), asyncio.get_running_loop().time
         with bell.heard_whoever_is_meant() as ear:
             while True:
                 ear.clear()
-                rung = {UUID(each) for each in ear.noted()}
+                rung |= {found for each in ear.noted() if (found := _id(each)) is not None}
                 try:
                     if time() - looked >= PATIENCE:
-                        moved = await self._moved(begun)
-                        looked, begun = time(), True
-                        rung |= moved
+                        rung |= await self._moved(self._begun.is_set())
+                        looked = time()
+                        self._begun.set()
                     self._tell([Status(*each) for each in await fetch(_NOW, list(rung))] if rung else [])
+                    rung = set()
                 except AWAY as error:
                     log.warning("statuses.database_away", error=type(error).__name__)
+                except Exception:
+                    log.exception("statuses.unexpected")
                 await asyncio.sleep(PACE)
                 await ear.wait()
 

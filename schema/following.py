@@ -49,6 +49,7 @@ async def watched(ctx: Context, type_: type, application: Model) -> AsyncGenerat
     """How the newest deployment of an application stands, then what becomes of each. Raises why whoever watches may no longer see it."""
     with statuses.watched() as watcher, standings.leave(ctx, Held.of(entity_of(type_), application), watcher.end):
         told: dict[UUID, int] = {}
+        await statuses.begun()
         found = await newest(application.pk)
         while True:
             for each in found:

@@ -117,7 +117,7 @@ class Engine:
         return {name: dict(entry["Labels"] or {}) for entry in entries for name in entry["RepoTags"] or []}
 
     async def containers(self, label: str) -> list[dict[str, Any]]:
-        """The containers of this machine that have a label, running or not."""
+        """The containers of this machine that have a label, running or not (`Id`, `Name`, `ImageID`, `Labels`, `State`)."""
         async with self._reading() as docker:
             return [{**container} for container in await _containers(docker, label)]
 
@@ -229,7 +229,8 @@ class Engine:
 
 async def _containers(docker: aiodocker.Docker, label: str) -> list[dict[str, Any]]:
     found = await docker.containers.list(all=True, filters=json.dumps({"label": [label]}))
-    return [{"Id": container.id} | {key: container[key] for key in ("ImageID", "Labels", "State")} for container in found]
+    shown = ("ImageID", "Labels", "State")
+    return [{"Id": each.id, "Name": each["Names"][0].removeprefix("/")} | {key: each[key] for key in shown} for each in found]
 
 
 def _unix(at: str) -> str:

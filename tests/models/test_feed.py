@@ -175,3 +175,18 @@ async def test_nothing_is_read_when_nobody_follows(source: Source) -> None:
     bell.ring(str(id))
     await asyncio.sleep(0.01)
     assert (source.reads, feeds.followers) == (before, 0)
+
+
+async def test_somebody_who_begins_too_far_ahead_silences_nobody(source: Source) -> None:
+    feeds, id = Feeds(source.read), uuid4()
+    source.add(id, 1, 2, 3)
+    ahead = asyncio.create_task(all_of(feeds, id, 1 << 50))
+    await settled()
+    rest = asyncio.create_task(all_of(feeds, id))
+    await settled()
+    source.add(id, 4)
+    await settled()
+    source.over = True
+    source.add(id, 5)
+    assert await asyncio.wait_for(rest, 5) == [1, 2, 3, 4, 5]
+    assert await asyncio.wait_for(ahead, 5) == []

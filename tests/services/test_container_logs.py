@@ -17,6 +17,7 @@ from models.database import database
 from models.settings import settings
 from tests.services.conftest import Api
 from tests.services.place import running
+from tests.workers.monitor.test_containers import container
 from tests.workers.monitor.test_log_frames import frame
 from workers.engine import EngineUnavailable
 from workers.monitor.followers import Followers
@@ -90,9 +91,9 @@ async def test_what_cannot_be_asked_for_is_said(api: Api, store: models.Database
 
 
 async def test_a_rare_line_is_found_behind_many_chunks(store: models.Database) -> None:
-    await container_logs.store(store.id, lines("needle"), 0, {"c": at(0)})
+    await container_logs.store(store.id, lines("needle"), 0, {})
     for n in range(200):
-        await container_logs.store(store.id, lines(f"hay {n}", begin=n), 0, {"c": at(n)})
+        await container_logs.store(store.id, lines(f"hay {n}", begin=n), 0, {})
     assert await texts(store.id, search="needle") == ["needle"]
     assert await texts(store.id, count=3) == ["hay 197", "hay 198", "hay 199"]
     assert len(await texts(store.id, count=1000)) == 201
@@ -142,12 +143,11 @@ class Printing:
     printed: dict[str, list[bytes]] = field(default_factory=dict)
     since: list[str] = field(default_factory=list)
     away: bool = False
+    state: str = "running"
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def containers(self, label: str) -> list[dict[str, Any]]:
-        task = "com.docker.swarm.task.name"
-        shown = {id: {"dokploy.database": subject, task: "db.1.k3j2l1"} for id, subject in self.present.items()}
-        return [{"Id": id, "Labels": labels} for id, labels in shown.items()] if label == self.label else []
+        return [container(id, subject, self.state) for id, subject in self.present.items()] if label == self.label else []
 
     async def follow_log(self, container_id: str, since: str) -> AsyncGenerator[bytes]:
         self.since.append(since)
@@ -211,6 +211,7 @@ async def test_a_container_that_has_ended_is_not_read_again_and_forgotten_once_i
 ) -> None:
     engine.present["c1"], engine.printed["c1"] = str(store.id), [frame(b"unfinished", at(0))]
     engine.ended.set()
+    engine.state = "exited"
     await followers.look()
     assert await seen(store.id, 1) == ["unfinished"]
     await followers.look()
@@ -226,9 +227,7 @@ async def test_what_is_printed_too_fast_is_lost_and_counted(
     engine: Printing, followers: Followers, store: models.Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("workers.monitor.followers.MOST_LINES", 2)
-    seconds = iter((100.0, 100.5, 102.0))
-    monkeypatch.setattr("workers.monitor.followers.monotonic", lambda: next(seconds, 103.0))
-    pieces = [b"".join(frame(b"%d\n" % n, at(n)) for n in part) for part in (range(5), range(5, 7), range(7, 8))]
+    pieces = [b"".join(frame(b"%d\n" % n, at(n // 7)) for n in part) for part in (range(5), range(5, 7), range(7, 8))]
     engine.present["c1"], engine.printed["c1"] = str(store.id), pieces
     await followers.look()
     assert await seen(store.id, 3) == ["0", "1", "7"]
@@ -255,3 +254,52 @@ async def test_a_database_that_is_away_is_waited_for_and_its_containers_are_not_
     await writer.flush()
     await asyncio.wait_for(putting, 5)
     assert len(await texts(store.id)) == 11
+
+
+async def test_a_container_whose_log_ended_while_it_runs_is_followed_again(
+    engine: Printing, followers: Followers, store: models.Database
+) -> None:
+    engine.present["c1"], engine.printed["c1"] = str(store.id), [frame(b"one\n", at(0))]
+    engine.ended.set()
+    await followers.look()
+    assert await seen(store.id, 1) == ["one"]
+    engine.printed["c1"] += [frame(b"two\n", at(1))]
+    await followers.look()
+    assert await seen(store.id, 2) == ["one", "two"]
+
+
+async def test_what_a_container_printed_last_and_too_much_of_is_said_to_be_lost(
+    engine: Printing, followers: Followers, store: models.Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.monitor.followers.MOST_LINES", 2)
+    engine.present["c1"], engine.printed["c1"] = str(store.id), [b"".join(frame(b"%d\n" % n, at(0)) for n in range(9))]
+    engine.ended.set()
+    engine.state = "exited"
+    await followers.look()
+    assert len(await seen(store.id, 3)) == 3
+    assert [each.seq for each in await container_logs.last(store.id, 10, Wanted())] == [1, 2, 10]
+
+
+async def test_a_backlog_is_no_burst(
+    engine: Printing, followers: Followers, store: models.Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.monitor.followers.MOST_LINES", 2)
+    engine.present["c1"], engine.printed["c1"] = str(store.id), [b"".join(frame(b"%d\n" % n, at(n // 2)) for n in range(100))]
+    await followers.look()
+    assert await seen(store.id, 100) == [str(n) for n in range(100)]
+
+
+async def test_lines_whose_storing_was_not_heard_of_are_not_stored_twice(store: models.Database) -> None:
+    for _ in range(2):
+        await container_logs.store(store.id, lines("one", "two"), 0, {"c": at(1)})
+    await container_logs.store(store.id, lines("three", begin=2), 0, {"c": at(2)})
+    assert await texts(store.id) == ["one", "two", "three"]
+
+
+async def test_a_chunk_that_cannot_be_stored_is_in_nobodys_way(store: models.Database) -> None:
+    writer = LogWriter()
+    await writer.put(store.id, "a", [Printed("not a time", LogLevel.info, 1, "bad")])
+    await writer.flush()
+    await writer.put(store.id, "a", lines("good"))
+    await writer.flush()
+    assert await texts(store.id) == ["good"]

@@ -92,8 +92,10 @@ class Replacing:
         runtime, strategy = self.held.runtime, self.strategy
         mounts = (Mount(self.volume, self.engine.volume(self.database.version)),)
         await docker.run(docker_argv.run_detached(runtime.docker, self.volume, self._standalone(mounts, strategy.server)))
-        found = await runtime.engine.containers(f"{RESTORE_LABEL}={self.held.tag}")
-        server = Container(runtime, found[0]["Id"], self.engine, self.credentials)
+        # By its name: an image can bring any label along.
+        labelled = await runtime.engine.containers(f"{RESTORE_LABEL}={self.held.tag}")
+        (found,) = [each["Id"] for each in labelled if each["Name"] == self.volume]
+        server = Container(runtime, found, self.engine, self.credentials)
 
         async def look() -> bool:
             await self.held.still_held()

@@ -1,11 +1,18 @@
-"""The containers on this host that are measured, as two reads of the Engine tell them."""
+"""The containers on this host that are followed and measured, and whose they are, as two reads of the Engine tell."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
-_SERVICE: Final = "com.docker.swarm.service.id"
+from workers.convergence import APPLICATION_LABEL
+from workers.databases.desired import DATABASE_LABEL
+
+LABELS: Final = (APPLICATION_LABEL, DATABASE_LABEL)
+"""Of the containers of applications and of databases; the value is the id of what they belong to."""
+_TASK: Final = re.compile(r".+\.(\d+)\.[a-z0-9]{25}")
+"""What Swarm calls a container: after its service, its number and its task."""
 
 
 @dataclass(frozen=True)
@@ -16,24 +23,44 @@ class Place:
     address: str | None
 
 
-def running(label: str, containers: Iterable[Mapping[str, Any]], bridge: Mapping[str, Any]) -> dict[str, Place]:
-    """The containers of services that run here, by the value of a label.
+def number_of(container: Mapping[str, Any]) -> int | None:
+    """The number of a container among those of its service; None of one that Swarm has not started."""
+    found = _TASK.fullmatch(container.get("Name") or "")
+    return int(found[1]) if found else None
 
-    Those that somebody else than Swarm has started are beside a service, such as one that its data are loaded by. Where a container ends
-    while the next one has begun, it is the next one, which the Engine names first. `bridge` is the inspected network on which the host
-    reaches them (`workers.edge.names.BRIDGE`).
+
+def owner_of(container: Mapping[str, Any], labels: Iterable[str] = LABELS) -> UUID | None:
+    """Whose a container of Swarm's is, by one of these labels.
+
+    An image brings labels of its own along, whoever built it. Above them stand those of the service: an application's container always
+    has its application's, so whatever else one says of a database is not believed; nor is a container that no service has started.
+    """
+    found: Mapping[str, str] = container.get("Labels") or {}
+    label = APPLICATION_LABEL if APPLICATION_LABEL in found else DATABASE_LABEL
+    if number_of(container) is None or label not in labels:
+        return None
+    try:
+        return UUID(found.get(label, ""))
+    except ValueError:
+        return None
+
+
+def running(containers: Iterable[Mapping[str, Any]], bridge: Mapping[str, Any]) -> dict[UUID, Place]:
+    """The containers of databases that run here.
+
+    Where a container ends while the next one has begun, it is the next one, which the Engine names first. `bridge` is the inspected
+    network on which the host reaches them (`workers.edge.names.BRIDGE`).
     """
     reached: Mapping[str, Mapping[str, str]] = bridge.get("Containers") or {}
-    found: dict[str, Place] = {}
+    found: dict[UUID, Place] = {}
     for container in containers:
-        labels: Mapping[str, str] = container.get("Labels") or {}
-        if container.get("State") == "running" and label in labels and _SERVICE in labels:
+        owner = owner_of(container, (DATABASE_LABEL,))
+        if container.get("State") == "running" and owner is not None:
             address = reached.get(container["Id"], {}).get("IPv4Address", "").partition("/")[0]
-            found.setdefault(labels[label], Place(container["Id"], address or None))
+            found.setdefault(owner, Place(container["Id"], address or None))
     return found
 
 
-def owners(label: str, containers: Iterable[Mapping[str, Any]]) -> dict[str, UUID]:
-    """Whose each container of a service is that runs here: the value of the label."""
-    found = {each["Id"]: each.get("Labels") or {} for each in containers if each.get("State") == "running"}
-    return {id: UUID(labels[label]) for id, labels in found.items() if label in labels and _SERVICE in labels}
+def owners(containers: Iterable[Mapping[str, Any]]) -> dict[str, UUID]:
+    """Whose each container is that runs here."""
+    return {each["Id"]: owner for each in containers if each.get("State") == "running" and (owner := owner_of(each)) is not None}

@@ -4,16 +4,18 @@ import asyncio
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from time import monotonic
 from typing import Any, Final, Protocol
 from uuid import UUID
 
 import structlog
 
-from models import container_logs
+from models import LogLevel, container_logs
 from models.container_logs import Printed
 from models.database import AWAY
 from workers.engine import EngineUnavailable
+from workers.monitor.containers import LABELS, number_of, owner_of
 from workers.monitor.log_frames import Frames, Read
 from workers.monitor.log_levels import level_of
 from workers.monitor.log_writer import LogWriter
@@ -24,9 +26,9 @@ LOOK: Final = 1.0
 """Seconds between two looks for new containers."""
 SWEEP: Final = 60.0
 """Seconds between two looks for the logs of what was deleted."""
-LABELS: Final = ("dokploy.application", "dokploy.database")
-"""Of the containers that are followed; the value is the id of what they belong to."""
-_TASK: Final = "com.docker.swarm.task.name"
+SECOND: Final = 19
+"""Characters of a time up to its whole seconds."""
+LOST: Final = "… what was printed last was too much at once, and is lost"
 MOST_LINES: Final = 20_000
 """Lines of one container in one second; what it prints beyond them is lost, and how much that was is told."""
 
@@ -48,37 +50,31 @@ class Source:
     container: str
     subject: UUID
     replica: int
+    running: bool = True
 
 
-def sources(label: str, containers: Iterable[Mapping[str, Any]]) -> list[Source]:
-    """Those of the containers that Swarm has started: a task's name is that of its service, its number and its id, with dots between.
-
-    What is made and not begun has no log that does not end at once.
-    """
+def sources(containers: Iterable[Mapping[str, Any]]) -> list[Source]:
+    """The containers that have begun: what is made and not begun has no log that does not end at once."""
     found = []
     for each in containers:
-        labels: Mapping[str, str] = each.get("Labels") or {}
-        _, _, number = labels.get(_TASK, "").rpartition(".")[0].rpartition(".")
-        if number.isdigit() and each.get("State") != "created":
-            found.append(Source(each["Id"], UUID(labels[label]), int(number)))
+        owner, number = owner_of(each), number_of(each)
+        if owner is not None and number is not None and each.get("State") != "created":
+            found.append(Source(each["Id"], owner, number, each.get("State") == "running"))
     return found
 
 
 class Allowance:
     """How many lines a container may still print in this second."""
 
-    def __init__(self, most: int | None = None) -> None:
-        self._most = most = MOST_LINES if most is None else most
-        self._left, self._second = most, 0.0
+    def __init__(self) -> None:
+        self._left, self._second = MOST_LINES, ""
 
-    def within(self, lines: list[Read]) -> list[Read]:
-        """Those that it may."""
-        now = monotonic()
-        if now - self._second >= 1:
-            self._left, self._second = self._most, now
-        allowed = lines[: self._left]
-        self._left -= len(allowed)
-        return allowed
+    def within(self, line: Read) -> bool:
+        """Whether a line is one of them: the seconds are those in which lines were printed, however late they are read."""
+        if line.at[:SECOND] != self._second:
+            self._left, self._second = MOST_LINES, line.at[:SECOND]
+        self._left -= 1
+        return self._left >= 0
 
 
 @dataclass(slots=True)
@@ -119,14 +115,14 @@ class Followers:
 
     async def look(self) -> None:
         """Follow the containers that are not followed, and forget those that are gone. Raises `EngineUnavailable`, or as Postgres does."""
-        present = {each.container: each for label in LABELS for each in sources(label, await self._engine.containers(label))}
+        present = {each.container: each for label in LABELS for each in sources(await self._engine.containers(label))}
         gone = [id for id, task in self._tasks.items() if id not in present and task.done()]
         if gone:
             await container_logs.forget(gone)
         for id in gone:
             del self._tasks[id]
         for id, source in present.items():
-            if id not in self._tasks:
+            if id not in self._tasks or (source.running and self._tasks[id].done()):
                 self._tasks[id] = asyncio.create_task(self._follow(source))
 
     async def close(self) -> None:
@@ -155,15 +151,26 @@ class Followers:
             async for piece in pieces:
                 await self._put(reading, [each for each in frames.feed(piece) if each.at > known])
         await self._put(reading, [each for each in frames.flush() if each.at > known])
+        if reading.lost:
+            last = Printed(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}000Z", LogLevel.warning, reading.source.replica, LOST)
+            await self._store(reading, [last], reading.lost)
+            reading.lost = 0
 
     async def _put(self, reading: _Reading, lines: list[Read]) -> None:
-        """Hand lines on, as many as are allowed."""
-        source = reading.source
-        allowed, lost = reading.allowance.within(lines), reading.lost
-        reading.lost += len(lines) - len(allowed)
-        if lines:
-            reading.read_to = max(reading.read_to, *(each.at for each in lines))
-        if allowed:
-            reading.lost -= lost
-            printed = [Printed(each.at, level_of(each.text), source.replica, each.text) for each in allowed]
-            await self._writer.put(source.subject, source.container, printed, lost)
+        """Hand lines on, as many as are allowed; what is lost is told with the next one that is not."""
+        printed, before = list[Printed](), 0
+        for each in lines:
+            reading.read_to = max(reading.read_to, each.at)
+            if not reading.allowance.within(each):
+                await self._store(reading, printed, before)
+                printed = []
+                reading.lost += 1
+                continue
+            if not printed:
+                before, reading.lost = reading.lost, 0
+            printed.append(Printed(each.at, level_of(each.text), reading.source.replica, each.text))
+        await self._store(reading, printed, before)
+
+    async def _store(self, reading: _Reading, printed: list[Printed], before: int) -> None:
+        if printed:
+            await self._writer.put(reading.source.subject, reading.source.container, printed, before)

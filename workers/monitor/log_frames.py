@@ -1,5 +1,6 @@
 """What the Engine sends of a container's log, cut into lines that are safe to store."""
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -7,8 +8,11 @@ from workers.processes import CUT, LINE_LIMIT, clean
 
 HEADER: Final = 8
 """Bytes before each piece: the stream it was printed to, three zeros, and its length."""
+PRINTED: Final = (1, 2)
+"""The streams of a container."""
 TIME: Final = 30
 """Characters of a time, as `2026-11-28T20:35:29.123456789Z`."""
+_TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,8 @@ class Frames:
 
     def _piece(self, stream: int, piece: bytes) -> Read | None:
         at, content = piece[:TIME].decode("ascii", "replace"), piece[TIME + 1 :]
+        if stream not in PRINTED or not _TIME.fullmatch(at):
+            return None  # what the Engine itself says in between, such as that a file of the log is broken
         if (begun := self._open.get(stream)) is not None:
             at, content = begun[0], bytes(begun[1]) + content
         if not content.endswith(b"\n"):

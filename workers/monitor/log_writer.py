@@ -7,10 +7,12 @@ from operator import attrgetter
 from typing import Final
 from uuid import UUID
 
+import asyncpg
 import structlog
+from tortoise.exceptions import OperationalError
 
 from models import container_logs
-from models.bell import wake
+from models.bell import wake_soon
 from models.container_logs import Printed
 from models.database import AWAY
 
@@ -87,15 +89,23 @@ class LogWriter:
                 except AWAY as error:
                     log.warning("logs.database_away", error=type(error).__name__)
                     await asyncio.sleep(AWAY_PAUSE)
+                except Exception:
+                    log.exception("logs.unexpected")
+                    await asyncio.sleep(AWAY_PAUSE)
 
     async def flush(self) -> None:
-        """Store a chunk of each. Raises what the database does."""
+        """Store a chunk of each. Raises what the database does; what it cannot take at all is given up."""
         for subject, waiting in list(self._waiting.items()):
             parts = waiting.next()
             read_to = dict(sorted((each.container, max(line.at for line in each.lines)) for each in parts))
             lines = sorted((line for each in parts for line in each.lines), key=attrgetter("at"))
-            await container_logs.store(subject, lines, parts[0].lost, read_to)
+            try:
+                await container_logs.store(subject, lines, parts[0].lost, read_to)
+            except OperationalError as error:
+                if not isinstance(error.__cause__, asyncpg.DataError):
+                    raise
+                log.exception("logs.given_up", subject=str(subject), lines=len(lines))
             waiting.done(parts)
             if not waiting.parts:
                 del self._waiting[subject]
-            await wake(subject)
+            wake_soon(subject)

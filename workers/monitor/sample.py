@@ -16,7 +16,7 @@ from workers.databases.contract import Statistics
 from workers.databases.credentials import credentials_of
 from workers.edge.names import BRIDGE
 from workers.monitor.connections import Connections, Target
-from workers.monitor.containers import Place, owners, running
+from workers.monitor.containers import LABELS, Place, owners, running
 from workers.monitor.databases import Sample, store, wanted
 from workers.monitor.host import HostMeter, disk_of
 from workers.monitor.storage import Measuring, Volumes
@@ -72,11 +72,11 @@ class Sampler:
         """Measure everything once. How many databases run here. Raises `EngineUnavailable`, and what Postgres does."""
         at = slot(time())
         databases = await wanted()
-        serving, others = await asyncio.gather(self._engine.containers(DATABASE), self._engine.containers(APPLICATION))
+        others, serving = await asyncio.gather(*(self._engine.containers(label) for label in LABELS))
         here = await self._here(databases, serving)
         self._connections.keep(each.id for each, _ in here)
         self._silent &= {each.id for each, _ in here}
-        subjects = owners(DATABASE, serving) | owners(APPLICATION, others)
+        subjects = owners([*serving, *others])
         usages, volumes, statistics = await asyncio.gather(
             self._meter.measure(subjects, SECONDS),
             self._sizes(here),
@@ -97,8 +97,8 @@ class Sampler:
         if not databases or not serving:
             return []
         bridge = await self._engine.network(BRIDGE)
-        places = running(DATABASE, serving, bridge or {})
-        return [(each, places[str(each.id)]) for each in databases if str(each.id) in places]
+        places = running(serving, bridge or {})
+        return [(each, places[each.id]) for each in databases if each.id in places]
 
     async def _sizes(self, here: Sequence[tuple[Database, Place]]) -> Mapping[str, int]:
         return await self._volumes.sizes(SECONDS) if here else {}

@@ -139,8 +139,10 @@ def taken(subjects: Mapping[str, UUID], usages: Mapping[str, Usage | None]) -> l
 
 
 def _sum(subject: UUID, parts: list[Usage]) -> Taken:
+    """The sum of its containers; of what is not known of one of them, as in its first round, there is none."""
     cpu = [each.cpu for each in parts if each.cpu is not None]
     whole = {
         name: [value for each in parts if (value := getattr(each, name)) is not None] for name in ("memory", "network_rx", "network_tx")
     }
-    return Taken(subject, sum(cpu) if cpu else None, **{name: sum(values) if values else None for name, values in whole.items()})
+    known = {name: sum(values) if len(values) == len(parts) else None for name, values in whole.items()}
+    return Taken(subject, sum(cpu) if len(cpu) == len(parts) else None, **known)

@@ -55,3 +55,9 @@ def test_the_last_line_needs_no_end() -> None:
     assert frames.feed(frame(b"almost")) == []
     assert frames.flush() == [Read(FIRST, "almost")]
     assert frames.flush() == []
+
+
+def test_what_the_engine_says_in_between_is_no_line() -> None:
+    said = b"Error grabbing logs: invalid character"
+    broken = bytes([3, 0, 0, 0]) + len(said).to_bytes(4) + said
+    assert Frames().feed(broken + frame(b"one\n") + frame(b"odd\n", "x" * 30)) == [Read(FIRST, "one")]

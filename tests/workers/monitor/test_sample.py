@@ -109,7 +109,7 @@ class Round:
 
 def application(id: str) -> dict[str, str]:
     """The labels of a container of an application."""
-    return {"dokploy.application": id, "com.docker.swarm.service.id": "s1"}
+    return {"dokploy.application": id}
 
 
 def row(number: int) -> Database:

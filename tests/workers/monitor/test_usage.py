@@ -150,7 +150,7 @@ OWNERS: dict[str, UUID] = {"s1": SHOP, "s2": SHOP, "b1": BLOG}
 
 def test_an_application_takes_what_its_containers_take() -> None:
     usages = {"s1": Usage(0.5, 10, 3, 4), "s2": Usage(0.25, 20, None, 6), "b1": Usage(None, 7, None, None)}
-    assert taken(OWNERS, usages) == [Taken(SHOP, 0.75, 30, 3, 10), Taken(BLOG, None, 7, None, None)]
+    assert taken(OWNERS, usages) == [Taken(SHOP, 0.75, 30, None, 10), Taken(BLOG, None, 7, None, None)]
 
 
 def test_a_container_that_has_ended_is_left_out_of_the_sum() -> None:
