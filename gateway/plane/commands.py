@@ -84,9 +84,16 @@ def _finished(work: Callable[[], Coroutine[Any, Any, None]]) -> int:
         return 1
 
 
+def _unless_cut_off(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Leave out what asyncpg says of a copy that was cancelled while data came: the connection is given up in any case."""
+    if not context.get("message", "").startswith("Fatal error: protocol.data_received()"):
+        loop.default_exception_handler(context)
+
+
 async def _signalled(work: Callable[[], Coroutine[Any, Any, None]]) -> bool:
     """Whether it was done and not stopped by a signal."""
     task = asyncio.ensure_future(work())
+    asyncio.get_running_loop().set_exception_handler(_unless_cut_off)
     with cancelled_by_signals(task, say):
         await asyncio.wait([task])
     if task.cancelled():

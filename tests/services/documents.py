@@ -14,6 +14,7 @@ from graphql import (
     get_named_type,
     get_nullable_type,
     is_leaf_type,
+    is_required_argument,
 )
 
 from schema.access import Role
@@ -142,18 +143,18 @@ class Writer:
         given: dict[str, str] = {}
         chosen: dict[str, Any] = {}
         for argument, each in sorted(declared.args.items(), key=lambda pair: pair[0] in ("after", "before")):
-            required = isinstance(each.type, GraphQLNonNull)
+            required, never_null = is_required_argument(each), isinstance(each.type, GraphQLNonNull)
             kind = argument_kind(self.catalog, type_, name, argument)
             likely = size if argument in ("first", "last") else 0.2 if argument in ("sort", "order") else 0.05
             if (argument in away and not self.hostile) or not (self._wanted(kind, likely) or required):
                 continue
             value, literal = self._value(type_, name, argument, get_nullable_type(each.type), chosen)
-            if value == "" and not self.hostile:
+            if (value == "" or (value is None and never_null)) and not self.hostile:
                 continue
             if value is not None:
                 self.kinds.add(argument_kind(self.catalog, type_, name, argument, value))
-            if self.dice.random() < 0.5 and not (required and value is None):
-                literal = self._variable(f"{get_nullable_type(each.type)}{'!' if required else ''}", value)
+            if self.dice.random() < 0.5 and not (never_null and value is None):
+                literal = self._variable(f"{get_nullable_type(each.type)}{'!' if never_null else ''}", value)
             given[argument], chosen[argument] = literal, value
         return f"({', '.join(f'{key}: {value}' for key, value in given.items())})" if given else ""
 
@@ -192,7 +193,7 @@ class Writer:
         elif str(bare) == "ID":
             value = self._id(name, argument, chosen)
         else:
-            value = dice.choice([1, 2, 50]) if str(bare) == "Int" else None
+            value = dice.choice([1, 2, 50]) if str(bare) in ("Int", "BigInt") else None
         return value, json.dumps(value, ensure_ascii=False)
 
     def _id(self, name: str, argument: str, chosen: dict[str, Any]) -> str:
