@@ -63,7 +63,11 @@ def known_to_it(ids: list[str]) -> None:
 
 
 def within(document: str, place: Place) -> str:
-    """A document whose ids of a backup or a restore are now and then those of the place, and those beside them its database's."""
+    """A document whose ids of a backup or a restore are now and then those of the place, and those beside them its database's.
+
+    A period is one that there is.
+    """
+    document = re.sub(r'\bperiod: "[^"]*"', 'period: "1h"', document)
     parts = {"backupId": place.backup, "restoreId": place.restore}
     named = [name for name in parts if f"{name}:" in document]
     if not named or random.Random(document).random() < 0.5:
