@@ -5,6 +5,7 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import time
 import zlib
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import Future
@@ -13,6 +14,8 @@ from typing import Any, Final, TypeVar
 
 CHUNK: Final = 1 << 20
 """Bytes that are taken at once, and that a pipe holds."""
+FILLING: Final = 0.01
+"""Seconds that a pipe is left to fill in which there was little: being woken for each piece of a dump costs more than handing it on."""
 GZIP: Final = 31
 """zlib's window bits for gzip's format."""
 LEVEL: Final = 1
@@ -136,6 +139,8 @@ def _pipe() -> tuple[int, int]:
 def _chunks(reading: int, ended: "Future[None]") -> Iterator[bytes]:
     while chunk := os.read(reading, CHUNK):
         yield chunk
+        if len(chunk) < CHUNK // 4:
+            time.sleep(FILLING)
     ended.result()
 
 
