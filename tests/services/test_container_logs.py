@@ -268,6 +268,19 @@ async def test_a_container_whose_log_ended_while_it_runs_is_followed_again(
     assert await seen(store.id, 2) == ["one", "two"]
 
 
+async def test_following_again_begins_where_it_was_read_to_and_not_where_it_was_stored(engine: Printing, store: models.Database) -> None:
+    writer = LogWriter()
+    followers = Followers(engine, writer)
+    engine.present["c1"], engine.printed["c1"] = str(store.id), [frame(b"one\n", at(0))]
+    engine.ended.set()
+    for _ in range(2):
+        await followers.look()
+        await asyncio.gather(*followers._tasks.values())
+    await writer.flush()
+    assert await texts(store.id) == ["one"]
+    assert engine.since == ["", at(0)]
+
+
 async def test_what_a_container_printed_last_and_too_much_of_is_said_to_be_lost(
     engine: Printing, followers: Followers, store: models.Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

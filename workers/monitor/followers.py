@@ -94,6 +94,8 @@ class Followers:
         self._engine, self._writer = engine, writer
         self._tasks: dict[str, asyncio.Task[None]] = {}
         """By container; those that ended stay until their container is gone, unless they are to be begun again."""
+        self._readings: dict[str, _Reading] = {}
+        """How far each was read, which is further than what is stored yet."""
 
     async def run(self) -> None:
         """Look for containers, until cancelled, whatever is away meanwhile."""
@@ -121,6 +123,7 @@ class Followers:
             await container_logs.forget(gone)
         for id in gone:
             del self._tasks[id]
+            self._readings.pop(id, None)
         for id, source in present.items():
             if id not in self._tasks or (source.running and self._tasks[id].done()):
                 self._tasks[id] = asyncio.create_task(self._follow(source))
@@ -133,11 +136,11 @@ class Followers:
 
     async def _follow(self, source: Source) -> None:
         """Read a container to its end; when the Engine or the database goes away meanwhile it is begun again where it was."""
-        reading: _Reading | None = None
         while True:
             try:
-                reading = reading or _Reading(source, await container_logs.read_to(source.container) or "")
-                await self._read(reading)
+                if source.container not in self._readings:
+                    self._readings[source.container] = _Reading(source, await container_logs.read_to(source.container) or "")
+                await self._read(self._readings[source.container])
                 return
             except (EngineUnavailable, *AWAY):
                 await asyncio.sleep(LOOK)
