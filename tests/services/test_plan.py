@@ -24,7 +24,7 @@ from tests.services.documents import Pool, Writer, Written
 from tests.services.kinds import KINDS
 from tests.services.world import TIMES, World, made
 
-FEWEST_FIELDS, SHARE_DEEP, SHARE_FILLED, FEWEST_OF_A_KIND = 15, 0.25, 0.7, 50
+FEWEST_FIELDS, SHARE_DEEP, SHARE_FILLED, FEWEST_OF_A_KIND = 15, 0.25, 0.8, 50
 """What the documents of a run must hold: fields in the median, at depth 5, with rows in the answer, and of each kind."""
 
 

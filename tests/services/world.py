@@ -10,6 +10,8 @@ from uuid_utils.compat import uuid7
 
 import models
 from gateway.graphql import Asking, Runner
+from models import container_logs
+from models.container_logs import Printed
 from models.lifecycle import TERMINAL
 from schema.context import Caller, Context
 from schema.surface import CHAPTERS, ENTITIES, bind
@@ -77,7 +79,15 @@ async def made(dice: random.Random, owner: str, member: str, viewer: str, strang
     await _deployments(world, dice)
     await _databases(world, dice)
     await _backups(world, dice)
+    await _logs(world)
     return world
+
+
+async def _logs(world: World) -> None:
+    """Everything has printed something."""
+    for row in (*world.applications, *world.databases):
+        lines = [Printed(f"2024-01-01T00:00:0{n}.000000000Z", level, 1, f"a line - {n}") for n, level in enumerate(models.LogLevel)]
+        await container_logs.store(row.id, lines, 0, {})
 
 
 async def _teams(world: World) -> None:

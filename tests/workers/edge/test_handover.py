@@ -103,8 +103,8 @@ async def test_websockets_are_opened_also_while_the_configuration_changes(place:
         head, _, writer = await opened(place, UPGRADE)
         heads.append(head)
         writer.close()
-        await asyncio.sleep(0.02)
-    assert len(heads) > 1
+        await asyncio.sleep(0.005)
+    assert len(heads) > 5
     assert all("connection: upgrade" in head and "connection: close" not in head for head in heads)
 
 
