@@ -1,12 +1,17 @@
 """The ground floor: settings, the closed sets of values, rows, secrets and events. It imports nothing of the floors above."""
 
+from models.alerts import Alert
 from models.databases import Database, DatabaseBackup, DatabaseRestore, Task
 from models.edge import Domain, EdgeNode, Traffic
 from models.enums import (
+    AlertMetric,
+    AlertSeverity,
+    AlertStatus,
     ApplicationStatus,
     BackupTrigger,
     CertificateSource,
     CertificateStatus,
+    ChannelType,
     DatabaseStatus,
     DatabaseType,
     DeploymentKind,
@@ -17,6 +22,8 @@ from models.enums import (
     GlobalRole,
     HealthStatus,
     LogLevel,
+    NotificationEvent,
+    NotificationStatus,
     RateTier,
     StageName,
     StageStatus,
@@ -26,6 +33,7 @@ from models.enums import (
     WebhookOutcome,
     WebhookReason,
 )
+from models.notifications import Notification, NotificationChannel
 from models.rows import (
     OWNERS_LOCK,
     Application,
@@ -47,12 +55,17 @@ from models.webhooks import Identity, WebhookDelivery
 
 __all__ = [
     "OWNERS_LOCK",
+    "Alert",
+    "AlertMetric",
+    "AlertSeverity",
+    "AlertStatus",
     "Application",
     "ApplicationStatus",
     "AuditEntry",
     "BackupTrigger",
     "CertificateSource",
     "CertificateStatus",
+    "ChannelType",
     "Database",
     "DatabaseBackup",
     "DatabaseRestore",
@@ -74,6 +87,10 @@ __all__ = [
     "KeptAnswer",
     "LogLevel",
     "Membership",
+    "Notification",
+    "NotificationChannel",
+    "NotificationEvent",
+    "NotificationStatus",
     "Project",
     "PublishedPort",
     "RateTier",

@@ -71,7 +71,7 @@ def configuration(url: str, most: int = MOST_CONNECTIONS, limits: Mapping[str, A
         "connections": {"default": {"engine": "models.backend", "credentials": credentials(url) | pool | dict(limits)}},
         "apps": {
             "models": {
-                "models": ["models.rows", "models.edge", "models.webhooks", "models.databases"],
+                "models": ["models.rows", "models.edge", "models.webhooks", "models.databases", "models.alerts", "models.notifications"],
                 "migrations": "models.migrations",
                 "default_connection": "default",
             }

@@ -238,3 +238,66 @@ class StorageKind(StrEnum):
     local = "local"
     """A folder of the machine."""
     s3 = "s3"
+
+
+@unique
+class AlertMetric(StrEnum):
+    """What an application is watched for."""
+
+    memory = "memory"
+    """Percent of the limit of all its containers together."""
+    cpu = "cpu"
+    """The same."""
+    restarts = "restarts"
+    """How many containers ended by themselves and were replaced."""
+    errors = "errors"
+    """Percent of its requests that were answered with 5xx."""
+
+
+@unique
+class AlertSeverity(StrEnum):
+    """How serious an alert is."""
+
+    warning = "warning"
+    critical = "critical"
+
+
+@unique
+class AlertStatus(StrEnum):
+    """Whether an alert is still so."""
+
+    raised = "raised"
+    resolved = "resolved"
+
+
+@unique
+class ChannelType(StrEnum):
+    """By what somebody is told."""
+
+    webhook = "webhook"
+    slack = "slack"
+    """A webhook that takes Slack's messages; Mattermost and Discord have such, too."""
+    email = "email"
+
+
+@unique
+class NotificationEvent(StrEnum):
+    """What somebody can be told of."""
+
+    alert_raised = "alert_raised"
+    alert_resolved = "alert_resolved"
+    deployment_succeeded = "deployment_succeeded"
+    deployment_failed = "deployment_failed"
+    deployment_cancelled = "deployment_cancelled"
+    test = "test"
+    """Somebody wants to see whether it arrives."""
+
+
+@unique
+class NotificationStatus(StrEnum):
+    """What became of a notification."""
+
+    pending = "pending"
+    sent = "sent"
+    failed = "failed"
+    """It was tried for hours."""

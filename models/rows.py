@@ -162,6 +162,8 @@ class Application(Row):
     webhook_secret = EncryptedJSONField(null=True)
     """The `secret` by which webhooks are known to be meant for this application."""
     watch_paths: list[str] = fields.JSONField(default=list, db_default="[]")
+    alert_rules: list[dict[str, Any]] | None = fields.JSONField(null=True)
+    """Each a `models.alerts.Rule`; None is the usual ones."""
     last_commit_sha = fields.CharField(max_length=64, null=True)
     last_sync = fields.DatetimeField(null=True)
     wished = fields.IntField(default=0)

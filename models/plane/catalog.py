@@ -14,7 +14,9 @@ from models.secrets import EncryptedJSONField
 
 MIGRATIONS: Final = "tortoise_migrations"
 """The table of the migrations that a database had."""
-BESIDE_MODELS: Final = frozenset({MIGRATIONS, "tally", "log_stream", "log_chunk", "log_position", "metric", "metric_host", "counted"})
+BESIDE_MODELS: Final = frozenset(
+    {MIGRATIONS, "tally", "log_stream", "log_chunk", "log_position", "metric", "metric_host", "counted", "restart"}
+)
 """Tables that no model names, all of which belong into a backup: what was measured is as much of the past as what was printed, and bounded.
 
 A table that a later migration drops is still one of ours.
