@@ -41,6 +41,7 @@ class Task:
     deployment: str | None
     timestamp: datetime
     slot: int | None
+    created_at: datetime
     force: int = 0
     """The counter of forced updates that it was started for: what tells a restarted task from the one before."""
     application: str | None = None
@@ -96,6 +97,7 @@ def read_task(entry: Mapping[str, Any]) -> Task:
         deployment=labels.get(DEPLOYMENT_LABEL),
         timestamp=read_time(status["Timestamp"]),
         slot=entry.get("Slot"),
+        created_at=read_time(entry["CreatedAt"]),
         force=entry["Spec"].get("ForceUpdate") or 0,
         application=labels.get(APPLICATION_LABEL),
         revision=labels.get(REVISION_LABEL),

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import structlog
 
@@ -11,6 +12,7 @@ from models import ApplicationStatus, HealthStatus
 from models.database import database
 from models.lifecycle import IS_ACTIVE
 from workers.convergence import Task, deployment_of
+from workers.restarts import note, restarted
 from workers.runtime import Runtime
 
 log = structlog.get_logger()
@@ -49,6 +51,7 @@ async def refresh(runtime: Runtime) -> None:
         return
     services = {entry["Spec"]["Name"]: entry for entry in await runtime.engine.services("dokploy.application")}
     tasks = await runtime.engine.all_tasks()
+    restarts: dict[UUID, list[Task]] = {}
     for row in rows:
         service = services.get(row["service_name"])
         wanted = Wanted(str(row["deployment"]), row["replicas"]) if row["deployment"] else None
@@ -59,10 +62,12 @@ async def refresh(runtime: Runtime) -> None:
         if drifted or wanted is None:
             continue
         ours = [task for task in tasks.get((service or {}).get("ID", ""), []) if task.deployment == str(row["deployment"])]
+        restarts[row["id"]] = restarted(ours)
         status, health = reading(ours, row["replicas"], datetime.now(UTC))
         seen = status.value if status else row["status"], health.value
         if seen != (row["status"], row["health_status"]):
             await database().execute_query(_FOLLOW, [row["id"], *seen])
+    await note(restarts)
 
 
 def has_drifted(service: Mapping[str, Any] | None, wanted: Wanted | None) -> bool:

@@ -9,7 +9,8 @@ import structlog
 from models import Project, Session, WebhookDelivery, answers, counts
 from models.bell import wake
 from models.database import database, own_connection
-from workers import commit_status, leftovers, line, memory, observe, orphans, rescue, retention
+from workers import commit_status, leftovers, line, memory, observe, orphans, rescue, restarts, retention
+from workers.alerts import watch as alerts
 from workers.databases import observe as databases_observe
 from workers.databases import rescue as databases
 from workers.databases.schedule import make_due
@@ -41,6 +42,8 @@ async def _clear_away(runtime: Runtime) -> None:
     """Delete the rows that have expired, and add up those of counts."""
     await counts.add_up()
     await answers.forget_expired()
+    await alerts.forget()
+    await restarts.forget()
     await WebhookDelivery.filter(created_at__lt=datetime.now(UTC) - KEPT_DELIVERIES).delete()
     await Session.filter(expires_at__lt=datetime.now(UTC)).delete()
     empty = " and ".join(f"not exists (select from {table} r where r.project_id = project.id)" for table in ("application", "database"))
@@ -58,6 +61,8 @@ RESCUE: tuple[Duty, ...] = (
     _tell_the_line,
 )
 """What the leader does every few seconds, in this order; one that fails is reported and the next goes on."""
+WATCHES: tuple[Duty, ...] = (alerts.watch,)
+"""What it measures with the rules of all applications, beside both: many of them take a while."""
 REPORTS: tuple[Duty, ...] = (commit_status.report,)
 """What it tells others beside both: somebody who does not listen keeps nobody waiting."""
 UPKEEP: tuple[Duty, ...] = (
@@ -79,7 +84,7 @@ async def run(runtime: Runtime) -> None:
 
     Whoever leads takes the lock again each time: that is how it hears that the lead was taken away.
     """
-    beside = {duties: asyncio.create_task(asyncio.sleep(0)) for duties in (UPKEEP, REPORTS)}
+    beside = {duties: asyncio.create_task(asyncio.sleep(0)) for duties in (UPKEEP, WATCHES, REPORTS)}
     try:
         while True:
             try:
@@ -103,7 +108,7 @@ async def run(runtime: Runtime) -> None:
 
 async def tick(runtime: Runtime) -> None:
     """One look at everything."""
-    await _each((*RESCUE, *UPKEEP, *REPORTS), runtime)
+    await _each((*RESCUE, *UPKEEP, *WATCHES, *REPORTS), runtime)
 
 
 async def _each(duties: Sequence[Duty], runtime: Runtime) -> None:

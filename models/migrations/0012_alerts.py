@@ -165,7 +165,8 @@ class Migration(migrations.Migration):
                     "event",
                     fields.CharEnumField(
                         description="alert_raised: alert_raised\nalert_resolved: alert_resolved\n"
-                        "deployment_succeeded: deployment_succeeded\ndeployment_failed: deployment_failed\ndeployment_cancelled: deployment_cancelled\ntest: test",
+                        "deployment_succeeded: deployment_succeeded\ndeployment_failed: deployment_failed\n"
+                        "deployment_cancelled: deployment_cancelled\ntest: test",
                         enum_type=NotificationEvent,
                         max_length=32,
                     ),

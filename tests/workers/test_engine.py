@@ -30,7 +30,7 @@ def verdicts(name: str, *, image: str, deployment: str, replicas: int, after: fl
 
 
 def task(**changes) -> Task:
-    base = Task("t1", "app:1", "running", "running", "", "c1", 0, "d1", NOW - timedelta(minutes=1), 1)
+    base = Task("t1", "app:1", "running", "running", "", "c1", 0, "d1", NOW - timedelta(minutes=1), 1, NOW - timedelta(minutes=1))
     return replace(base, **changes)
 
 

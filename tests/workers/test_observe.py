@@ -15,7 +15,7 @@ HEALTHY, STARTING, UNHEALTHY, UNKNOWN = HealthStatus.healthy, HealthStatus.start
 
 
 def task(state: str, desired: str = "running", *, ago: float = 100, error: str = "") -> Task:
-    return Task("t", "image", desired, state, error, None, None, "d", NOW - timedelta(seconds=ago), 1)
+    return Task("t", "image", desired, state, error, None, None, "d", NOW - timedelta(seconds=ago), 1, NOW - timedelta(hours=1))
 
 
 @pytest.mark.parametrize(

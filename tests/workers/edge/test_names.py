@@ -21,6 +21,7 @@ def task(container: str | None, **differently: Any) -> Task:
         "deployment": "deployment",
         "timestamp": datetime.now(UTC),
         "slot": 1,
+        "created_at": datetime.now(UTC),
         "application": "app",
     }
     return Task(**given | differently)
