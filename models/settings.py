@@ -87,6 +87,9 @@ class Settings(BaseSettings):
     upload_limit: int = Field(default=10240, ge=1)
     """MiB that a backup may have which is uploaded."""
 
+    smtp_url: SecretStr | None = None
+    """The server that mails are sent by, as `smtp://user:password@host:587` or `smtps://…`; unset means that there is none."""
+
     docker: str = ""
     """The docker command line to use; empty lets the worker choose one."""
 
