@@ -1,16 +1,25 @@
 """What becomes of alerts, for those who follow: each change has a number, and they come to light in the order of their numbers."""
 
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from models.database import fetch
+import structlog
+
+from models.bell import bell
+from models.database import AWAY, fetch
 from models.enums import AlertMetric, AlertSeverity, AlertStatus
 from models.feed import Part
+from models.watcher import Watcher
+
+log = structlog.get_logger()
 
 EVERYBODYS: Final = UUID(int=0x616C6572)
-"""What the bell is rung for, and the feed is called, of the alerts of all applications."""
+"""What the bell is rung for when the alert of any application changes."""
 
 _BATCH: Final = 200
 _CHANGED: Final = """
@@ -37,11 +46,15 @@ class Changed:
     resolved_at: datetime | None
     seq: int
 
+    @property
+    def key(self) -> UUID:
+        """Whose state it is."""
+        return self.id
+
 
 async def after(key: UUID, seq: int) -> Part[Changed]:
-    """The alerts of an application, or of all of them (`EVERYBODYS`), that have changed after a number; each as it is now."""
-    rows: list[Any] = await fetch(_CHANGED.format(""), None if key == EVERYBODYS else key, seq, _BATCH)
-    return Part([Changed(*row) for row in rows])
+    """The alerts of an application, or of all (`EVERYBODYS`), that have changed after a number, some of them; each as it is now."""
+    return Part(await _changed("", None if key == EVERYBODYS else key, seq))
 
 
 async def last_seq() -> int:
@@ -52,5 +65,61 @@ async def last_seq() -> int:
 
 async def open_of(application: UUID) -> list[Changed]:
     """The alerts of an application that are not resolved, those that were raised first at first."""
-    rows: list[Any] = await fetch(_CHANGED.format("and status = 'raised'"), application, 0, _BATCH)
-    return [Changed(*row) for row in rows]
+    return await _changed("and status = 'raised'", application, 0)
+
+
+async def _changed(which: str, application: UUID | None, seq: int) -> list[Changed]:
+    rows: list[Any] = await fetch(_CHANGED.format(which), application, seq, _BATCH)
+    return [
+        Changed(
+            **dict(row)
+            | {"metric": AlertMetric(row["metric"]), "severity": AlertSeverity(row["severity"]), "status": AlertStatus(row["status"])}
+        )
+        for row in rows
+    ]
+
+
+class Changes:
+    """Reads what becomes of the alerts of all applications, once for all who watch in this process; nothing while nobody does."""
+
+    def __init__(self) -> None:
+        self._watchers: set[Watcher[Any]] = set()
+        self._task: asyncio.Task[None] | None = None
+
+    @contextmanager
+    def told_to(self, watcher: Watcher[Any]) -> Iterator[None]:
+        """Tell somebody which alerts are raised and resolved from now on."""
+        self._watchers.add(watcher)
+        if self._task is None:
+            self._task = asyncio.create_task(self._run())
+        try:
+            yield
+        finally:
+            self._watchers.discard(watcher)
+            if not self._watchers and self._task is not None:
+                self._task.cancel()
+                self._task = None
+
+    async def _run(self) -> None:
+        seq: int | None = None
+        with bell.heard(EVERYBODYS) as ear:
+            while True:
+                ear.clear()
+                try:
+                    seq = await last_seq() if seq is None else await self._tell(seq)
+                except AWAY as error:
+                    log.warning("alert_changes.database_away", error=type(error).__name__)
+                except Exception:
+                    log.exception("alert_changes.unexpected")
+                await ear.wait()
+
+    async def _tell(self, seq: int) -> int:
+        """Tell what has changed after a number. The number of the last change that was told."""
+        while found := (await after(EVERYBODYS, seq)).items:
+            seq = found[-1].seq
+            for watcher in self._watchers:
+                watcher.put(found)
+        return seq
+
+
+changes: Final = Changes()
