@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -103,7 +104,7 @@ async def test_who_loses_the_right_is_told_no_more(
     async with opened(server, api.owner.token) as socket:
         await socket.subscribe("a", ALERTS, id=str(shop.id))
         await asyncio.sleep(0.2)
-        await models.Application.filter(id=shop.id).update(deleted_at="2026-11-29T00:00:00Z")
+        await models.Application.filter(id=shop.id).update(deleted_at=datetime.now(UTC))
         answer = await socket.receive()
         assert answer["payload"]["errors"][0]["extensions"]["code"] == "RESOURCE_NOT_FOUND"
 
