@@ -330,22 +330,35 @@ async def test_a_line_that_has_no_end_when_the_log_ends_has_one_if_the_container
     assert await seen(store.id, 2) == ["one", "ab"]
 
 
-@pytest.mark.parametrize("removed", [False, True])
-async def test_a_line_that_has_no_end_when_its_container_ends_is_stored_as_it_is(
-    engine: Printing, followers: Followers, store: models.Database, removed: bool
+async def test_a_line_that_has_no_end_when_its_container_is_removed_is_stored_as_it_is(
+    engine: Printing, followers: Followers, store: models.Database
 ) -> None:
     engine.present["c1"], engine.printed["c1"] = str(store.id), [frame(b"one\n", at(0)), frame(b"unfinished", at(1))]
     engine.ended.set()
     await followers.look()
     assert await seen(store.id, 1) == ["one"]
-    engine.state = "exited"
-    if removed:
-        engine.present.clear()
+    engine.present.clear()
     await followers.look()
     assert await seen(store.id, 2) == ["one", "unfinished"]
     await followers.look()
     assert engine.since == [""]
-    assert await container_logs.read_to("c1") == (None if removed else str(Position(at(1), at(1))))
+    assert await container_logs.read_to("c1") is None
+
+
+@pytest.mark.parametrize("given", [False, True])
+async def test_the_last_line_of_a_container_is_read_whether_or_not_its_followers_were_given_it(
+    engine: Printing, followers: Followers, store: models.Database, given: bool
+) -> None:
+    one, unfinished = frame(b"one\n", at(0)), frame(b"unfinished", at(1))
+    engine.present["c1"], engine.printed["c1"] = str(store.id), [one, unfinished] if given else [one]
+    engine.ended.set()
+    await followers.look()
+    assert await seen(store.id, 1) == ["one"]
+    engine.state, engine.printed["c1"] = "exited", [one, unfinished]
+    await followers.look()
+    assert await seen(store.id, 2) == ["one", "unfinished"]
+    await followers.look()
+    assert engine.since == ["", at(0)], "once more, and never again"
 
 
 async def test_what_a_container_printed_last_and_too_much_of_is_said_to_be_lost(

@@ -82,6 +82,7 @@ class _Reading:
     """How far a container was read, and what could not be stored yet."""
 
     source: Source
+    """As it was when it was last begun to be read."""
     read_to: Position
     allowance: Allowance = field(default_factory=Allowance)
     lost: int = 0
@@ -126,18 +127,19 @@ class Followers:
     async def look(self) -> None:
         """Follow the containers that are not followed, and forget those that are gone. Raises `EngineUnavailable`, or as Postgres does."""
         present = {each.container: each for label in LABELS for each in sources(await self._engine.containers(label))}
-        for id, reading in self._readings.items():
-            ended = id not in present or not present[id].running
-            if ended and reading.has_rest and self._tasks[id].done():
-                self._tasks[id] = asyncio.create_task(self._end(reading))
         gone = [id for id, task in self._tasks.items() if id not in present and task.done()]
+        for id in gone.copy():
+            if (reading := self._readings.get(id)) is not None and reading.has_rest:
+                self._tasks[id] = asyncio.create_task(self._end(reading))
+                gone.remove(id)
         if gone:
             await container_logs.forget(gone)
         for id in gone:
             del self._tasks[id]
             self._readings.pop(id, None)
         for id, source in present.items():
-            if id not in self._tasks or (source.running and self._tasks[id].done()):
+            # Of a container that ends the Engine may keep a last line without an end back, and tell it only to who asks thereafter.
+            if id not in self._tasks or (self._tasks[id].done() and (source.running or self._readings[id].source.running)):
                 self._tasks[id] = asyncio.create_task(self._follow(source))
 
     async def close(self) -> None:
@@ -154,6 +156,7 @@ class Followers:
                     read_to = Position.of(await container_logs.read_to(source.container) or "")
                     self._readings[source.container] = _Reading(source, read_to)
                 reading = self._readings[source.container]
+                reading.source = source
                 await self._read(reading)
                 if not source.running:
                     await self._end(reading)
@@ -165,11 +168,12 @@ class Followers:
                 await asyncio.sleep(LOOK)
 
     async def _read(self, reading: _Reading) -> None:
-        frames, reading.unended = Frames(reading.read_to), []
+        frames = Frames(reading.read_to)
         async with aclosing(self._engine.follow_log(reading.source.container, reading.read_to.since)) as pieces:
             async for piece in pieces:
+                reading.unended = []
                 await self._put(reading, frames.feed(piece))
-        reading.unended = frames.flush()
+        reading.unended += frames.flush()
 
     async def _end(self, reading: _Reading) -> None:
         """Hand on what is left of a container that has ended."""
