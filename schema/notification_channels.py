@@ -98,10 +98,10 @@ class NotificationChannel(Node):
 
 @strawberry.type
 class ChannelSecret:
-    """The secret that the bodies sent to a webhook are signed with, as Standard Webhooks writes it."""
+    """The secret that what is sent to a webhook is signed with, as Standard Webhooks writes it; null for what is not signed."""
 
     channel_id: strawberry.ID
-    secret: str
+    secret: str | None
 
 
 @strawberry.pydantic.input
@@ -128,7 +128,7 @@ class UpdateChannelInput(Input):
     enabled: strawberry.Maybe[bool] = None
 
 
-channels = Resource("notification_channel", NotificationChannel)
+channels = Resource("notification_channel", NotificationChannel, path="/notification-channels")
 
 VIEW = "id name projectId type url recipients events enabled createdAt updatedAt"
 LINKS = {"self": "notification_channels.get", "project": "projects.get"}
@@ -193,7 +193,8 @@ async def secret(ctx: Context, channel: models.NotificationChannel) -> ChannelSe
 @channels.post("/{id}/secret", status=200, needs=Role.admin, view="channelId secret", discloses=True)
 async def rotate_secret(ctx: Context, channel: models.NotificationChannel) -> ChannelSecret:
     """Make a new secret; what is sent from now on is signed with it alone."""
-    _secret(channel)
+    if channel.type is not ChannelType.webhook:
+        raise Conflict("Only what is sent to a webhook is signed.", reason="NOT_SIGNED")
     row = await _held(channel)
     row.target = row.target | {"secret": _new_secret()}
     await row.save(update_fields=["target", "updated_at"])
@@ -201,9 +202,7 @@ async def rotate_secret(ctx: Context, channel: models.NotificationChannel) -> Ch
 
 
 def _secret(channel: models.NotificationChannel) -> ChannelSecret:
-    if channel.type is not ChannelType.webhook:
-        raise Conflict("Only what is sent to a webhook is signed.", reason="NOT_SIGNED")
-    return ChannelSecret(channel_id=strawberry.ID(str(channel.id)), secret=channel.target["secret"])
+    return ChannelSecret(channel_id=strawberry.ID(str(channel.id)), secret=channel.target.get("secret"))
 
 
 def _new_secret() -> str:

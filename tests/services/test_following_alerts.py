@@ -106,7 +106,7 @@ async def test_who_loses_the_right_is_told_no_more(
         await asyncio.sleep(0.2)
         await models.Application.filter(id=shop.id).update(deleted_at=datetime.now(UTC))
         answer = await socket.receive()
-        assert answer["payload"]["errors"][0]["extensions"]["code"] == "RESOURCE_NOT_FOUND"
+        assert answer["payload"][0]["extensions"]["code"] == "RESOURCE_NOT_FOUND"
 
 
 async def test_the_socket_of_the_specification_tells_of_alerts(api: Api, server: str, shop: models.Application) -> None:

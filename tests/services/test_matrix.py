@@ -30,7 +30,7 @@ from tests.services.rules import OK, rule_of
 
 GOLDEN = Path(__file__).parents[1] / "contract" / "permissions.txt"
 STATUSES = {each.code: each.status for each in vars(errors).values() if isinstance(each, type) and issubclass(each, ApiError)}
-ENDLESS = {"applications.events"}
+ENDLESS = {"applications.events", "resource_alerts.alerts"}
 """Streams that end with the right to see them, and never by themselves."""
 NODE = "query ($id: ID!) { node(id: $id) { id } }"
 

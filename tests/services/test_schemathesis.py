@@ -25,7 +25,7 @@ HOST = "127.0.0.1"
 PHASES = {"examples", "coverage", "fuzzing", "stateful"}
 MANY = 20_000
 """Cases of the long form, at least."""
-ENDLESS = {"applications.events"}
+ENDLESS = {"applications.events", "resource_alerts.alerts"}
 """What is left out in `CONFIG`."""
 LONGEST_LINE = 1000
 """Characters; bodies can be long."""
