@@ -139,6 +139,21 @@ async def test_what_cannot_be_run_is_told_at_once_and_what_fails_over_the_stream
         assert await stream.next() == ("complete", {"id": "gone"})
 
 
+@pytest.mark.parametrize(
+    "body",
+    [*([], 7, "x", None), *({"query": ME, "extensions": {"operationId": id}} for id in (7, [], {}, None, ""))]
+    + [{"query": ME, "extensions": []}]
+    + [{"query": ME, "extensions": {"operationId": "a"}, name: wrong} for name, wrong in (("operationName", "nothing"), ("variables", []))],
+)
+async def test_what_is_no_operation_is_refused_and_the_stream_goes_on(people: tuple[Person, Person], body: Any) -> None:
+    one, _ = people
+    async with streaming(one) as stream:
+        answer = await one.post("/graphql", body, headers={HEADER: stream.token})
+        assert (answer.status_code, answer.json()["errors"][0]["extensions"]["code"]) == (400, "INVALID_INPUT")
+        assert (await stream.ask("a\n\nevent: complete", ME)).status_code == 202
+        assert await stream.next() == ("next", {"id": "a\n\nevent: complete", "payload": FOUND})
+
+
 async def test_a_stream_is_its_owners_alone(api: Api, people: tuple[Person, Person]) -> None:
     one, other = people
     stranger = Person(one.client, "stranger", token=(await api.person()).token)
