@@ -1,6 +1,7 @@
 """A stream of graphql-sse's single connection mode that this gateway holds: what runs for it, and what waits to be sent."""
 
 import asyncio
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -24,6 +25,8 @@ RESERVED = 60
 """Seconds within which a stream must be opened, and for which it is remembered when its gateway says nothing any more."""
 CHECK = 4.0
 """Seconds between two times that it is said to be still there."""
+LAST_WORDS = 1.0
+"""Seconds within which what is followed tells why it ends, when it ends with its session."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -82,7 +85,7 @@ class Held:
 
     async def watch(self) -> None:
         """Keep the stream known, and end it with its session."""
-        with standings.leave(self._context, None, lambda _: background.start(self.outbox.close())):
+        with standings.leave(self._context, None, lambda _: background.start(self._lose())):
             while True:
                 await asyncio.sleep(CHECK)
                 try:
@@ -91,6 +94,14 @@ class Held:
                         await self.outbox.close()  # nobody can reach it any more
                 except valkey.AWAY as error:
                     log.warning("stream.redis_away", error=str(error))
+
+    async def _lose(self) -> None:
+        """End with the session. What is followed has lost its leave, too; without that word of it a client would try and try again."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LAST_WORDS):
+                await self._operations.followed_out()
+                await self.outbox.emptied()
+        await self.outbox.close()
 
     async def end(self) -> None:
         """Forget the stream, and let what ends by itself do so."""

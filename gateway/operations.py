@@ -74,6 +74,11 @@ class Operations:
             task.cancel()
         return task is not None
 
+    async def followed_out(self) -> None:
+        """Wait until the subscriptions that there are have ended, which is not for this to bring about."""
+        if followed := [task for task, running in self._tasks.items() if running.follows]:
+            await asyncio.wait(followed)
+
     async def finish(self) -> None:
         """Wait for what ends by itself. A subscription is not told that it is complete, since its client shall go on elsewhere."""
         self._finishing = True

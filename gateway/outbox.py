@@ -37,6 +37,11 @@ class Outbox:
             self._changed.notify_all()
             return frame
 
+    async def emptied(self) -> None:
+        """Wait until no frame waits any more."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: not self._waiting)
+
     async def close(self) -> None:
         """Let nobody wait any longer."""
         async with self._changed:

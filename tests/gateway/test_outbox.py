@@ -25,6 +25,18 @@ async def test_whoever_has_more_waits_while_there_is_no_room() -> None:
     assert await outbox.get() == b"more"
 
 
+async def test_it_is_empty_once_the_last_frame_has_come_out() -> None:
+    outbox = Outbox()
+    await outbox.put(b"one")
+    await outbox.put(b"two")
+    emptied = asyncio.create_task(outbox.emptied())
+    for frame in (b"one", b"two"):
+        await asyncio.sleep(0.01)
+        assert not emptied.done()
+        assert await outbox.get() == frame
+    await emptied
+
+
 @pytest.mark.parametrize("full", [True, False])
 async def test_nobody_waits_once_it_is_closed(full: bool) -> None:
     outbox = Outbox(1)

@@ -12,11 +12,14 @@ import pytest
 
 from gateway.embedded.stack import Stack
 from gateway.graphql_stream import HEADER, MOST_STREAMS
+from gateway.held_stream import LAST_WORDS
 from gateway.operations import MOST
 from models import valkey
+from schema import standing
 from tests.services.conftest import Api, Person
 from tests.services.gateways import browser, gateways
 from tests.services.test_deployments import played
+from tests.services.test_live import FOLLOWED, LARGE, told
 from tests.services.test_websocket import EVENTS, started
 
 ME = "{me {username}}"
@@ -36,8 +39,8 @@ class Stream:
     async def read(self, answer: httpx2.Response) -> None:
         kind = ""
         async for line in answer.aiter_lines():
-            if self.paused.is_set():
-                await asyncio.sleep(60)
+            while self.paused.is_set():
+                await asyncio.sleep(0.05)
             if line.startswith("event: "):
                 kind = line.removeprefix("event: ")
             elif line.startswith("data: "):
@@ -136,6 +139,21 @@ async def test_what_cannot_be_run_is_told_at_once_and_what_fails_over_the_stream
         assert await stream.next() == ("complete", {"id": "gone"})
 
 
+@pytest.mark.parametrize(
+    "body",
+    [*([], 7, "x", None), *({"query": ME, "extensions": {"operationId": id}} for id in (7, [], {}, None, ""))]
+    + [{"query": ME, "extensions": []}]
+    + [{"query": ME, "extensions": {"operationId": "a"}, name: wrong} for name, wrong in (("operationName", "nothing"), ("variables", []))],
+)
+async def test_what_is_no_operation_is_refused_and_the_stream_goes_on(people: tuple[Person, Person], body: Any) -> None:
+    one, _ = people
+    async with streaming(one) as stream:
+        answer = await one.post("/graphql", body, headers={HEADER: stream.token})
+        assert (answer.status_code, answer.json()["errors"][0]["extensions"]["code"]) == (400, "INVALID_INPUT")
+        assert (await stream.ask("a\n\nevent: complete", ME)).status_code == 202
+        assert await stream.next() == ("next", {"id": "a\n\nevent: complete", "payload": FOUND})
+
+
 async def test_a_stream_is_its_owners_alone(api: Api, people: tuple[Person, Person]) -> None:
     one, other = people
     stranger = Person(one.client, "stranger", token=(await api.person()).token)
@@ -196,16 +214,38 @@ async def test_a_stream_ends_with_its_session(people: tuple[Person, Person], mon
         assert await stream.next() == ("end", None)
 
 
-async def test_a_stream_that_is_not_read_ends_with_its_session_all_the_same(api: Api, people: tuple[Person, Person]) -> None:
+async def test_what_is_followed_over_a_stream_tells_why_it_ends_with_its_session(api: Api, people: tuple[Person, Person]) -> None:
     one, other = people
-    ids = " ".join(f"a{number}: id" for number in range(100))
-    await api.project()
+    id = await started(api)
     async with streaming(one) as stream:
-        stream.paused.set()
-        for number in range(MOST):
-            large = f"{{{' '.join(f'p{n}: projects {{nodes {{...F}}}}' for n in range(20))}}} fragment F on Project {{{ids}}} # {number}"
-            assert (await stream.ask(str(number), large)).status_code in (202, 400)
+        for name in "ab":
+            assert (await stream.ask(name, EVENTS, id=id)).status_code == 202
+        assert [(await stream.next())[0] for _ in range(4)] == ["next"] * 4
         assert (await other.post("/auth/logout")).status_code == 204
+        last = [await stream.next() for _ in range(5)]
+    assert last[-1] == ("end", None)
+    errors = {frame["id"]: frame["payload"]["errors"][0]["extensions"]["code"] for kind, frame in last if kind == "next"}
+    assert errors == {"a": "INVALID_TOKEN", "b": "INVALID_TOKEN"}
+    assert sorted(frame["id"] for kind, frame in last if kind == "complete") == ["a", "b"]
+
+
+async def test_whoever_does_not_read_a_stream_finds_it_ended_with_its_session(api: Api, people: tuple[Person, Person]) -> None:
+    one, other = people
+    id = await started(api)
+    async with streaming(one) as stream:
+        for number in range(MOST):
+            assert (await stream.ask(str(number), FOLLOWED, id=id)).status_code == 202
+        assert [(await stream.next())[0] for _ in range(2 * MOST)] == ["next"] * 2 * MOST
+        stream.paused.set()
+        for _ in range(10):
+            await told(id, *[LARGE] * 10)
+        assert (await other.post("/auth/logout")).status_code == 204
+        await asyncio.sleep(standing.EVERY + LAST_WORDS + 1)
+        stream.paused.clear()
+        seen = 0
+        while (await stream.next())[0] == "next":
+            seen += 1
+        assert 0 < seen < 100 * MOST, "what was on its way, and no more"
         await gone(stream)
 
 

@@ -140,8 +140,12 @@ async def test_logs_come_for_the_applications_that_are_asked_for(api: Api, serve
 @pytest.mark.parametrize(
     "frame",
     ["", "{", "[]", "1", "null", '"subscribe"', '{"type": 1}', '{"type": "subscribe"}', b"\xff", "[" * 5000]
-    + [json.dumps({"type": "subscribe", "topic": topic, "applicationId": id}) for topic, id in (("all", "a"), ("application.logs", 1))]
-    + [json.dumps({"type": "subscribe", "topic": "application.logs", "applicationId": "a", "afterSeq": bad}) for bad in ("1", -1, 1.5, [1])]
+    + [json.dumps({"type": "subscribe", "topic": topic, "applicationId": id}) for topic, id in (("all", "a"), (None, "a"), ([], "a"))]
+    + [json.dumps({"type": "subscribe", "topic": "application.logs", "applicationId": id}) for id in (1, None, [], {}, True)]
+    + [
+        json.dumps({"type": "subscribe", "topic": "application.logs", "applicationId": "a", "afterSeq": bad})
+        for bad in ("1", -1, 1.5, [1], True, 2**70)
+    ]
     + [json.dumps({"type": "publish", "topic": "application.logs", "applicationId": "a"})],
 )
 async def test_a_bad_frame_is_answered_and_the_socket_survives(api: Api, server: str, frame: str | bytes) -> None:
@@ -160,7 +164,7 @@ async def test_a_bad_frame_is_answered_and_the_socket_survives(api: Api, server:
 async def test_the_logs_of_what_one_may_not_see_are_an_error_with_its_code(api: Api, server: str) -> None:
     application, _ = await deployed(api)
     async with watching(server, await api.person()) as watcher:
-        for id in (application, "nonsense"):
+        for id in (application, "nonsense", "", "\x00", "x" * 10_000):
             await watcher.say("subscribe", id)
             error = await watcher.next("error")
             assert (error["code"], error["applicationId"]) == ("RESOURCE_NOT_FOUND", id)

@@ -173,6 +173,72 @@ async def test_breaking_the_protocol_afterwards_closes_with_its_code(api: Api, s
         assert await socket.closed() == code
 
 
+NO_MESSAGES = [
+    *("", "1", "null", "[]", '[{"type": "ping"}]', "{}", b"\xff", b'{"type": "ping"}'),
+    *(json.dumps({"type": kind}) for kind in (7, None, [], {}, "next", "connection_ack")),
+    *(json.dumps({"type": "subscribe", "id": id, "payload": {"query": "{ me { id } }"}}) for id in (7, 1.5, True, None, [], {})),
+    *(json.dumps({"type": "subscribe", "id": "1", "payload": payload}) for payload in (7, "{ me { id } }", [], None, {"query": None})),
+    *(
+        json.dumps({"type": "subscribe", "id": "1", "payload": {"query": "{ me { id } }", name: wrong}})
+        for name, wrong in (("variables", []), ("variables", "x"), ("operationName", 7), ("operationName", []), ("extensions", []))
+    ),
+    *(json.dumps({"type": "complete", "id": id}) for id in (7, None, [])),
+    '{"type": "subscribe", "id": "\\ud800", "payload": {"query": "{ me { id } }"}}',
+    '{"type": "subscribe", "id": "1", "payload": {"query": "{ me { id } }", "variables": {"a": NaN}}}',
+]
+
+
+async def test_what_is_no_message_of_the_protocol_closes_its_socket_and_no_other(api: Api, server: str) -> None:
+    id = await started(api)
+    async with opened(server, api.owner.token) as other:
+        await other.subscribe("1", EVENTS, id=id)
+        await beginning(other)
+        for frame in NO_MESSAGES:
+            async with opened(server, api.owner.token) as socket:
+                await socket.connection.send(frame)
+                assert (frame, await socket.closed()) == (frame, 4400)
+        await played(id)
+        assert (await other.until_complete("1"))[-1]["data"]["deploymentEvents"]["status"] == "success"
+
+
+async def test_what_is_a_message_but_cannot_be_run_is_an_error_of_its_own(api: Api, server: str) -> None:
+    id, me = await started(api), "{ me { username } }"
+    wanting: list[tuple[dict[str, Any], str]] = [
+        ({}, "INVALID_INPUT"),
+        ({"query": "\x00"}, "INVALID_INPUT"),
+        ({"query": me, "operationName": "nothing"}, "INVALID_INPUT"),
+        ({"query": f"query A {me} query B {me}"}, "INVALID_INPUT"),
+        ({"query": me, "extensions": {"persistedQuery": 7}}, "INVALID_INPUT"),
+        ({"documentId": "nothing"}, "DOCUMENT_NOT_FOUND"),
+        *(({"query": EVENTS, "variables": {"id": wrong}}, "VALIDATION_ERROR") for wrong in ([], {}, None, True)),
+        *(({"query": EVENTS, "variables": {"id": id, "after": wrong}}, "VALIDATION_ERROR") for wrong in ("1", 1.5, -1, 2**40, 10**300)),
+        *(({"query": EVENTS, "variables": {"id": other}}, "RESOURCE_NOT_FOUND") for other in (7, "", "\x00", "nonsense")),
+    ]
+    async with opened(server, api.owner.token) as socket:
+        await socket.subscribe("good", EVENTS, id=id)
+        await beginning(socket)
+        for payload, code in wanting:
+            await socket.send(type="subscribe", id="bad", payload=payload)
+            frame = await socket.receive()
+            assert (payload, frame["id"], frame["type"]) == (payload, "bad", "error")
+            assert (payload, frame["payload"][0]["extensions"]["code"]) == (payload, code)
+        for strange in ("", "\x00", "a\nb", "x" * 10_000):
+            await socket.send(type="complete", id=strange)
+            await socket.subscribe(strange, me)
+            assert len(await socket.until_complete(strange)) == 1
+        await played(id)
+        assert (await socket.until_complete("good"))[-1]["data"]["deploymentEvents"]["status"] == "success"
+
+
+async def test_whoever_does_not_say_in_words_who_they_are_is_nobody(server: str) -> None:
+    for payload in (7, [], "Bearer", None, {"Authorization": 7}, {"Authorization": []}, {"authorization": {}}):
+        async with opened(server) as socket:
+            await socket.send(type="connection_init", payload=payload)
+            assert (await socket.receive())["type"] == "connection_ack"
+            await socket.subscribe("1", "{ me { username } }")
+            assert (await socket.receive())["payload"][0]["extensions"]["code"] == "UNAUTHORIZED"
+
+
 async def test_an_id_in_use_closes_with_4409(api: Api, server: str) -> None:
     id = await started(api)
     async with opened(server, api.owner.token) as socket:
