@@ -10,7 +10,6 @@ import httpx2
 from models.settings import settings
 from workers import addresses
 
-
 SECONDS: Final = 10.0
 """How long a server is waited for, from looking for its address to the head of its answer."""
 
