@@ -75,8 +75,8 @@ _ENDED = (
     "duration = round(extract(epoch from now() - coalesce(d.started_at, now()))), started_at = coalesce(d.started_at, now())"
 )
 _RETURNED = (
-    "d.id, d.application_id, d.project_id, d.kind, d.status, d.epoch, d.attempt, d.worker, d.force, d.cancel_requested_at, d.superseded_by, "
-    "d.trigger, d.branch, d.commit_sha, d.commit_message, d.duration, d.error_code, d.error_message, "
+    "d.id, d.application_id, d.project_id, d.kind, d.status, d.epoch, d.attempt, d.worker, d.force, d.cancel_requested_at, "
+    "d.superseded_by, d.trigger, d.branch, d.commit_sha, d.commit_message, d.duration, d.error_code, d.error_message, "
     "(select a.name from application a where a.id = d.application_id) as application_name"
 )
 FIRST_IN_LINE = f"""not exists (

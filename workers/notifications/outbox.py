@@ -1,8 +1,8 @@
 """The outbox: what is queued for channels is sent until it was taken, or given up. Whoever leads looks for what is due.
 
-Of a channel one is under way at a time and the oldest goes first, so that nothing overtakes what has happened before it; while that one waits
-for its next try, the others wait with it. None waits for long: whatever fails and is older than `LONGEST_WAIT` is given up, so that
-a receiver which comes back hears of what is new. A look begins nothing after `LOOK` seconds, those that were never tried go first, and so a
+Of a channel one is under way at a time and the oldest goes first, so that nothing overtakes what has happened before it; while that one
+waits for its next try, the others wait with it. None waits for long: whatever fails and is older than `LONGEST_WAIT` is given up, so that
+a receiver which comes back hears of what is new. A look begins nothing after `LOOK` seconds, and what was never tried goes first: a
 channel that takes its time costs the others some seconds.
 
 What is taken up is due again after `HELD`, unless its end is written down: it is lost with no worker, and is perhaps sent twice.
