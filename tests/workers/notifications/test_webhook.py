@@ -1,8 +1,11 @@
 """Webhooks: what receivers verify with the library of Standard Webhooks."""
 
 import json
+import re
 from base64 import b64encode
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
@@ -59,3 +62,14 @@ async def test_without_a_secret_nothing_is_sent(secret: str | None) -> None:
     with pytest.raises(NotTaken, match="no secret") as caught:
         await deliver(message(), {"url": "https://example.com/", "secret": secret})
     assert caught.value.lasting
+
+
+def test_what_the_readme_tells_receivers_to_do_verifies_it_and_nothing_else() -> None:
+    [example] = re.findall(r"```python\n(import base64.*?)```", (Path(__file__).parents[3] / "README.md").read_text(), re.DOTALL)
+    found: dict[str, Any] = {}
+    exec(example, found)
+    body = body_of(message())
+    headers = headers_of(message(), body, SECRET, NOW)
+    assert found["verify"](SECRET, headers, body)
+    assert not found["verify"](SECRET, headers, body + b" ")
+    assert not found["verify"](SECRET, headers_of(message(), body, SECRET, NOW - timedelta(minutes=6)), body)
