@@ -175,7 +175,7 @@ def test_a_server_that_makes_no_sense_is_refused_without_showing_its_password(
     assert words in str(caught.value) and "hidden" not in str(caught.value)
 
 
-@pytest.mark.parametrize("sender", ["dokploy", "a b@example.com", "Dokploy <a@example.com>", "a@example.com\nBcc: b@c.example", "a@ü.example"])
+@pytest.mark.parametrize(
     "sender", ["dokploy", "a b@example.com", "Dokploy <a@example.com>", "a@example.com\nBcc: b@example.com", "a@ü.example"]
 )
 def test_e_mail_comes_from_an_address(monkeypatch: pytest.MonkeyPatch, sender: str) -> None:
