@@ -87,7 +87,6 @@ class Download(StreamingResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, until the client has all of it, takes no more or goes away."""
-        scope["is_stream"] = True
         try:
             async with aclosing(self._pieces):
                 await super().__call__(scope, receive, send)

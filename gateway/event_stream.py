@@ -27,7 +27,7 @@ class EventStream(StreamingResponse):
         """Answer; a HEAD with nothing but the headers."""
         async with aclosing(self._frames), aclosing(self._beating):
             if scope["method"] != "HEAD":
-                scope["is_stream"] = True
+                scope["untimed"] = True
                 await super().__call__(scope, receive, send)
                 return
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})

@@ -1,4 +1,4 @@
-"""`/api/ws`: what becomes of deployments, and the logs that are asked for (specification, "WebSocket API"; DECISIONS 25)."""
+"""`/api/ws`: what becomes of deployments and alerts, and the logs that are asked for (specification, "WebSocket API"; DECISIONS 25)."""
 
 import asyncio
 from contextlib import aclosing
@@ -12,8 +12,10 @@ from gateway.errors import fact
 from gateway.items import encoded
 from gateway.rest import PREFIXES
 from gateway.wire import Wire, entered, refuse
+from models.alert_changes import Changed, changes
 from models.database import AWAY
 from models.statuses import Status, statuses
+from models.watcher import Watcher
 from schema.errors import ApiError, Conflict, InvalidInput
 from schema.inputs import parameter
 from schema.perform import admit
@@ -23,6 +25,8 @@ from schema.surface import Bound, Surface
 
 MOST: Final = 50
 """Logs that one socket may follow at a time."""
+
+Event = Status | Changed
 
 _encode: Final = msgspec.json.Encoder().encode
 _shared: Final[Shared[str]] = Shared()
@@ -41,14 +45,20 @@ class TooMany(Conflict):
     """There are 50 logs at most that one socket may follow."""
 
 
-def told(status: Status) -> str:
-    """The event that says what became of a deployment, made once for all who are told."""
-    found = _shared.get(told, status)
-    return found if found is not None else _shared.put(told, status, _told(status))
+def told(event: Event) -> str:
+    """The event that says what became of a deployment or an alert, made once for all who are told."""
+    found = _shared.get(told, event)
+    return found if found is not None else _shared.put(told, event, _told(event))
 
 
-def _told(status: Status) -> str:
-    data = {
+def _told(event: Event) -> str:
+    if isinstance(event, Status):
+        return _encode({"type": "deployment.status", "data": _of_deployment(event)}).decode()
+    return _encode({"type": "resource.alert", "data": _of_alert(event)}).decode()
+
+
+def _of_deployment(status: Status) -> dict[str, Any]:
+    return {
         "deploymentId": status.deployment_id,
         "applicationId": status.application_id,
         "status": status.status,
@@ -57,7 +67,20 @@ def _told(status: Status) -> str:
         "message": status.message,
         "seq": status.seq,
     }
-    return _encode({"type": "deployment.status", "data": data}).decode()
+
+
+def _of_alert(alert: Changed) -> dict[str, Any]:
+    return {
+        "alertId": alert.id,
+        "applicationId": alert.application_id,
+        "metric": alert.metric,
+        "threshold": alert.threshold,
+        "current": alert.current,
+        "severity": alert.severity,
+        "status": alert.status,
+        "message": alert.message,
+        "seq": alert.seq,
+    }
 
 
 class Conversation:
@@ -80,11 +103,12 @@ class Conversation:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _tell(self) -> None:
-        with statuses.watched() as watcher:
+        watcher: Watcher[Event] = Watcher()
+        with statuses.told_to(watcher), changes.told_to(watcher):
             while True:
-                for status in await watcher.fetch():
-                    if self._leave.sees(status.project_id):
-                        await self._wire.send(told(status))
+                for event in await watcher.fetch():
+                    if self._leave.sees(event.project_id):
+                        await self._wire.send(told(event))
 
     async def _handle(self, text: str) -> None:
         try:

@@ -18,7 +18,7 @@ planned = Counter("dokploy_graphql_planned", "GraphQL requests that a plan answe
 completed = Counter("dokploy_graphql_completed", "GraphQL requests whose answer graphql-core worded over the plan's tree.", ["reason"])
 requests = Histogram(
     "dokploy_http_request_duration_seconds",
-    "How long requests took until their answer was sent; streams, downloads and sockets are not among them.",
+    "How long requests took until their answer was sent; streams, sockets and what carries a file are not among them.",
     ["method", "status"],
     buckets=SECONDS,
 )

@@ -41,7 +41,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class Timed:
-    """Counts each request that is answered, by how long that took. What marks its scope as `is_stream` ends when its client likes."""
+    """Counts each request that is answered, by how long that took. What marks its scope as `untimed` takes as long as its client likes."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -62,7 +62,7 @@ class Timed:
         try:
             await self.app(scope, receive, watched)
         finally:
-            if status and "is_stream" not in scope:
+            if status and "untimed" not in scope:
                 answered(scope["method"], status, perf_counter() - began)
 
 

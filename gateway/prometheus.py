@@ -45,6 +45,9 @@ class Installation(Collector):
         yield self._of_queues()
         lost = self._found.of("lost_lines").number
         yield CounterMetricFamily("dokploy_log_lines_lost", f"Lines of containers that were too many to be kept. {SAME}", value=lost)
+        passed, failed = self._found.of("edge_requests").number, self._found.of("edge_errors").number
+        yield CounterMetricFamily("dokploy_edge_requests", f"Requests to applications that edges passed on. {SAME}", value=passed)
+        yield CounterMetricFamily("dokploy_edge_errors", f"Those of them that were answered with 5xx. {SAME}", value=failed)
         yield from self._of_edges()
 
     def _of_deployments(self) -> Iterator[Metric]:

@@ -186,6 +186,8 @@ def _sunset(deprecation: Deprecation) -> list[tuple[bytes, bytes]]:
 
 async def _answer(bound: Bound, query: Query, request: Request) -> Response:
     operation, view = bound.operation, bound.view
+    if operation.carries_file:
+        request.scope["untimed"] = True
     if operation.deprecation is not None:
         request.scope["answer_headers"] += _sunset(operation.deprecation)
     context: Context = request.scope["context"]

@@ -128,8 +128,8 @@ class Wanted:
 async def store(subject: UUID, lines: Sequence[Printed], lost: int, read_to: Mapping[str, str]) -> bool:
     """Number and store lines of an application or a database, `lost` of which are missing before them, and how far containers were read.
 
-    `read_to` is the time of the last line of each container: where that is what is stored already, the lines are, and only the answer to
-    that was lost. Returns whether they were stored now.
+    `read_to` says of each container how far that is, another text with each line: where that is what is stored already, the lines are, and
+    only the answer to that was lost. Returns whether they were stored now.
     """
     size = sum(len(each.message.encode()) + OVERHEAD for each in lines)
     found = await database().execute_query_dict(
@@ -149,7 +149,7 @@ async def store(subject: UUID, lines: Sequence[Printed], lost: int, read_to: Map
 
 
 async def read_to(container_id: str) -> str | None:
-    """The time of the last line of a container that was stored."""
+    """How far a container was read, as it was stored with its last lines."""
     found = await database().execute_query_dict("select read_to from log_position where container_id = $1", [container_id])
     return found[0]["read_to"] if found else None
 

@@ -1,5 +1,6 @@
 """Counts of the whole installation: what has happened since it was made, whatever was deleted since, and how much there is now."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,6 +17,10 @@ _ALL: Final = f"""
     union all select 'waiting', 'backups', count(*), 0 from database_backup where status = 'pending'
     union all select 'waiting', 'restores', count(*), 0 from database_restore where status = 'pending'
 """  # noqa: S608 (ours)
+_HAPPENED: Final = """
+    insert into counted (name, label, number)
+    select name, '', number from unnest($1::text[], $2::bigint[]) as each (name, number) where number > 0
+"""
 _ADD_UP: Final = """
     with parts as (delete from counted where (select count(*) from counted) > $1 returning *)
     insert into counted select name, label, sum(number), sum(milliseconds) from parts group by name, label
@@ -39,8 +44,9 @@ class Counts:
     def of(self, name: str, label: str = "") -> Count:
         """A count by its name and label.
 
-        Of what has happened: `deployment` (that ended) by status, `stage` (that ended) by name, `take_over` by what was taken over, and
-        `lost_lines`. Of what there is now: `application` by status, `unfinished` (deployments) by status, `waiting` (tasks) by queue.
+        Of what has happened: `deployment` (that ended) by status, `stage` (that ended) by name, `take_over` by what was taken over,
+        `lost_lines`, `edge_requests` and those of them that are `edge_errors`. Of what there is now: `application` by status, `unfinished`
+        (deployments) by status, `waiting` (tasks) by queue.
         """
         return self._found.get((name, label), Count())
 
@@ -49,6 +55,11 @@ async def counts() -> Counts:
     """What is counted now, in one statement."""
     rows = await database().execute_query_dict(_ALL)
     return Counts({(row["name"], row["label"]): Count(row["number"], row["milliseconds"] / 1000) for row in rows})
+
+
+async def happened(numbers: Mapping[str, int]) -> None:
+    """Count by name what has happened so many times, in the transaction in which it is stored."""
+    await database().execute_query(_HAPPENED, [list(numbers), list(numbers.values())])
 
 
 async def add_up() -> None:

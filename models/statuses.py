@@ -1,10 +1,10 @@
 """What becomes of all deployments, as it is now: for those who watch many of them and miss nothing but what is over already."""
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import structlog
@@ -13,6 +13,7 @@ from models.bell import PATIENCE, bell
 from models.database import AWAY, fetch
 from models.enums import DeploymentStatus, StageName
 from models.lifecycle import IS_ACTIVE
+from models.watcher import Watcher
 
 log = structlog.get_logger()
 
@@ -48,6 +49,11 @@ class Status:
     stage: StageName | None
     message: str
 
+    @property
+    def key(self) -> UUID:
+        """Whose state it is."""
+        return self.deployment_id
+
 
 def _id(text: str) -> UUID | None:
     try:
@@ -62,55 +68,24 @@ async def newest(application_id: UUID) -> list[Status]:
     return [Status(*each) for each in await fetch(_NOW, [id for (id,) in ids])]
 
 
-class Watcher:
-    """Somebody who watches: of each deployment the newest status waits, until it is fetched."""
-
-    def __init__(self) -> None:
-        self._waiting: dict[UUID, Status] = {}
-        self._come = asyncio.Event()
-        self._error: BaseException | None = None
-
-    def end(self, error: BaseException) -> None:
-        """Say why no more will be told."""
-        self._error = error
-        self._come.set()
-
-    def put(self, statuses: Iterable[Status]) -> None:
-        """Tell what became of some deployments, in place of what was told of them and is not fetched yet."""
-        for each in statuses:
-            self._waiting.pop(each.deployment_id, None)
-            self._waiting[each.deployment_id] = each
-            self._come.set()
-
-    async def fetch(self) -> list[Status]:
-        """What waits, the oldest first, once there is something. Raises why no more will be told."""
-        await self._come.wait()
-        if self._error is not None:
-            raise self._error
-        self._come.clear()
-        found, self._waiting = list(self._waiting.values()), {}
-        return found
-
-
 class Statuses:
     """Reads what becomes of deployments, once for all who watch in this process; nothing while nobody does."""
 
     def __init__(self) -> None:
-        self._watchers: set[Watcher] = set()
+        self._watchers: set[Watcher[Any]] = set()
         self._task: asyncio.Task[None] | None = None
         self._begun = asyncio.Event()
         self._known: dict[UUID, int] = {}
         """The number of the last event of each deployment that was told."""
 
     @contextmanager
-    def watched(self) -> Iterator[Watcher]:
-        """Be told what becomes of all deployments from now on."""
-        watcher = Watcher()
+    def told_to(self, watcher: Watcher[Any]) -> Iterator[None]:
+        """Tell somebody what becomes of all deployments from now on."""
         self._watchers.add(watcher)
         if self._task is None:
             self._task = asyncio.create_task(self._run())
         try:
-            yield watcher
+            yield
         finally:
             self._watchers.discard(watcher)
             if not self._watchers and self._task is not None:

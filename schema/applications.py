@@ -11,8 +11,9 @@ import strawberry
 import models
 import workers
 from models import metrics
-from schema import container_logs, deployments, git_sources, series, webhooks
+from schema import alerts, container_logs, deployments, git_sources, series, webhooks
 from schema.access import Role
+from schema.alerts import Alert, AlertFilters, AlertSort
 from schema.application_inputs import (
     ApplicationFilters,
     ApplicationSort,
@@ -142,6 +143,7 @@ class Application(Node):
     watch_paths: list[str]
     deploy_key: str | None
     webhook_deliveries: Page[WebhookDelivery] = page("-created_at", fk="application_id", sort=DeliverySort, filters=DeliveryFilters)
+    alerts: Page[Alert] = page("-created_at", fk="application_id", sort=AlertSort, filters=AlertFilters)
     last_deployment: Deployment | None = one("application_id", "-id")
     deployments: Page[Deployment] = page("-created_at", fk="application_id", sort=DeploymentSort, filters=DeploymentFilters)
     deployment_count: int = count(lambda: Deployment, "application_id")
@@ -184,6 +186,8 @@ get = applications.get(needs=Role.viewer, view=DETAIL, links=LINKS)
 deployments_ = applications.related("deployments", needs=Role.viewer, view=deployments.SUMMARY, links=deployments.SUMMARY_LINKS)
 
 webhook_deliveries = applications.related("webhook_deliveries", needs=Role.viewer, view=webhooks.VIEW)
+
+alerts_ = applications.related("alerts", needs=Role.viewer, view=alerts.VIEW, links=alerts.LINKS)
 
 domains_ = applications.part("domains", needs=Role.viewer, view=f"data: domains {{ {DOMAIN} }}")
 

@@ -10,6 +10,7 @@ from tortoise.models import Model
 from models.feed import Feeds, Follower, Numbered
 from models.progress import T, follow
 from models.statuses import Status, newest, statuses
+from models.watcher import Watcher
 from schema.context import Context
 from schema.errors import ApiError
 from schema.fields import entity_of
@@ -47,7 +48,8 @@ async def progressing(ctx: Context, type_: type, task: T) -> AsyncGenerator[T]:
 
 async def watched(ctx: Context, type_: type, application: Model) -> AsyncGenerator[Status]:
     """How the newest deployment of an application stands, then what becomes of each. Raises why whoever watches may no longer see it."""
-    with statuses.watched() as watcher, standings.leave(ctx, Held.of(entity_of(type_), application), watcher.end):
+    watcher: Watcher[Status] = Watcher()
+    with statuses.told_to(watcher), standings.leave(ctx, Held.of(entity_of(type_), application), watcher.end):
         told: dict[UUID, int] = {}
         await statuses.begun()
         found = await newest(application.pk)

@@ -9,6 +9,8 @@ import strawberry
 from tortoise.models import Model
 
 from schema import (
+    alert_rules,
+    alerts,
     applications,
     audit,
     auth,
@@ -21,6 +23,8 @@ from schema import (
     health,
     members,
     metrics,
+    notification_channels,
+    notifications,
     projects,
     restores,
     teams,
@@ -56,6 +60,11 @@ CHAPTERS: tuple[Resource, ...] = (
     backups.backups,
     restores.restores,
     metrics.system,
+    alerts.alerts,
+    alerts.changes,
+    alert_rules.chapter,
+    notification_channels.channels,
+    notifications.notifications,
     audit.audit,
     health.service,
 )
@@ -72,6 +81,9 @@ ENTITIES: tuple[type, ...] = (
     databases.Database,
     backups.DatabaseBackup,
     restores.DatabaseRestore,
+    alerts.Alert,
+    notification_channels.NotificationChannel,
+    notifications.Notification,
     audit.AuditEntry,
 )
 

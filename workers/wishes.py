@@ -9,6 +9,7 @@ from uuid import UUID
 from tortoise.transactions import in_transaction
 
 from models import (
+    Alert,
     Application,
     ApplicationStatus,
     Deployment,
@@ -256,4 +257,5 @@ async def remove(application: Application, *, delete_volumes: bool) -> None:
         await PublishedPort.filter(application_id=row.id).delete()
         await Domain.filter(application_id=row.id).delete()
         await Deployment.filter(application_id=row.id).update(deleted_at=row.deleted_at)
+        await Alert.filter(application_id=row.id).update(deleted_at=row.deleted_at)
     rings.ring_soon((rings.SETTLE,), row.id)

@@ -11,12 +11,20 @@ _TEAM: Final = "01941702-1500-7d64-9f81-4c3d9e5a7b04"
 _DATABASE: Final = "01941702-1500-7cb9-8ed6-9182e3afc009"
 _BACKUP: Final = "01941702-1500-7dca-8fe7-a293f4b0d10a"
 _RESTORE: Final = "01941702-1500-7edb-90f8-b3a405c1e20b"
+_ALERT: Final = "01941702-1500-7fed-91a9-c4b516d2f30c"
+_CHANNEL: Final = "01941702-1500-70fe-82ba-d5c627e3a40d"
 _USER: Final = "550e8400-e29b-41d4-a716-446655440000"
 _TIME: Final = "2024-12-30T10:00:00Z"
 
 SAMPLES: Final[Mapping[str, Any]] = {
     "action": "applications.scale",
     "address": "203.0.113.7",
+    "alert.id": _ALERT,
+    "alertId": _ALERT,
+    "alert.message": "487 of 512 MiB of memory: 95 % or more for 60 s",
+    "alert.status": "raised",
+    "alert.threshold": 512,
+    "alert.resolvedAt": None,
     "application.id": _APPLICATION,
     "applicationEvents.message": "Installing dependencies...",
     "applicationEvents.progress": 45,
@@ -31,6 +39,7 @@ SAMPLES: Final[Mapping[str, Any]] = {
     "buildOutput": "#5 [2/3] RUN npm ci",
     "buildPath": "./",
     "certificateStatus": "valid",
+    "channelId": _CHANNEL,
     "command": "curl -f http://localhost:8080/health",
     "commitMessage": "Fix bug in authentication",
     "commitSha": "abc123def456",
@@ -39,6 +48,7 @@ SAMPLES: Final[Mapping[str, Any]] = {
     "cpuLimit": 0.5,
     "createApplication.status": "pending",
     "cron": "0 3 * * *",
+    "current": 487,
     "currentCpu": 0.23,
     "currentMemory": 345,
     "currentPassword": "oldsecretpassword",
@@ -184,6 +194,27 @@ SAMPLES: Final[Mapping[str, Any]] = {
     "bitbucket": "https://dokploy.example.com/api/webhooks/bitbucket",
     "delivery": "72d3162e-cc78-11e3-81ab-4c9367dc0958",
     "event": "push",
+    "notification.id": "01941702-1500-710f-83cb-e6d738f4b50e",
+    "notification.deploymentId": None,
+    "notification.event": "alert_raised",
+    "notification.dueAt": None,
+    "notification.error": None,
+    "notification.status": "sent",
+    "notification.tries": 1,
+    "notificationChannel.events": "alert_raised",
+    "notificationChannel.id": _CHANNEL,
+    "notificationChannel.name": "pager",
+    "notificationChannel.recipients": "oncall@example.com",
+    "notificationChannel.type": "webhook",
+    "notificationChannel.url": "https://hooks.example.com/***",
+    "resourceAlerts.message": "487 of 512 MiB of memory: 95 % or more for 60 s",
+    "resourceAlerts.status": "raised",
+    "resourceAlerts.threshold": 512,
+    "resourceAlerts.resolvedAt": None,
+    "severity": "warning",
+    "threshold": 90,
+    "metric": "memory",
+    "isDefault": False,
     "webhookDelivery.id": "01941702-1500-7ba8-8dc5-8071d29ebf08",
     "webhookDelivery.outcome": "queued",
     "webhookDelivery.reason": None,

@@ -84,6 +84,7 @@ class Migration(migrations.Migration):
                 ("message", fields.TextField(unique=False)),
                 ("resolved_at", fields.DatetimeField(null=True, auto_now=False, auto_now_add=False)),
                 ("seq", fields.BigIntField(unique=True)),
+                ("deleted_at", fields.DatetimeField(null=True, auto_now=False, auto_now_add=False)),
             ],
             options={
                 "table": "alert",

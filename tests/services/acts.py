@@ -120,6 +120,26 @@ ACTS: dict[str, Act] = {
     "backups.download": Act(("database", "backup")),
     "backups.upload": Act(("database",), content=b"REDIS"),
     "metrics.system_metrics": Act(),
+    "applications.alerts": Act(("application",)),
+    "alerts.list": Act(),
+    "alerts.get": Act(("alert",)),
+    "resource_alerts.alerts": Act(("application",)),
+    "alert_rules.get": Act(("application",)),
+    "alert_rules.replace": Act(("application",), _given(rules=[{"metric": "memory", "threshold": 80}])),
+    "notification_channels.list": Act(),
+    "notification_channels.get": Act(("channel",)),
+    "notification_channels.create": Act(
+        input=lambda place, person: (
+            _name("pager-", projectId="project")(place, person) | {"type": "slack", "url": "https://example.com/hook"}
+        )
+    ),
+    "notification_channels.update": Act(("channel",), _given(enabled=False)),
+    "notification_channels.delete": Act(("channel",)),
+    "notification_channels.test": Act(("channel",)),
+    "notification_channels.secret": Act(("channel",)),
+    "notification_channels.rotate_secret": Act(("channel",)),
+    "notifications.list": Act(),
+    "notifications.get": Act(("notification",)),
     "audit.list": Act(),
     "health.health": Act(),
 }

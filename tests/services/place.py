@@ -13,6 +13,7 @@ from models.backup_storage import storage
 from models.container_logs import Printed
 from models.database import database
 from models.events import Entry, append
+from models.notifications import queue_for
 from schema import tokens
 from tests.services.conftest import PASSWORD, Api, Person
 
@@ -50,6 +51,12 @@ class Place:
     """Of the backup; it has not begun."""
     restored: str
     """Another one, which is complete."""
+    alert: str
+    """Of the application, not resolved."""
+    channel: str
+    """A webhook of the project's, that is signed."""
+    notification: str
+    """What the channel was told."""
     outsider: str
     """Somebody who is in no team."""
 
@@ -100,8 +107,27 @@ class Cast:
             database=database, project=project, backup=older, status=models.TaskStatus.completed, finished_at=datetime.now(UTC)
         )
         rows = (team, project, application, ids[-1], waiting, people["member"], domain, delivery)
-        rows += (database, idle, backup, older, waiting_backup, restore, restored, people["outsider"])
+        rows += (database, idle, backup, older, waiting_backup, restore, restored, *await _watched(application), people["outsider"])
         return Place(*[str(getattr(row, "id", row)) for row in rows])
+
+
+async def _watched(application: models.Application) -> tuple[models.Alert, models.NotificationChannel, models.Notification]:
+    """An alert of an application, a channel of its project, and what that was told."""
+    about = {"application_id": application.id, "project_id": application.project_id}
+    what = {
+        "metric": models.AlertMetric.memory,
+        "severity": models.AlertSeverity.warning,
+        "threshold": 512,
+        "current": 487,
+        "message": "Full",
+    }
+    alert = await models.Alert.create(**about, **what, seq=10_000 + next(_numbers))
+    target = {"url": "https://hooks.example.com/services/1", "secret": "whsec_c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0"}
+    channel = await models.NotificationChannel.create(
+        project_id=application.project_id, name="pager", type=models.ChannelType.webhook, target=target, events=["alert_raised"]
+    )
+    told = await queue_for(channel, models.NotificationEvent.alert_raised, {"alertId": str(alert.id), "applicationId": str(application.id)})
+    return alert, channel, told
 
 
 async def running(project: models.Project, name: str, **columns: Any) -> models.Database:

@@ -28,6 +28,7 @@ RULES: Final[dict[str, dict[str, int]]] = {
     "team admin also deletes, restores, sees webhook secrets; a project's owner is team admin there": _rule(
         401, 404, 403, 403, OK, OK, OK, OK
     ),
+    "team admin also creates: the place is named in the body, not seen is 422": _rule(401, 422, 403, 403, OK, OK, OK, OK),
     "viewer reads the team; a project's owner is nobody in its team": _rule(401, 404, OK, OK, OK, 404, OK, OK),
     "team admin manages members": _rule(401, 404, 403, 403, OK, 404, OK, OK),
     "only owner/admin": _rule(401, 403, 403, 403, 403, 403, OK, OK),
@@ -37,22 +38,27 @@ RULES: Final[dict[str, dict[str, int]]] = {
 _UNDER: Final[dict[str, str]] = {
     "anonymous:": "auth.register auth.providers health.health",
     "login:": "auth.login",
-    "whoever": "auth.logout users.me users.update_me teams.list projects.list applications.list deployments.list databases.list",
+    "whoever": "auth.logout users.me users.update_me teams.list projects.list applications.list deployments.list databases.list "
+    "alerts.list notification_channels.list notifications.list",
     "viewer reads;": "projects.get projects.applications applications.get applications.deployments applications.domains "
     "applications.webhook_deliveries applications.logs applications.follow_logs applications.events applications.metrics "
     "deployments.get deployments.logs deployments.events "
     "projects.databases databases.get databases.logs databases.follow_logs databases.metrics "
-    "backup_schedules.get databases.backups databases.restores backups.get restores.get backups.progress restores.progress",
+    "backup_schedules.get databases.backups databases.restores backups.get restores.get backups.progress restores.progress "
+    "applications.alerts alerts.get resource_alerts.alerts alert_rules.get notification_channels.get notifications.get",
     "developer also creates, deploys": "projects.update applications.update applications.deploy applications.scale applications.restart "
     "deployments.cancel deployments.rollback domains.add domains.remove webhook_deliveries.redeliver "
     "deploy_keys.generate deploy_keys.remove "
     "databases.update backup_schedules.replace "
     "databases.start databases.stop databases.restart databases.credentials databases.backup backups.cancel "
-    "backups.download",
+    "backups.download alert_rules.replace",
     "developer also creates:": "applications.create databases.create",
     "developer also creates with": "projects.create",
     "team admin also deletes": "projects.delete applications.delete webhook_secrets.get webhook_secrets.rotate "
-    "databases.delete databases.rotate_password backups.delete backups.restore restores.cancel backups.upload",
+    "databases.delete databases.rotate_password backups.delete backups.restore restores.cancel backups.upload "
+    "notification_channels.update notification_channels.delete notification_channels.test notification_channels.secret "
+    "notification_channels.rotate_secret",
+    "team admin also creates:": "notification_channels.create",
     "viewer reads the team": "teams.get teams.members",
     "team admin manages": "teams.update teams.delete members.add members.update members.remove",
     "only owner/admin": "users.list users.get teams.create audit.list metrics.system_metrics",

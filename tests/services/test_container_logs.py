@@ -18,9 +18,10 @@ from models.settings import settings
 from tests.services.conftest import Api
 from tests.services.place import running
 from tests.workers.monitor.test_containers import container
-from tests.workers.monitor.test_log_frames import frame
+from tests.workers.monitor.test_log_frames import STDERR, frame, printed_since
 from workers.engine import EngineUnavailable
 from workers.monitor.followers import Followers
+from workers.monitor.log_frames import Position
 from workers.monitor.log_writer import LogWriter
 
 BEGAN = datetime(2026, 11, 28, 12, tzinfo=UTC)
@@ -33,7 +34,7 @@ async def store(api: Api) -> models.Database:
     return await running(project, f"logs-{next(_numbers)}")
 
 
-def at(second: int) -> str:
+def at(second: float) -> str:
     return (BEGAN + timedelta(seconds=second)).strftime("%Y-%m-%dT%H:%M:%S.%f000Z")
 
 
@@ -152,7 +153,7 @@ class Printing:
     async def follow_log(self, container_id: str, since: str) -> AsyncGenerator[bytes]:
         self.since.append(since)
         for piece in self.printed[container_id]:
-            yield piece
+            yield printed_since(since, piece)
             if self.away:
                 self.away = False
                 raise EngineUnavailable("gone")
@@ -216,7 +217,7 @@ async def test_a_container_that_has_ended_is_not_read_again_and_forgotten_once_i
     assert await seen(store.id, 1) == ["unfinished"]
     await followers.look()
     assert engine.since == [""]
-    assert await container_logs.read_to("c1") == at(0)
+    assert await container_logs.read_to("c1") == str(Position(at(0), at(0)))
     engine.present.clear()
     await followers.look()
     assert await container_logs.read_to("c1") is None
@@ -236,11 +237,11 @@ async def test_what_is_printed_too_fast_is_lost_and_counted(
 
 async def test_replicas_are_put_in_the_order_of_their_times(store: models.Database) -> None:
     writer = LogWriter()
-    await writer.put(store.id, "a", [Printed(at(0), LogLevel.info, 1, "0"), Printed(at(2), LogLevel.info, 1, "2")])
-    await writer.put(store.id, "b", [Printed(at(1), LogLevel.info, 2, "1"), Printed(at(3), LogLevel.info, 2, "3")])
+    await writer.put(store.id, "a", [Printed(at(0), LogLevel.info, 1, "0"), Printed(at(2), LogLevel.info, 1, "2")], "2")
+    await writer.put(store.id, "b", [Printed(at(1), LogLevel.info, 2, "1"), Printed(at(3), LogLevel.info, 2, "3")], "3")
     await writer.flush()
     assert await texts(store.id) == ["0", "1", "2", "3"]
-    assert [await container_logs.read_to(each) for each in "ab"] == [at(2), at(3)]
+    assert [await container_logs.read_to(each) for each in "ab"] == ["2", "3"]
 
 
 async def test_a_database_that_is_away_is_waited_for_and_its_containers_are_not_read_on(
@@ -248,7 +249,7 @@ async def test_a_database_that_is_away_is_waited_for_and_its_containers_are_not_
 ) -> None:
     monkeypatch.setattr("workers.monitor.log_writer.MOST_WAITING", 10)
     writer = LogWriter()
-    putting = asyncio.create_task(writer.put(store.id, "a", lines(*map(str, range(11)))))
+    putting = asyncio.create_task(writer.put(store.id, "a", lines(*map(str, range(11))), at(11)))
     await asyncio.sleep(0.05)
     assert not putting.done()
     await writer.flush()
@@ -281,11 +282,90 @@ async def test_following_again_begins_where_it_was_read_to_and_not_where_it_was_
     assert engine.since == ["", at(0)]
 
 
+async def restarted(engine: Printing, store: models.Database, *, sooner: bool = False) -> list[str]:
+    """What is stored once a monitor that begins now has read what was printed so far, and ended; `sooner` stores nothing of it."""
+    writer = LogWriter()
+    followers = Followers(engine, writer)
+    await followers.look()
+    await asyncio.sleep(0.1)
+    await followers.close()
+    if not sooner:
+        await writer.flush()
+    return await texts(store.id)
+
+
+async def test_a_line_that_has_no_end_when_the_monitor_ends_is_read_from_its_beginning_by_the_next_one(
+    engine: Printing, store: models.Database
+) -> None:
+    engine.present["c1"] = str(store.id)
+    printed = engine.printed["c1"] = [frame(b"zero\n", at(0)), frame(b"a", at(1)), frame(b"other\n", at(2), STDERR)]
+    assert await restarted(engine, store) == ["zero", "other"]
+    printed += [frame(b"b", at(1)), frame(b"another\n", at(3), STDERR)]
+    assert await restarted(engine, store, sooner=True) == ["zero", "other"]
+    assert await restarted(engine, store) == ["zero", "other", "another"]
+    printed += [frame(b"c\n", at(1)), frame(b"last\n", at(4))]
+    assert await restarted(engine, store) == ["zero", "other", "another", "abc", "last"]
+    assert await restarted(engine, store) == ["zero", "other", "another", "abc", "last"], "nothing twice"
+    assert engine.since == ["", at(1), at(1), at(1), at(4)]
+
+
+async def test_a_line_that_has_no_end_when_the_engine_goes_away_is_read_from_its_beginning(
+    engine: Printing, followers: Followers, store: models.Database
+) -> None:
+    cut = frame(b"a", at(0)) + frame(b"other\n", at(1), STDERR)
+    engine.present["c1"], engine.printed["c1"], engine.away = str(store.id), [cut, frame(b"b\n", at(0)), frame(b"two\n", at(2))], True
+    await followers.look()
+    assert sorted(await seen(store.id, 3)) == ["ab", "other", "two"]
+
+
+async def test_a_line_that_has_no_end_when_the_log_ends_has_one_if_the_container_prints_on(
+    engine: Printing, followers: Followers, store: models.Database
+) -> None:
+    engine.present["c1"], engine.printed["c1"] = str(store.id), [frame(b"one\n", at(0)), frame(b"a", at(1))]
+    engine.ended.set()
+    await followers.look()
+    assert await seen(store.id, 1) == ["one"]
+    engine.printed["c1"] += [frame(b"b\n", at(1))]
+    await followers.look()
+    assert await seen(store.id, 2) == ["one", "ab"]
+
+
+async def test_a_line_that_has_no_end_when_its_container_is_removed_is_stored_as_it_is(
+    engine: Printing, followers: Followers, store: models.Database
+) -> None:
+    engine.present["c1"], engine.printed["c1"] = str(store.id), [frame(b"one\n", at(0)), frame(b"unfinished", at(1))]
+    engine.ended.set()
+    await followers.look()
+    assert await seen(store.id, 1) == ["one"]
+    engine.present.clear()
+    await followers.look()
+    assert await seen(store.id, 2) == ["one", "unfinished"]
+    await followers.look()
+    assert engine.since == [""]
+    assert await container_logs.read_to("c1") is None
+
+
+@pytest.mark.parametrize("given", [False, True])
+async def test_the_last_line_of_a_container_is_read_whether_or_not_its_followers_were_given_it(
+    engine: Printing, followers: Followers, store: models.Database, given: bool
+) -> None:
+    one, unfinished = frame(b"one\n", at(0)), frame(b"unfinished", at(1))
+    engine.present["c1"], engine.printed["c1"] = str(store.id), [one, unfinished] if given else [one]
+    engine.ended.set()
+    await followers.look()
+    assert await seen(store.id, 1) == ["one"]
+    engine.state, engine.printed["c1"] = "exited", [one, unfinished]
+    await followers.look()
+    assert await seen(store.id, 2) == ["one", "unfinished"]
+    await followers.look()
+    assert engine.since == ["", at(0)], "once more, and never again"
+
+
 async def test_what_a_container_printed_last_and_too_much_of_is_said_to_be_lost(
     engine: Printing, followers: Followers, store: models.Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("workers.monitor.followers.MOST_LINES", 2)
-    engine.present["c1"], engine.printed["c1"] = str(store.id), [b"".join(frame(b"%d\n" % n, at(0)) for n in range(9))]
+    engine.present["c1"], engine.printed["c1"] = str(store.id), [b"".join(frame(b"%d\n" % n, at(n / 10)) for n in range(9))]
     engine.ended.set()
     engine.state = "exited"
     await followers.look()
@@ -311,8 +391,8 @@ async def test_lines_whose_storing_was_not_heard_of_are_not_stored_twice(store: 
 
 async def test_a_chunk_that_cannot_be_stored_is_in_nobodys_way(store: models.Database) -> None:
     writer = LogWriter()
-    await writer.put(store.id, "a", [Printed("not a time", LogLevel.info, 1, "bad")])
+    await writer.put(store.id, "a", [Printed("not a time", LogLevel.info, 1, "bad")], "1")
     await writer.flush()
-    await writer.put(store.id, "a", lines("good"))
+    await writer.put(store.id, "a", lines("good"), "2")
     await writer.flush()
     assert await texts(store.id) == ["good"]

@@ -15,6 +15,7 @@ import models
 from gateway import live_socket
 from models import statuses
 from models.bell import wake
+from models.watcher import Watcher as WaitingRoom
 from schema import standing
 from tests.services.conftest import Api, Person
 from tests.services.test_deployments import GIT, played
@@ -199,7 +200,7 @@ async def test_logging_out_closes_it(api: Api, server: str, monkeypatch: pytest.
 
 
 async def test_of_a_deployment_only_the_newest_status_waits() -> None:
-    watcher, id = statuses.Watcher(), UUID(int=1)
+    watcher, id = WaitingRoom(), UUID(int=1)
     for seq in range(1, 1000):
         status = models.DeploymentStatus.building
         watcher.put([statuses.Status(id, id, id, status, seq % 100, seq, models.StageName.building, "")])

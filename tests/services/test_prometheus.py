@@ -10,6 +10,7 @@ import httpx2
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
+from tortoise.exceptions import OperationalError
 
 import models
 from models import container_logs, counts
@@ -20,6 +21,8 @@ from models.standing import Standing, record
 from tests.services.conftest import Api
 from workers import reconcile, states, transitions
 from workers.databases import tasks
+from workers.edge.counts import Count as EdgeCount
+from workers.edge.counts import Counter as EdgeCounter
 
 PATH = "/api/metrics/prometheus"
 COUNT = "dokploy_http_request_duration_seconds_count"
@@ -140,6 +143,47 @@ async def test_lost_lines_are_counted_beyond_the_logs_that_lacked_them(api: Api,
     await container_logs.sweep()
     assert not await container_logs.store(id, printed, 3, {})
     assert told(await api.client.get(PATH, headers=scraped))["dokploy_log_lines_lost_total"] == {(): 12}
+
+
+async def passed_on(counter: EdgeCounter, application: UUID, requests: int, errors: int) -> None:
+    """An edge passes requests on, and stores it."""
+    counter.added[f"app_{application}_30000", "_other"].add(EdgeCount(requests, errors))
+    await counter.store(30.0)
+
+
+async def edges(api: Api, scraped: dict[str, str]) -> tuple[float, float]:
+    """How many requests were passed on, and how many of them were errors."""
+    found = told(await api.client.get(PATH, headers=scraped))
+    return found["dokploy_edge_requests_total"][()], found["dokploy_edge_errors_total"][()]
+
+
+async def test_what_edges_passed_on_is_counted_beyond_its_rows_and_applications(api: Api, scraped: dict[str, str]) -> None:
+    one, two = [UUID((await api.application(name=name))["id"]) for name in ("one", "two")]
+    assert await edges(api, scraped) == (0, 0)
+    here, there = EdgeCounter(), EdgeCounter()
+    await passed_on(here, one, 10, 0)
+    assert await edges(api, scraped) == (10, 0)
+    await passed_on(there, two, 5, 2)
+    await here.store(30.0)
+    assert await edges(api, scraped) == (15, 2), "nothing is counted that did not happen"
+    await models.Traffic.all().delete()
+    await models.Application.all().delete()
+    await passed_on(here, one, 7, 7)
+    assert await edges(api, scraped) == (15, 2), "what nobody has any more is no traffic"
+
+
+async def test_what_edges_passed_on_is_counted_once_also_if_it_could_not_be_stored_at_first(
+    api: Api, scraped: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    application, counter = UUID((await api.application())["id"]), EdgeCounter()
+    with monkeypatch.context() as broken:
+        broken.setattr(counts, "_HAPPENED", "select 1 / 0 where $1::text[] is not null and $2::bigint[] is not null")
+        with pytest.raises(OperationalError):
+            await passed_on(counter, application, 10, 1)
+    assert await models.Traffic.all().count() == 0, "both, or neither"
+    await counter.store(30.0)
+    assert await edges(api, scraped) == (10, 1)
+    assert [(row.requests, row.errors) for row in await models.Traffic.all()] == [(10, 1)]
 
 
 async def test_counts_are_added_up_and_stay_what_they_are(api: Api, scraped: dict[str, str]) -> None:

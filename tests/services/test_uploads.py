@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import json
 import os
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -24,11 +25,13 @@ from models.settings import settings
 from schema import perform
 from schema.surface import surface
 from tests.services.conftest import Api, Person
-from tests.services.files import FINISHED, MIB, application_of, database, folder, kept, memory, path_of, scope_of
+from tests.services.files import FINISHED, MIB, application_of, database, folder, kept, memory, path_of, scope_of, stored
 from tests.services.place import running
 from tests.services.s3 import Server, s3
 from tests.services.test_audit import entries, given
 from tests.services.test_downloads import some
+from tests.services.test_prometheus import COUNT, told
+from tests.services.test_prometheus import PATH as METRICS
 from workers.databases import uploads, wishes
 
 __all__ = ["database", "folder", "s3"]
@@ -444,3 +447,17 @@ def test_graphql_carries_no_files() -> None:
     assert "cancelBackup" in schema
     assert "uploadBackup" not in schema
     assert "backupDownload" not in schema
+
+
+async def test_whatever_carries_a_file_is_not_timed_as_a_request_however_it_ends(
+    api: Api, database: models.Database, scraped: dict[str, str]
+) -> None:
+    backup = await stored(database, [DUMP])
+    first = told(await api.client.get(METRICS, headers=scraped))[COUNT]
+    assert (await api.owner.get(path_of(backup))).status_code == 200
+    assert (await api.owner.call("HEAD", path_of(backup))).status_code == 200
+    assert (await api.owner.get(path_of(backup), headers={"If-None-Match": "*"})).status_code == 304
+    assert (await uploaded(api, database)).status_code == 202
+    assert (await uploaded(api, database, b"")).status_code == 400
+    last = told(await api.client.get(METRICS, headers=scraped))[COUNT]
+    assert Counter(last) - Counter(first) == {("GET", "2xx"): 1}, "nothing but the first scrape"

@@ -10,7 +10,8 @@ from tortoise.transactions import in_transaction
 from uuid_utils.compat import uuid7
 
 from models import AlertMetric, AlertStatus, NotificationEvent, notifications
-from models.alerts import DEFAULTS, EVERYBODYS, KEPT
+from models.alert_changes import EVERYBODYS
+from models.alerts import DEFAULTS, KEPT
 from models.bell import wake
 from models.database import database
 from workers.alerts.measures import MEASURES, Measure, told

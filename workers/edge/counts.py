@@ -12,8 +12,10 @@ from uuid import UUID
 import structlog
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
+from tortoise.transactions import in_transaction
 
 from models import Application, Domain, Traffic
+from models.counts import happened
 from models.database import AWAY
 from workers.edge.caddy import Caddy, EdgeAway
 from workers.edge.domain_config import SERVER
@@ -150,7 +152,9 @@ class Counter:
             names = dict(await Domain.all().order_by("-path").values_list("domain", "application_id"))
             counts = by_application(taken, names)
             living = await _living(counts)
-            await Traffic.bulk_create([_row(id, count, seconds) for id, count in counts.items() if id in living and count.requests])
+            rows = [_row(id, count, seconds) for id, count in counts.items() if id in living and count.requests]
+            if rows:
+                await _store(rows)
         except BaseException:
             for series, count in taken.items():
                 self.added[series].add(count)
@@ -180,6 +184,12 @@ async def _sweep() -> None:
     old = Traffic.filter(created_at__lt=datetime.now(UTC) - timedelta(days=KEPT_DAYS)).order_by("created_at").limit(BATCH)
     while ids := await old.values_list("id", flat=True):
         await Traffic.filter(id__in=ids).delete()
+
+
+async def _store(rows: list[Traffic]) -> None:
+    async with in_transaction():
+        await Traffic.bulk_create(rows)
+        await happened({"edge_requests": sum(each.requests for each in rows), "edge_errors": sum(each.errors for each in rows)})
 
 
 async def _living(ids: Iterable[UUID]) -> set[UUID]:

@@ -16,7 +16,7 @@ from models.container_logs import Printed
 from models.database import AWAY
 from workers.engine import EngineUnavailable
 from workers.monitor.containers import LABELS, number_of, owner_of
-from workers.monitor.log_frames import Frames, Read
+from workers.monitor.log_frames import Frames, Position, Read
 from workers.monitor.log_levels import level_of
 from workers.monitor.log_writer import LogWriter
 
@@ -79,12 +79,21 @@ class Allowance:
 
 @dataclass(slots=True)
 class _Reading:
-    """How far a container was read, and how many of its lines were lost that could not be told yet."""
+    """How far a container was read, and what could not be stored yet."""
 
     source: Source
-    read_to: str
+    """As it was when it was last begun to be read."""
+    read_to: Position
     allowance: Allowance = field(default_factory=Allowance)
     lost: int = 0
+    """Lines that were lost after the last one that was not."""
+    unended: list[Read] = field(default_factory=list)
+    """Lines that had no end when the log had; it ends also when the Engine does, and the container prints on."""
+
+    @property
+    def has_rest(self) -> bool:
+        """Whether something is left to be stored once the container has ended."""
+        return bool(self.unended or self.lost)
 
 
 class Followers:
@@ -119,13 +128,18 @@ class Followers:
         """Follow the containers that are not followed, and forget those that are gone. Raises `EngineUnavailable`, or as Postgres does."""
         present = {each.container: each for label in LABELS for each in sources(await self._engine.containers(label))}
         gone = [id for id, task in self._tasks.items() if id not in present and task.done()]
+        for id in gone.copy():
+            if (reading := self._readings.get(id)) is not None and reading.has_rest:
+                self._tasks[id] = asyncio.create_task(self._end(reading))
+                gone.remove(id)
         if gone:
             await container_logs.forget(gone)
         for id in gone:
             del self._tasks[id]
             self._readings.pop(id, None)
         for id, source in present.items():
-            if id not in self._tasks or (source.running and self._tasks[id].done()):
+            # Of a container that ends the Engine may keep a last line without an end back, and tell it only to who asks thereafter.
+            if id not in self._tasks or (self._tasks[id].done() and (source.running or self._readings[id].source.running)):
                 self._tasks[id] = asyncio.create_task(self._follow(source))
 
     async def close(self) -> None:
@@ -139,8 +153,13 @@ class Followers:
         while True:
             try:
                 if source.container not in self._readings:
-                    self._readings[source.container] = _Reading(source, await container_logs.read_to(source.container) or "")
-                await self._read(self._readings[source.container])
+                    read_to = Position.of(await container_logs.read_to(source.container) or "")
+                    self._readings[source.container] = _Reading(source, read_to)
+                reading = self._readings[source.container]
+                reading.source = source
+                await self._read(reading)
+                if not source.running:
+                    await self._end(reading)
                 return
             except (EngineUnavailable, *AWAY):
                 await asyncio.sleep(LOOK)
@@ -149,31 +168,38 @@ class Followers:
                 await asyncio.sleep(LOOK)
 
     async def _read(self, reading: _Reading) -> None:
-        frames, known = Frames(), reading.read_to
-        async with aclosing(self._engine.follow_log(reading.source.container, known)) as pieces:
+        frames = Frames(reading.read_to)
+        async with aclosing(self._engine.follow_log(reading.source.container, reading.read_to.since)) as pieces:
             async for piece in pieces:
-                await self._put(reading, [each for each in frames.feed(piece) if each.at > known])
-        await self._put(reading, [each for each in frames.flush() if each.at > known])
+                reading.unended = []
+                await self._put(reading, frames.feed(piece))
+        reading.unended += frames.flush()
+
+    async def _end(self, reading: _Reading) -> None:
+        """Hand on what is left of a container that has ended."""
+        unended, reading.unended = reading.unended, []
+        await self._put(reading, unended)
         if reading.lost:
             last = Printed(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}000Z", LogLevel.warning, reading.source.replica, LOST)
-            await self._store(reading, [last], reading.lost)
-            reading.lost = 0
+            lost, reading.lost = reading.lost, 0
+            await self._store(reading, [last], reading.read_to, lost)
 
     async def _put(self, reading: _Reading, lines: list[Read]) -> None:
         """Hand lines on, as many as are allowed; what is lost is told with the next one that is not."""
-        printed, before = list[Printed](), 0
+        printed, before, read_to = list[Printed](), 0, reading.read_to
         for each in lines:
-            reading.read_to = max(reading.read_to, each.at)
+            reading.read_to = each.to
             if not reading.allowance.within(each):
-                await self._store(reading, printed, before)
+                await self._store(reading, printed, read_to, before)
                 printed = []
                 reading.lost += 1
                 continue
             if not printed:
                 before, reading.lost = reading.lost, 0
             printed.append(Printed(each.at, level_of(each.text), reading.source.replica, each.text))
-        await self._store(reading, printed, before)
+            read_to = each.to
+        await self._store(reading, printed, read_to, before)
 
-    async def _store(self, reading: _Reading, printed: list[Printed], before: int) -> None:
+    async def _store(self, reading: _Reading, printed: list[Printed], read_to: Position, before: int) -> None:
         if printed:
-            await self._writer.put(reading.source.subject, reading.source.container, printed, before)
+            await self._writer.put(reading.source.subject, reading.source.container, printed, str(read_to), before)

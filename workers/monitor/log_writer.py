@@ -30,10 +30,11 @@ MOST_WAITING: Final = 4 * CHUNK
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """Lines of one container, and how many are missing before them."""
+    """Lines of one container, how far it is read with them, and how many are missing before them."""
 
     container: str
     lines: Sequence[Printed]
+    read_to: str
     lost: int
 
 
@@ -67,10 +68,13 @@ class LogWriter:
         self._waiting: dict[UUID, _Waiting] = {}
         self._come = asyncio.Event()
 
-    async def put(self, subject: UUID, container: str, lines: Sequence[Printed], lost: int = 0) -> None:
-        """Add lines of a container, at least one, and how many are missing before them; returns when there is room for more."""
+    async def put(self, subject: UUID, container: str, lines: Sequence[Printed], read_to: str, lost: int = 0) -> None:
+        """Add lines of a container, at least one, and how many are missing before them; returns when there is room for more.
+
+        `read_to` is how far the container is read with them, another text each time (`log_frames.Position`).
+        """
         waiting = self._waiting.setdefault(subject, _Waiting())
-        waiting.parts.append(_Part(container, lines, lost))
+        waiting.parts.append(_Part(container, lines, read_to, lost))
         waiting.lines += len(lines)
         self._come.set()
         while waiting.lines > MOST_WAITING:
@@ -97,7 +101,7 @@ class LogWriter:
         """Store a chunk of each. Raises what the database does; what it cannot take at all is given up."""
         for subject, waiting in list(self._waiting.items()):
             parts = waiting.next()
-            read_to = dict(sorted((each.container, max(line.at for line in each.lines)) for each in parts))
+            read_to = dict(sorted({each.container: each.read_to for each in parts}.items()))
             lines = sorted((line for each in parts for line in each.lines), key=attrgetter("at"))
             try:
                 await container_logs.store(subject, lines, parts[0].lost, read_to)

@@ -7,7 +7,7 @@ import pytest
 from tests.workers.monitor.test_containers import container
 from workers.monitor import followers
 from workers.monitor.followers import Allowance, Source, sources
-from workers.monitor.log_frames import Read
+from workers.monitor.log_frames import Position, Read
 
 
 def test_a_container_is_a_replica_of_whom_its_label_names() -> None:
@@ -28,4 +28,4 @@ def test_a_container_may_print_so_many_lines_in_a_second_whenever_they_are_read(
     monkeypatch.setattr(followers, "MOST_LINES", 2)
     allowance = Allowance()
     times = [f"2026-11-28T12:00:0{second}.{n}00000000Z" for second in (1, 2) for n in range(3)]
-    assert [allowance.within(Read(at, "")) for at in times] == [True, True, False] * 2
+    assert [allowance.within(Read(at, "", Position())) for at in times] == [True, True, False] * 2
