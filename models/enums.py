@@ -300,4 +300,4 @@ class NotificationStatus(StrEnum):
     pending = "pending"
     sent = "sent"
     failed = "failed"
-    """It was tried for hours."""
+    """It was given up."""

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, field_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from models.document_limits import DocumentLimits
 from models.limits import STANDARD, Allowances, allowances
 from models.oidc import Provider, providers, redirect
 from models.s3 import S3, s3
+from models.smtp import Smtp, address, smtp
 
 
 def _origin(value: str) -> str:
@@ -87,8 +88,11 @@ class Settings(BaseSettings):
     upload_limit: int = Field(default=10240, ge=1)
     """MiB that a backup may have which is uploaded."""
 
-    smtp_url: SecretStr | None = None
-    """The server that mails are sent by, as `smtp://user:password@host:587` or `smtps://…`; unset means that there is none."""
+    smtp_url: Annotated[Smtp | None, NoDecode] = None
+    """The server that e-mail is handed to, as `smtp://user:password@host:587` or `smtps://…:465`; unset or empty means none is sent."""
+
+    smtp_from: Annotated[str, AfterValidator(address), Field(validate_default=True)] = ""
+    """The address that e-mail comes from."""
 
     docker: str = ""
     """The docker command line to use; empty lets the worker choose one."""
@@ -169,6 +173,11 @@ class Settings(BaseSettings):
     def _none_or_bucket(cls, value: object) -> object:
         return s3(value) if isinstance(value, str) else value
 
+    @field_validator("smtp_url", mode="before")
+    @classmethod
+    def _none_or_server(cls, value: object) -> object:
+        return smtp(value) if isinstance(value, str) else value
+
     @field_validator("graphql_documents", "backup_directory", mode="before")
     @classmethod
     def _none_or_path(cls, value: object) -> object:
@@ -203,6 +212,13 @@ class Settings(BaseSettings):
     @classmethod
     def _first_to_last(cls, value: object) -> object:
         return value.split("-", 1) if isinstance(value, str) else value
+
+    @field_validator("smtp_from")
+    @classmethod
+    def _who_sends_is_known(cls, value: str, info: ValidationInfo) -> str:
+        if info.data.get("smtp_url") is not None and not value:
+            raise ValueError("is needed with DOKPLOY_SMTP_URL")
+        return value
 
 
 @functools.cache

@@ -10,6 +10,7 @@ from typing import Any, Final
 from uuid import UUID
 
 import httpx2
+import msgspec
 import structlog
 
 from models import Application, Deployment
@@ -17,15 +18,13 @@ from models.database import AWAY, database
 from models.lifecycle import TERMINAL
 from models.repositories import provider_in
 from models.settings import settings
-from workers.commit_requests import ENDS, REQUESTS, Report, Request, State, state_of
-from workers.outgoing import Unreachable, pinned
+from workers.commit_requests import ENDS, REQUESTS, Report, State, state_of
+from workers.outgoing import Unreachable, post
 from workers.runtime import Runtime
 from workers.source_access import Access
 
 log = structlog.get_logger()
 
-SECONDS: Final = 10.0
-"""How long a provider is waited for."""
 AT_ONCE, MOST = 8, 64
 """Reports that are under way at a time, and those of one look."""
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=5), timedelta(hours=1)
@@ -85,7 +84,9 @@ async def _report(deployment: Deployment) -> None:
         return
     link = f"{settings().public_url}/api/deployments/{id}" if settings().public_url else None
     told = Report(source["repo_url"], token, deployment.commit_sha or "", state, f"dokploy/{application.name}", _DESCRIPTIONS[state], link)
-    await send(request(told))
+    asked = request(told)
+    headers = {**asked.headers, "Content-Type": "application/json"}
+    await post(asked.url, headers=headers, content=msgspec.json.encode(asked.body))
     due = None if deployment.status in TERMINAL else datetime.now(UTC)
     await Deployment.filter(id=id).update(reported=state.value, report_tries=0, report_due=due)
 
@@ -104,15 +105,3 @@ async def _later(id: UUID, error: Exception) -> None:
 
 def _said(error: Exception) -> str:
     return f"status {error.response.status_code}" if isinstance(error, httpx2.HTTPStatusError) else type(error).__name__
-
-
-async def send(request: Request) -> None:
-    """Send a request to an address that may be reached. Raises what httpx2 raises, `TimeoutError` and `Unreachable`."""
-    url = httpx2.URL(request.url)
-    headers = {**request.headers, "Host": url.netloc.decode(), "User-Agent": "dokploy"}
-    async with asyncio.timeout(SECONDS), httpx2.AsyncClient(timeout=SECONDS, follow_redirects=False, trust_env=False) as client:
-        named = {"sni_hostname": url.host}
-        asked = client.build_request("POST", await pinned(request.url), json=dict(request.body), headers=headers, extensions=named)
-        answer = await client.send(asked, stream=True)
-        await answer.aclose()
-    answer.raise_for_status()

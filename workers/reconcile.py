@@ -15,6 +15,7 @@ from workers.databases import observe as databases_observe
 from workers.databases import rescue as databases
 from workers.databases.schedule import make_due
 from workers.databases.upkeep import discard_void, remove_partial
+from workers.notifications import outbox
 from workers.runtime import Runtime
 
 log = structlog.get_logger()
@@ -44,6 +45,7 @@ async def _clear_away(runtime: Runtime) -> None:
     await answers.forget_expired()
     await alerts.forget()
     await restarts.forget()
+    await outbox.forget()
     await WebhookDelivery.filter(created_at__lt=datetime.now(UTC) - KEPT_DELIVERIES).delete()
     await Session.filter(expires_at__lt=datetime.now(UTC)).delete()
     empty = " and ".join(f"not exists (select from {table} r where r.project_id = project.id)" for table in ("application", "database"))
@@ -65,6 +67,8 @@ WATCHES: tuple[Duty, ...] = (alerts.watch,)
 """What it measures with the rules of all applications, beside both: many of them take a while."""
 REPORTS: tuple[Duty, ...] = (commit_status.report,)
 """What it tells others beside both: somebody who does not listen keeps nobody waiting."""
+NOTICES: tuple[Duty, ...] = (outbox.send,)
+"""The same for those whom the projects name: they are many, and others."""
 UPKEEP: tuple[Duty, ...] = (
     observe.refresh,
     databases_observe.refresh,
@@ -84,7 +88,7 @@ async def run(runtime: Runtime) -> None:
 
     Whoever leads takes the lock again each time: that is how it hears that the lead was taken away.
     """
-    beside = {duties: asyncio.create_task(asyncio.sleep(0)) for duties in (UPKEEP, WATCHES, REPORTS)}
+    beside = {duties: asyncio.create_task(asyncio.sleep(0)) for duties in (UPKEEP, WATCHES, REPORTS, NOTICES)}
     try:
         while True:
             try:
@@ -108,7 +112,7 @@ async def run(runtime: Runtime) -> None:
 
 async def tick(runtime: Runtime) -> None:
     """One look at everything."""
-    await _each((*RESCUE, *UPKEEP, *WATCHES, *REPORTS), runtime)
+    await _each((*RESCUE, *UPKEEP, *WATCHES, *REPORTS, *NOTICES), runtime)
 
 
 async def _each(duties: Sequence[Duty], runtime: Runtime) -> None:

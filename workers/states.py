@@ -74,6 +74,11 @@ _ENDED = (
     f"{_FREE}, finished_at = now(), "
     "duration = round(extract(epoch from now() - coalesce(d.started_at, now()))), started_at = coalesce(d.started_at, now())"
 )
+_RETURNED = (
+    "d.id, d.application_id, d.project_id, d.kind, d.status, d.epoch, d.attempt, d.worker, d.force, d.cancel_requested_at, "
+    "d.superseded_by, d.trigger, d.branch, d.commit_sha, d.commit_message, d.duration, d.error_code, d.error_message, "
+    "(select a.name from application a where a.id = d.application_id) as application_name"
+)
 FIRST_IN_LINE = f"""not exists (
     select from deployment o where o.application_id = d.application_id and o.id <> d.id
     and (o.{IS_ACTIVE} or (o.status = 'pending' and o.id < d.id)))"""
@@ -144,7 +149,7 @@ def sql(change: Change) -> tuple[str, list[Any]]:
     assignments = ", ".join(["status = :target", *filter(None, [transition.assign]), *stored])
     return numbered(
         f"update deployment d set {assignments} where d.id = :id and d.status = any(:sources) and ({transition.guard}) "  # noqa: S608
-        "returning d.id, d.application_id, d.project_id, d.kind, d.status, d.epoch, d.attempt, d.worker, d.force, d.cancel_requested_at",
+        f"returning {_RETURNED}",
         {
             **change.store,
             "id": change.deployment,

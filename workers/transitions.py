@@ -12,6 +12,7 @@ from models.database import after_commit, joined
 from models.events import Entry, append
 from models.lifecycle import ACTIVE, TERMINAL
 from workers import line
+from workers.results import queue_result
 from workers.states import Change, Event, sql
 
 _S = DeploymentStatus
@@ -51,6 +52,8 @@ async def apply(change: Change) -> dict[str, Any] | None:
         await _stages(connection, change, row)
         await _application(connection, change, row)
         await append(connection, change.deployment, [_entry(change, row)])
+        if row["status"] in TERMINAL:
+            await queue_result(row)
         moved = await _line_moves(connection, change, row)
     after_commit(partial(wake_soon, change.deployment, *moved))
     return row

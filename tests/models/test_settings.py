@@ -117,3 +117,75 @@ def test_a_page_to_end_a_login_at_is_an_origin_and_a_path(monkeypatch: pytest.Mo
     monkeypatch.setenv("DOKPLOY_OIDC_REDIRECTS", url)
     with pytest.raises(ValueError, match="oidc_redirects"):
         Settings()
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "port", "tls", "username", "password"),
+    [
+        ("smtp://mail.example.com", "mail.example.com", 587, False, "", ""),
+        ("smtps://mail.example.com", "mail.example.com", 465, True, "", ""),
+        ("smtp://me%40example.com:p%40ss%3A%2F@mail.example.com:2525/", "mail.example.com", 2525, False, "me@example.com", "p@ss:/"),
+        ("smtp://[::1]:25", "::1", 25, False, "", ""),
+    ],
+)
+def test_a_server_for_e_mail(
+    monkeypatch: pytest.MonkeyPatch, url: str, host: str, port: int, tls: bool, username: str, password: str
+) -> None:
+    monkeypatch.setenv("DOKPLOY_SMTP_URL", url)
+    monkeypatch.setenv("DOKPLOY_SMTP_FROM", "dokploy@example.com")
+    server = Settings().smtp_url
+    assert server is not None
+    assert (server.host, server.port, server.tls, server.username) == (host, port, tls, username)
+    assert server.password.get_secret_value() == password and (not password or password not in repr(Settings()))
+
+
+def test_without_a_server_there_is_no_e_mail(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Settings().smtp_url is None
+    monkeypatch.setenv("DOKPLOY_SMTP_URL", " ")
+    monkeypatch.setenv("DOKPLOY_SMTP_FROM", "")
+    assert (Settings().smtp_url, Settings().smtp_from) == (None, "")
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("http://me:hidden@mail.example.com", "must be like smtp://"),
+        ("mail.example.com:587", "must be like smtp://"),
+        ("smtp://", "must be like smtp://"),
+        ("smtp://me:hidden@mail.example.com:65536", "must be like smtp://"),
+        ("smtp://me:hidden@mail.example.com:x", "must be like smtp://"),
+        ("smtp://me:hidden@mail.example.com:0", "port from 1 to 65535"),
+        ("smtp://me:hidden@mail.example.com/x", "must be like smtp://"),
+        ("smtp://me:hidden@mail.example.com?x=1", "must be like smtp://"),
+        ("smtp://me:hidden@[::1", "must be like smtp://"),
+        ("smtp://me:hidden@mail example.com", "in ASCII without blanks"),
+        ("smtp://hidden@mail.example.com", "a user and a password, or neither"),
+        ("smtp://:hidden@mail.example.com", "a user and a password, or neither"),
+        ("smtp://me:hidden%0A@mail.example.com", "printable ASCII"),
+        ("smtp://me:hidden%C3%BC@mail.example.com", "printable ASCII"),
+    ],
+)
+def test_a_server_that_makes_no_sense_is_refused_without_showing_its_password(
+    monkeypatch: pytest.MonkeyPatch, url: str, words: str
+) -> None:
+    monkeypatch.setenv("DOKPLOY_SMTP_URL", url)
+    monkeypatch.setenv("DOKPLOY_SMTP_FROM", "dokploy@example.com")
+    with pytest.raises(ValueError, match="smtp_url") as caught:
+        Settings()
+    assert words in str(caught.value) and "hidden" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "sender", ["dokploy", "a b@example.com", "Dokploy <a@example.com>", "a@example.com\nBcc: b@example.com", "a@ü.example"]
+)
+def test_e_mail_comes_from_an_address(monkeypatch: pytest.MonkeyPatch, sender: str) -> None:
+    monkeypatch.setenv("DOKPLOY_SMTP_FROM", sender)
+    with pytest.raises(ValueError, match="must be an e-mail address"):
+        Settings()
+
+
+def test_e_mail_needs_somebody_whom_it_comes_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOKPLOY_SMTP_URL", "smtp://me:hidden@mail.example.com")
+    with pytest.raises(ValueError, match="is needed with DOKPLOY_SMTP_URL") as caught:
+        Settings()
+    assert "hidden" not in str(caught.value)

@@ -14,7 +14,7 @@ import workers
 from models import DeploymentStatus
 from models.settings import settings
 from tests.services.conftest import Api
-from workers import commit_status
+from workers import commit_status, outgoing
 
 SHA = "6113728f27ae82c7b1a177c8d03f9e96e0adf246"
 TOKEN = "a-token-that-nobody-knows"
@@ -56,7 +56,7 @@ async def provider(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Provider]:
     found.port = server.sockets[0].getsockname()[1]
     monkeypatch.setitem(settings().__dict__, "git_allowed_hosts", frozenset({found.host}))
     monkeypatch.setitem(settings().__dict__, "public_url", "http://dokploy.example.com")
-    monkeypatch.setattr(commit_status, "SECONDS", 0.5)
+    monkeypatch.setattr(outgoing, "SECONDS", 0.5)
     yield found
     server.close()
 
