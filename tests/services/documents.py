@@ -27,7 +27,10 @@ from schema.series import PERIODS
 from schema.surface import surface
 from tests.services.kinds import KINDS, argument_kind, field_kinds
 
-PAGES = frozenset({"teams", "members", "projects", "applications", "deployments", "databases", "backups", "restores"})
+PAGES = frozenset(
+    {"teams", "members", "projects", "applications", "deployments", "databases", "backups", "restores"}
+    | {"alerts", "notificationChannels", "notifications"}
+)
 ALWAYS = (
     *("projects", "projects", "applications", "applications", "deployments", "databases"),
     *("project", "application", "deployment", "me"),
@@ -45,6 +48,7 @@ OWNERS = {
     "databaseMetrics": "database",
     "applicationMetrics": "application",
     "backupSchedule": "database",
+    "alertRules": "application",
 }
 """The kind of the id that a root field takes, where it is not called after it."""
 

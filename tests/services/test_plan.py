@@ -151,7 +151,8 @@ def pool_of(world: World, caller: Caller) -> Pool:
     found["node"] = [each for kind in ("project", "team") for each in found[kind]] + [str(each) for each in world.people(caller)]
     found["resource"] = found["node"]
     found["user"] = [str(each) for each in world.people(caller)]
-    found["node"] += [each for kind in ("member", "application", "deployment", "database", "backup", "restore") for each in found[kind][:9]]
+    nodes = ("member", "application", "deployment", "database", "backup", "restore", "alert", "notificationChannel", "notification")
+    found["node"] += [each for kind in nodes for each in found[kind][:9]]
     strays = {
         "team": world.teams,
         "project": world.projects,
@@ -160,10 +161,14 @@ def pool_of(world: World, caller: Caller) -> Pool:
         "database": world.databases,
         "backup": world.backups,
         "restore": world.restores,
+        "alert": world.alerts,
+        "notificationChannel": world.channels,
+        "notification": world.notifications,
         "node": world.teams,
     }
     for kind, each in strays.items():
         found[kind] = found[kind] * (1 + len(each) * 25 // max(1, len(found[kind]))) + [str(row.id) for row in each]
+    found["channel"] = found["notificationChannel"]
     return Pool(found, TIMES, {str(row.id): str(row.database_id) for row in (*world.backups, *world.restores)})
 
 

@@ -36,6 +36,9 @@ class World:
     databases: list[Any] = field(default_factory=list)
     backups: list[Any] = field(default_factory=list)
     restores: list[Any] = field(default_factory=list)
+    alerts: list[Any] = field(default_factory=list)
+    channels: list[Any] = field(default_factory=list)
+    notifications: list[Any] = field(default_factory=list)
 
     def visible(self, caller: Caller) -> dict[str, list[Any]]:
         """The rows that a caller may see, by the names of their entities (DECISIONS 5 and 15)."""
@@ -57,6 +60,9 @@ class World:
             "database": seen(self.databases),
             "backup": seen(self.backups),
             "restore": seen(self.restores),
+            "alert": seen(self.alerts),
+            "notificationChannel": seen(self.channels),
+            "notification": seen(self.notifications),
         }
 
     def people(self, caller: Caller) -> set[UUID]:
@@ -79,6 +85,8 @@ async def made(dice: random.Random, owner: str, member: str, viewer: str, strang
     await _deployments(world, dice)
     await _databases(world, dice)
     await _backups(world, dice)
+    await _alerts(world, dice)
+    await _channels(world, dice)
     await _logs(world)
     return world
 
@@ -208,6 +216,53 @@ async def _backups(world: World, dice: random.Random) -> None:
             restore = await models.DatabaseRestore.create(backup=backup, status=status, **owner)
             await models.DatabaseRestore.filter(id=restore.id).update(created_at=START + timedelta(seconds=dice.randrange(5)))
             world.restores.append(restore)
+
+
+async def _alerts(world: World, dice: random.Random) -> None:
+    for n in range(40):
+        application = dice.choice([row for row in world.applications if row.deleted_at is None])
+        status = dice.choice(list(models.AlertStatus))
+        row = await models.Alert.create(
+            application=application,
+            project_id=application.project_id,
+            metric=list(models.AlertMetric)[n % 4],
+            severity=models.AlertSeverity.warning,
+            status=models.AlertStatus.resolved if n > 8 else status,
+            threshold=dice.choice([512, 2.5]),
+            current=dice.choice([487, 0.25]),
+            message=f"a {n}",
+            seq=n + 1,
+            resolved_at=dice.choice([None, START]),
+            deleted_at=START if n % 13 == 5 else None,
+        )
+        await models.Alert.filter(id=row.id).update(created_at=START + timedelta(seconds=n // 3))
+        world.alerts.append(row)
+
+
+async def _channels(world: World, dice: random.Random) -> None:
+    targets = {
+        models.ChannelType.webhook: {"url": "https://a.example.com/x", "secret": "whsec_eA=="},
+        models.ChannelType.slack: {"url": "https://b.example.com/y"},
+        models.ChannelType.email: {"recipients": ["a@example.com", "b@example.com"]},
+    }
+    for n in range(12):
+        kind, target = dice.choice(list(targets.items()))
+        project = dice.choice(world.projects[:-2])
+        channel = await models.NotificationChannel.create(
+            name=f"a{n // 2}", project=project, type=kind, target=target, events=["alert_raised"], enabled=dice.random() < 0.8
+        )
+        world.channels.append(channel)
+        for status in models.NotificationStatus:
+            told = await models.Notification.create(
+                channel=channel,
+                project=project,
+                event=dice.choice(list(models.NotificationEvent)),
+                data=dice.choice([{}, {"alertId": str(dice.choice(world.alerts).id)}]),
+                status=status,
+                error=dice.choice([None, "It could not be sent."]),
+            )
+            await models.Notification.filter(id=told.id).update(created_at=START + timedelta(seconds=n // 3))
+            world.notifications.append(told)
 
 
 class Asker:

@@ -122,6 +122,10 @@ def _data(row: dict[str, Any], id: UUID, status: AlertStatus, message: str, now:
         "threshold": row["most"],
         "current": row["current"],
         "message": message,
-        "raisedAt": (row["created_at"] or now).isoformat(),
-        "resolvedAt": None if status is AlertStatus.raised else now.isoformat(),
+        "raisedAt": _written(row["created_at"] or now),
+        "resolvedAt": None if status is AlertStatus.raised else _written(now),
     }
+
+
+def _written(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")

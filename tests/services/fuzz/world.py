@@ -11,6 +11,7 @@ import models
 from models.backup_storage import storage
 from models.database import database
 from models.lifecycle import LIVING
+from models.notifications import queue_for
 from models.passwords import hashed
 from schema.tokens import issued
 from workers import ENGINES, database_wishes
@@ -31,6 +32,9 @@ KINDS: dict[str, type[Any]] = {
     "databases": models.Database,
     "backups": models.DatabaseBackup,
     "restores": models.DatabaseRestore,
+    "alerts": models.Alert,
+    "notification-channels": models.NotificationChannel,
+    "notifications": models.Notification,
 }
 """Whose ids follow a segment of a path."""
 PARENTS = {"members": "team_id", "webhook-deliveries": "application_id", "backups": "database_id", "restores": "database_id"}
@@ -178,6 +182,29 @@ class World:
             memory_limit=1024,
             storage_size=1024,
         )
+
+    async def _make_alerts(self) -> None:
+        application = await models.Application.get(id=await self.some("applications"))
+        what = {"metric": models.AlertMetric.memory, "severity": models.AlertSeverity.warning, "message": "487 of 512 MiB of memory"}
+        await models.Alert.create(
+            application=application,
+            project_id=application.project_id,
+            threshold=512,
+            current=487,
+            status=models.AlertStatus.resolved,
+            seq=self.dice.getrandbits(52),
+            **what,
+        )
+
+    async def _make_notification_channels(self) -> None:
+        """A webhook, which alone is signed."""
+        target = {"url": "https://hooks.example.com/x", "secret": "whsec_c2VjcmV0"}
+        about = {"type": models.ChannelType.webhook, "events": [models.NotificationEvent.alert_raised.value]}
+        await models.NotificationChannel.create(name=self.name(), project_id=await self.oldest("projects"), target=target, **about)
+
+    async def _make_notifications(self) -> None:
+        channel = await models.NotificationChannel.get(id=await self.some("notification-channels"))
+        await queue_for(channel, models.NotificationEvent.test, {})
 
     async def _backup(self, row: models.Database, status: models.TaskStatus = models.TaskStatus.pending) -> models.DatabaseBackup:
         about = {"type": row.type, "version": row.version, "storage": models.StorageKind.local}
