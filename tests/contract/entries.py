@@ -13,11 +13,15 @@ EXAMPLES = Path(__file__).parent / "examples"
 
 NOT_BUILT: dict[str, tuple[str, ...]] = {
     "POST /api/webhooks/gitlab": (),
-    "WebSocket API": (),
     "JavaScript/TypeScript": (),
     "Python": (),
 }
 """Headings of the specification whose examples wait, and the links that wait with them. What is built is a line less."""
+
+EVENTS = Path(__file__).with_name("events.json")
+"""Shapes of what the socket of the specification sends, by heading; `tests/services/test_live_socket.py` listens to them."""
+SOCKET = "WebSocket API"
+"""Their chapter, which has no other examples."""
 
 AWAITED = frozenset(link for links in NOT_BUILT.values() for link in links)
 

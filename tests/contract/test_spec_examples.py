@@ -3,6 +3,7 @@
 The examples are data, in `examples/`; `entries.py` says what an entry is, `shapes.py` how an answer is described.
 """
 
+import json
 import re
 from collections.abc import Callable
 from typing import Any
@@ -13,8 +14,8 @@ import pytest
 from models.limits import allowances
 from schema.surface import PREFIX, surface
 from tests.contract.circumstances import CIRCUMSTANCES
-from tests.contract.entries import AWAITED, NOT_BUILT, Entry, Example, examples
-from tests.contract.shapes import Comparison, lost
+from tests.contract.entries import AWAITED, EVENTS, NOT_BUILT, SOCKET, Entry, Example, examples
+from tests.contract.shapes import Comparison, fields, kinds_of_shape, lost
 from tests.contract.specification import TEXT, Printed, printed
 from tests.contract.state import State
 from tests.webhooks.senders import SENDERS, sending
@@ -120,8 +121,8 @@ def test_what_waits_is_not_built() -> None:
 
 
 def waits(found: Printed) -> bool:
-    """Whether something printed stands under a heading that waits."""
-    return not NOT_BUILT.keys().isdisjoint(found.under)
+    """Whether something printed stands under a heading that waits, or is an event of the socket."""
+    return found.under[0] == SOCKET or not NOT_BUILT.keys().isdisjoint(found.under)
 
 
 def missing(found: Printed) -> bool:
@@ -142,7 +143,13 @@ if TEXT.exists():  # it is no part of the repository, and the data suffice for t
         assert [str(found) for found in everything if not waits(found) and missing(found)] == []
         assert [example.title for example in examples() if unfounded(example, everything)] == []
 
+    def test_the_shapes_of_events_hold_every_event_of_the_specification() -> None:
+        shapes = json.loads(EVENTS.read_text())
+        events = [found for found in printed(TEXT.read_text()) if found.under[0] == SOCKET and found.kind == "response"]
+        assert {found.under[-1] for found in events} == shapes.keys()
+        assert [str(found) for found in events if not found.is_in(fields(shapes[found.under[-1]], kinds_of_shape))] == []
+
     def test_only_headings_of_the_specification_wait_and_nothing_under_them_is_built() -> None:
         everything = printed(TEXT.read_text())
         assert NOT_BUILT.keys() <= {heading for found in everything for heading in found.under}
-        assert {found.under[-1] for found in everything if waits(found)} & built() == set()
+        assert {found.under[-1] for found in everything if waits(found) and found.under[0] != SOCKET} & built() == set()

@@ -13,10 +13,12 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 import models
 from gateway import live_socket
-from models import statuses
+from models import alert_changes, statuses
 from models.bell import wake
 from models.watcher import Watcher as WaitingRoom
 from schema import standing
+from tests.contract.entries import EVENTS
+from tests.contract.shapes import Comparison
 from tests.services.conftest import Api, Person
 from tests.services.test_deployments import GIT, played
 from tests.services.test_following_logs import printed
@@ -209,3 +211,30 @@ async def test_of_a_deployment_only_the_newest_status_waits() -> None:
         status = models.DeploymentStatus.building
         watcher.put([statuses.Status(id, id, id, status, seq % 100, seq, models.StageName.building, "")])
     assert [each.seq for each in await watcher.fetch()] == [999]
+
+
+async def test_the_events_are_those_that_the_specification_prints(api: Api, server: str) -> None:
+    shapes, said = json.loads(EVENTS.read_text()), dict[str, Any]()
+    async with watching(server, api.owner) as watcher:
+        application, _ = await deployed(api)
+        await watcher.say("subscribe", application)
+        await asyncio.sleep(0.2)
+        await printed(application, "ready")
+        row = await models.Application.get(id=application)
+        await models.Alert.create(
+            application=row,
+            project_id=row.project_id,
+            metric=models.AlertMetric.memory,
+            severity=models.AlertSeverity.warning,
+            threshold=512,
+            current=487,
+            message="Full",
+            seq=await alert_changes.last_seq() + 1,
+        )
+        async with asyncio.timeout(10):
+            while len(said) < len(shapes):
+                event = json.loads(await watcher.socket.recv())
+                said[event["type"]] = event
+    by_type = {shape["type"].removeprefix("= "): shape for shape in shapes.values()}
+    assert said.keys() == by_type.keys()
+    assert [each for name, event in said.items() for each in Comparison().differences(by_type[name], event)] == []
