@@ -12,7 +12,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from models import ApplicationStatus, DeploymentStatus, StageName
+from models import AlertSeverity, ApplicationStatus, DeploymentStatus, StageName
 from models.counts import Counts, counts
 from models.lifecycle import TERMINAL
 from models.settings import settings
@@ -43,6 +43,7 @@ class Installation(Collector):
         """The metrics."""
         yield from self._of_deployments()
         yield self._of_queues()
+        yield self._of_alerts()
         lost = self._found.of("lost_lines").number
         yield CounterMetricFamily("dokploy_log_lines_lost", f"Lines of containers that were too many to be kept. {SAME}", value=lost)
         passed, failed = self._found.of("edge_requests").number, self._found.of("edge_errors").number
@@ -76,11 +77,17 @@ class Installation(Collector):
         yield taken
 
     def _of_queues(self) -> Metric:
-        depth = GaugeMetricFamily("dokploy_queue_depth", f"What waits for a worker to begin it. {SAME}", labels=["queue"])
+        depth = GaugeMetricFamily("dokploy_queue_depth", f"What waits for a worker. {SAME}", labels=["queue"])
         depth.add_metric(["deployments"], self._found.of("unfinished", DeploymentStatus.pending).number)
-        for queue in ("backups", "restores"):
+        for queue in ("backups", "restores", "notifications"):
             depth.add_metric([queue], self._found.of("waiting", queue).number)
         return depth
+
+    def _of_alerts(self) -> Metric:
+        raised = GaugeMetricFamily("dokploy_alerts_raised", f"Alerts of applications that are not resolved. {SAME}", labels=["severity"])
+        for severity in AlertSeverity:
+            raised.add_metric([severity], self._found.of("alert", severity).number)
+        return raised
 
     def _of_edges(self) -> Iterator[Metric]:
         yield _of_edges("dokploy_edge_up", "Whether the edge of a node is heard of.", ((each, each.is_fresh) for each in self._edges))

@@ -16,6 +16,8 @@ _ALL: Final = f"""
     union all select 'unfinished', status, count(*), 0 from deployment where {IS_LIVING} group by status
     union all select 'waiting', 'backups', count(*), 0 from database_backup where status = 'pending'
     union all select 'waiting', 'restores', count(*), 0 from database_restore where status = 'pending'
+    union all select 'waiting', 'notifications', count(*), 0 from notification where due_at is not null
+    union all select 'alert', severity, count(*), 0 from alert where status = 'raised' and deleted_at is null group by severity
 """  # noqa: S608 (ours)
 _HAPPENED: Final = """
     insert into counted (name, label, number)
@@ -46,7 +48,7 @@ class Counts:
 
         Of what has happened: `deployment` (that ended) by status, `stage` (that ended) by name, `take_over` by what was taken over,
         `lost_lines`, `edge_requests` and those of them that are `edge_errors`. Of what there is now: `application` by status, `unfinished`
-        (deployments) by status, `waiting` (tasks) by queue.
+        (deployments) by status, `waiting` by queue, `alert` (that is raised) by severity.
         """
         return self._found.get((name, label), Count())
 

@@ -15,6 +15,7 @@ DASHBOARD = Path(__file__).parents[2] / "docs" / "grafana-dashboard.json"
 SELECTOR = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)\{")
 SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 SHOWN = {
+    "dokploy_alerts_raised",
     "dokploy_applications_total",
     "dokploy_deployments_total",
     "dokploy_deployments_unfinished",

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from tortoise.exceptions import OperationalError
 
 import models
-from models import container_logs, counts
+from models import container_logs, counts, notifications
 from models.container_logs import Printed
 from models.database import database
 from models.settings import settings
@@ -103,10 +103,23 @@ async def test_it_says_what_waits(api: Api, scraped: dict[str, str]) -> None:
         await models.DatabaseBackup.create(**common, name=f"b{n}", type=row.type, version=row.version, storage="local") for n in range(3)
     ]
     await models.DatabaseRestore.create(**common, backup_id=backups[0].id)
+    channel = await models.NotificationChannel.create(project_id=row.project_id, name="a", type="slack", target={})
+    await notifications.queue_for(channel, models.NotificationEvent.test, {})
+    await models.Notification.create(channel=channel, project_id=row.project_id, event=models.NotificationEvent.test)
     found = told(await api.client.get(PATH, headers=scraped))
-    assert found["dokploy_queue_depth"] == {("deployments",): 2, ("backups",): 3, ("restores",): 1}
+    assert found["dokploy_queue_depth"] == {("deployments",): 2, ("backups",): 3, ("restores",): 1, ("notifications",): 1}
     unfinished = found["dokploy_deployments_unfinished"]
     assert unfinished == {("pending",): 2, ("cloning",): 0, ("building",): 0, ("deploying",): 0}
+
+
+async def test_it_says_which_alerts_are_raised(api: Api, scraped: dict[str, str]) -> None:
+    row = await models.Application.get(id=(await api.application())["id"])
+    about = {"application": row, "project_id": row.project_id, "metric": "memory", "threshold": 1, "current": 1, "message": ""}
+    for seq, severity in enumerate(models.AlertSeverity, 1):
+        await models.Alert.create(**about, severity=severity, seq=seq)
+    await models.Alert.create(**about, severity="warning", status="resolved", seq=9)
+    found = told(await api.client.get(PATH, headers=scraped))
+    assert found["dokploy_alerts_raised"] == {("warning",): 1, ("critical",): 1}
 
 
 async def test_a_take_over_is_counted_and_a_beginning_and_a_return_are_not(api: Api, scraped: dict[str, str]) -> None:
