@@ -78,6 +78,10 @@ class Host:
         container = container_id.rpartition(".")[2]
         return await self._engine.container_usage(container) if container else None
 
+    async def container_limits(self, container_id: str) -> tuple[int | None, float | None] | None:
+        container = container_id.rpartition(".")[2]
+        return await self._engine.container_limits(container) if container else None
+
     async def volume_usage(self, seconds: float) -> dict[str, int]:
         return await self._engine.volume_usage(seconds)
 
@@ -232,6 +236,9 @@ class _Without:
 
     async def container_usage(self, container_id: str) -> dict[str, Any] | None:
         return {"memory_stats": {"usage": 1 << 20}}
+
+    async def container_limits(self, container_id: str) -> tuple[int | None, float | None] | None:
+        return None
 
     async def volume_usage(self, seconds: float) -> dict[str, int]:
         return {}

@@ -24,7 +24,7 @@ EVERYBODYS: Final = UUID(int=0x616C6572)
 _BATCH: Final = 200
 _CHANGED: Final = """
     select id, application_id, project_id, metric, severity, status, threshold, current, message, created_at, resolved_at, seq
-    from alert where ($1::uuid is null or application_id = $1) and seq > $2 and deleted_at is null {} order by seq limit $3
+    from alert where ($1::uuid is null or application_id = $1) and seq > $2 {} order by seq limit $3
 """
 _LAST: Final = "select coalesce(max(seq), 0) from alert"
 

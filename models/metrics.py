@@ -37,13 +37,15 @@ _STORE: Final = """
             at = excluded.at, cores = excluded.cores, cpu = excluded.cpu, memory = excluded.memory, disk = excluded.disk,
             network_rx = excluded.network_rx, network_tx = excluded.network_tx
     )
-    insert into metric as m (subject_id, resolution, at, node, cpu, memory, network_rx, network_tx)
-    select each.id, $9, $2, $1, each.cpu, each.memory, each.network_rx, each.network_tx
-    from unnest($10::uuid[], $11::float8[], $12::bigint[], $13::bigint[], $14::bigint[]) as each (id, cpu, memory, network_rx, network_tx)
+    insert into metric as m (subject_id, resolution, at, node, cpu, memory, network_rx, network_tx, memory_limit, cpu_limit)
+    select each.id, $9, $2, $1, each.cpu, each.memory, each.network_rx, each.network_tx, each.memory_limit, each.cpu_limit
+    from unnest($10::uuid[], $11::float8[], $12::bigint[], $13::bigint[], $14::bigint[], $15::bigint[], $16::float8[])
+        as each (id, cpu, memory, network_rx, network_tx, memory_limit, cpu_limit)
     where exists (select 1 from application where id = each.id and deleted_at is null)
        or exists (select 1 from database where id = each.id and deleted_at is null)
     on conflict (subject_id, resolution, at, node) do update set
         cpu = coalesce(excluded.cpu, m.cpu), memory = excluded.memory,
+        memory_limit = excluded.memory_limit, cpu_limit = excluded.cpu_limit,
         network_rx = coalesce(m.network_rx + excluded.network_rx, m.network_rx, excluded.network_rx),
         network_tx = coalesce(m.network_tx + excluded.network_tx, m.network_tx, excluded.network_tx)
 """
@@ -83,6 +85,10 @@ class Taken:
     """Bytes, as is all that follows."""
     network_rx: int | None
     network_tx: int | None
+    memory_limit: int | None = None
+    """What those containers might take together; None where one has no limit."""
+    cpu_limit: float | None = None
+    """The same, in cores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +152,8 @@ async def store(at: datetime, host: Host, taken: Sequence[Taken]) -> None:
         [each.memory for each in taken],
         [each.network_rx for each in taken],
         [each.network_tx for each in taken],
+        [each.memory_limit for each in taken],
+        [each.cpu_limit for each in taken],
     )
     await database().execute_query(_STORE, [*own, SAMPLES.seconds, *columns])
 

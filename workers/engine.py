@@ -160,6 +160,14 @@ class Engine:
         path = f"containers/{container_id}/stats"
         return await self._found(lambda docker: docker._query_json(path, params={"stream": "0", "one-shot": "1"}))  # noqa: SLF001
 
+    async def container_limits(self, container_id: str) -> tuple[int | None, float | None] | None:
+        """What a container may take: bytes of memory and cores, each None without a limit; None of one that is gone."""
+        found = await self._found(lambda docker: docker._query_json(f"containers/{container_id}/json"))  # noqa: SLF001
+        if found is None:
+            return None
+        limits = found["HostConfig"]
+        return limits.get("Memory") or None, (limits.get("NanoCpus") or 0) / 1e9 or None
+
     async def volume_usage(self, seconds: float) -> dict[str, int]:
         """Bytes of this machine's volumes by their names, which takes as long as looking at every file of each.
 

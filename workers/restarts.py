@@ -13,6 +13,9 @@ from workers.convergence import Task
 KEPT: Final = timedelta(hours=2)
 """Longer than any rule looks back."""
 
+SKEW: Final = timedelta(seconds=2)
+"""By which a host's clock may be ahead of that of Swarm's manager."""
+
 _ENDED: Final = frozenset({"failed", "complete", "rejected", "orphaned"})
 _NOTE: Final = """
     insert into restart (task_id, application_id, at)
@@ -22,7 +25,7 @@ _NOTE: Final = """
 
 
 def restarted(tasks: Sequence[Task]) -> list[Task]:
-    """Those that ended by themselves: the next task of their slot was made after that, and not to take their place, as in an update."""
+    """Those of a version that ended by themselves: the next task of their slot is of the same wish, and was made after they had ended."""
     slots: dict[int | None, list[Task]] = defaultdict(list)
     for task in sorted(tasks, key=lambda each: each.created_at):
         slots[task.slot].append(task)
@@ -30,7 +33,7 @@ def restarted(tasks: Sequence[Task]) -> list[Task]:
         task
         for found in slots.values()
         for task, successor in pairwise(found)
-        if task.state in _ENDED and successor.created_at >= task.timestamp
+        if task.state in _ENDED and successor.force == task.force and successor.created_at >= task.timestamp - SKEW
     ]
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -22,10 +23,13 @@ from models import (
     Stage,
     StageName,
 )
-from models.database import database, joined
+from models.alert_changes import EVERYBODYS
+from models.bell import wake_soon
+from models.database import after_commit, database, joined
 from models.events import Entry, append
 from models.lifecycle import LIVING
 from workers import line, rings
+from workers.alerts import changes as alerts
 from workers.facts import Busy, Contradiction, Impossible
 from workers.states import TASK_GRAPHS, Change, Event
 from workers.transitions import apply
@@ -248,6 +252,7 @@ async def restart(application: Application) -> Application:
 async def remove(application: Application, *, delete_volumes: bool) -> None:
     """Wish an application away: it is gone from the API at once, what runs of it goes in the background (DECISIONS 22)."""
     async with in_transaction():
+        await alerts.lock()
         row = await _locked(application.id)
         for each in await Deployment.filter(application_id=row.id, status__in=list(LIVING)).order_by("id"):
             await _cancel(each, "The application was deleted")
@@ -257,5 +262,7 @@ async def remove(application: Application, *, delete_volumes: bool) -> None:
         await PublishedPort.filter(application_id=row.id).delete()
         await Domain.filter(application_id=row.id).delete()
         await Deployment.filter(application_id=row.id).update(deleted_at=row.deleted_at)
+        await alerts.resolve_all(row.id, "The application was deleted")
         await Alert.filter(application_id=row.id).update(deleted_at=row.deleted_at)
+        after_commit(partial(wake_soon, row.id, EVERYBODYS))
     rings.ring_soon((rings.SETTLE,), row.id)

@@ -28,11 +28,12 @@ BESIDE = [
     """,
     "create index restart_by_application on restart (application_id, at)",
     "create index restart_by_time on restart (at)",
+    "alter table metric add column memory_limit bigint, add column cpu_limit float8",
 ]
 
 
 class Migration(migrations.Migration):
-    """An alert of a rule is open once; what ended by itself is kept for as long as a rule may look back."""
+    """An alert of a rule is open once; what ended by itself is kept for as long as a rule may look back, and samples know their limits."""
 
     dependencies = [("models", "0011_metrics")]  # noqa: RUF012 (the shape of a migration)
     operations = [  # noqa: RUF012

@@ -26,9 +26,11 @@ def host(node: str = "one", **more: Any) -> Host:
     return Host(node, **given | more)
 
 
-async def sample(subject: UUID, at: datetime, cpu: float | None = 0.5, memory: int = 10, rx: int | None = 100, node: str = "one") -> None:
-    """Store what one host has measured; memory in MiB."""
-    await metrics.store(at, host(node), [Taken(subject, cpu, memory * MIB, rx, 1)])
+async def sample(
+    subject: UUID, at: datetime, cpu: float | None = 0.5, memory: int = 10, rx: int | None = 100, node: str = "one", **limits: Any
+) -> None:
+    """Store what one host has measured; memory in MiB, limits in bytes and cores."""
+    await metrics.store(at, host(node), [Taken(subject, cpu, memory * MIB, rx, 1, **limits)])
 
 
 async def requests(application: models.Application, at: datetime, number: int, errors: int = 0) -> None:

@@ -7,14 +7,16 @@ from typing import Any, cast
 from uuid import UUID
 
 import pytest
+from tortoise.transactions import in_transaction
 
 import models
-from models import AlertMetric, AlertSeverity, AlertStatus, NotificationEvent, metrics
+import workers
+from models import AlertMetric, AlertSeverity, AlertStatus, NotificationEvent, alert_changes, metrics
 from models.database import database
 from tests.services.conftest import Api
-from tests.services.measured import requests, sample, second, unmeasured
+from tests.services.measured import MIB, requests, sample, second, unmeasured
 from workers import restarts
-from workers.alerts import watch
+from workers.alerts import changes, watch
 from workers.convergence import Task
 from workers.runtime import Runtime
 
@@ -39,12 +41,15 @@ async def rounds() -> None:
     await watch.watch(cast("Runtime", None))
 
 
-async def took(shop: models.Application, *percent: float, cores: float = 0.1, ago: int = 0) -> None:
-    """What all containers took of their memory, ten seconds each, until so many seconds ago; what was measured before is forgotten."""
-    await database().execute_query("delete from metric")
+async def took(
+    shop: models.Application, *percent: float, cores: float = 0.1, ago: int = 0, of: int | None = LIMIT, node: str = "one"
+) -> None:
+    """What a host measured of containers' memory, ten seconds each, until so many seconds ago; nothing else was measured."""
+    await database().execute_query("delete from metric where node = $1", [node])
     now = metrics.begin_of(datetime.now(UTC), timedelta(seconds=10)) - second(ago)
+    limits = {"memory_limit": of * MIB if of else None, "cpu_limit": 2.0}
     for number, share in enumerate(reversed(percent), 1):
-        await sample(shop.id, now - second(number * 10), cores, round(LIMIT * share / 100))
+        await sample(shop.id, now - second(number * 10), cores, round((of or LIMIT) * share / 100), node=node, **limits)
 
 
 async def alerts(shop: models.Application) -> list[tuple[AlertMetric, AlertSeverity, AlertStatus]]:
@@ -111,34 +116,37 @@ async def test_an_alert_stays_while_nothing_is_measured(shop: models.Application
     assert await alerts(shop) == [(MEMORY, WARNING, RAISED)]
 
 
-async def test_the_limit_is_that_of_all_replicas_together(shop: models.Application) -> None:
-    await models.Application.filter(id=shop.id).update(replicas=2)
-    await took(shop, *[97] * 7)
+async def test_what_hosts_measure_is_added_up(shop: models.Application) -> None:
+    await took(shop, *[99] * 7, node="one")
+    await took(shop, *[50] * 7, node="two")
     await rounds()
     assert await alerts(shop) == []
-    await took(shop, *[195] * 7)
+    await took(shop, *[83] * 7, node="two")
     await rounds()
-    assert (MEMORY, CRITICAL, RAISED) in await alerts(shop)
+    [alert] = await models.Alert.filter(application_id=shop.id)
+    assert (alert.severity, alert.threshold) == (WARNING, 2 * LIMIT)
 
 
-async def test_what_hosts_measure_is_added_up(shop: models.Application) -> None:
-    await models.Application.filter(id=shop.id).update(replicas=2)
-    now = metrics.begin_of(datetime.now(UTC), timedelta(seconds=10))
-    for number, node in itertools.product(range(1, 8), ("one", "two")):
-        await sample(shop.id, now - second(number * 10), 0.1, round(LIMIT * 0.93), node=node)
+async def test_a_host_of_which_nothing_is_heard_any_more_is_no_calm(shop: models.Application) -> None:
+    for node in ("one", "two"):
+        await took(shop, *[92] * 9, node=node)
+    await rounds()
+    await database().execute_query("delete from metric where node = 'two' and at > now() - interval '40 seconds'")
     await rounds()
     assert await alerts(shop) == [(MEMORY, WARNING, RAISED)]
 
 
-async def test_nothing_is_raised_while_a_version_takes_the_place_of_another(shop: models.Application) -> None:
-    about = {"application_id": shop.id, "project_id": shop.project_id, "kind": models.DeploymentKind.image, "snapshot": {}}
-    deployment = await models.Deployment.create(**about, status=models.DeploymentStatus.deploying)
-    await took(shop, *[180] * 7)
+async def test_scaling_and_other_limits_are_no_trouble(shop: models.Application) -> None:
+    await took(shop, *[30] * 9, of=4 * LIMIT)
+    await models.Application.filter(id=shop.id).update(replicas=1, resources={"memory_limit": 64, "cpu_limit": 0.1})
+    await rounds()
+    assert await alerts(shop) == [], "they are compared with what they might take when they took it"
+
+
+async def test_where_a_container_has_no_limit_nothing_is_known(shop: models.Application) -> None:
+    await took(shop, *[99] * 9, of=None)
     await rounds()
     assert await alerts(shop) == []
-    await models.Deployment.filter(id=deployment.id).update(status=models.DeploymentStatus.success)
-    await rounds()
-    assert await alerts(shop) != []
 
 
 @pytest.mark.parametrize(
@@ -147,9 +155,8 @@ async def test_nothing_is_raised_while_a_version_takes_the_place_of_another(shop
         {"replicas": 0},
         {"alert_rules": []},
         {"resources": {"memory_limit": None, "cpu_limit": None}},
-        {"deleted_at": datetime(2026, 11, 29, tzinfo=UTC)},
     ],
-    ids=["stopped", "no rules", "no limit", "deleted"],
+    ids=["stopped", "no rules", "no limit"],
 )
 async def test_an_alert_is_resolved_when_nothing_is_watched_any_more(shop: models.Application, change: dict[str, Any]) -> None:
     await took(shop, *[92] * 7)
@@ -269,3 +276,28 @@ async def test_alerts_that_were_resolved_long_ago_are_forgotten(shop: models.App
     await models.Alert.filter(application_id=shop.id).update(status=RESOLVED, resolved_at=long_ago)
     await watch.forget()
     assert await alerts(shop) == []
+
+
+async def test_alerts_end_with_their_application_and_whoever_was_told_is_told(api: Api, shop: models.Application) -> None:
+    about = {"project_id": shop.project_id, "type": models.ChannelType.slack, "target": {"url": "https://example.com"}}
+    await models.NotificationChannel.create(name="a", events=[NotificationEvent.alert_resolved.value], **about)
+    await took(shop, *[92] * 9)
+    await rounds()
+    raised = await alert_changes.last_seq()
+    assert (await api.owner.delete(f"/applications/{shop.id}")).status_code == 204
+    [told] = await models.Notification.all()
+    assert (told.event, told.data["message"]) == (NotificationEvent.alert_resolved, "The application was deleted")
+    [change] = (await alert_changes.after(alert_changes.EVERYBODYS, raised)).items
+    assert change.status is RESOLVED
+    assert (await api.owner.get(f"/alerts?applicationId={shop.id}")).json()["data"] == []
+
+
+async def test_nothing_is_raised_of_what_is_being_deleted(api: Api, shop: models.Application) -> None:
+    await took(shop, *[92] * 9)
+    found = changes.Found(shop.id, shop.project_id, shop.name, MEMORY, WARNING, 512, 471, None, None)
+    async with in_transaction():
+        await workers.remove(shop, delete_volumes=False)
+        late = asyncio.create_task(changes.store(found, "Late"))
+        await asyncio.sleep(0.2)
+    await late
+    assert await models.Alert.filter(application_id=shop.id).count() == 0

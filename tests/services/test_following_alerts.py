@@ -132,7 +132,7 @@ async def test_it_is_told_also_when_nobody_rings(api: Api, server: str, shop: mo
     async def silent(*ids: UUID) -> None:
         pass
 
-    monkeypatch.setattr("workers.alerts.watch.wake", silent)
+    monkeypatch.setattr("workers.alerts.changes.wake", silent)
     async with watching(server, api.owner) as watcher:
         await changed(shop, FULL)
         assert (await watcher.next("resource.alert"))["status"] == "raised"

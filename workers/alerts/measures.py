@@ -36,19 +36,21 @@ class Measure:
     """Of what is told."""
 
 
-def _of_limit(column: str, limit: str, unit: float) -> str:
-    """What all containers take together, of what all may take: from samples, so no gap of one of them is taken for calm or for trouble."""
+def _of_limit(column: str, unit: float) -> str:
+    """What all containers take of what all of them may take. Both were measured together, so that neither scaling nor a new version, nor a
+    host of which nothing is heard, looks like calm or like trouble.
+    """
     return f"""
-        select min(taken) * 100 / most as lowest, max(taken) * 100 / most as highest,
-               most, (array_agg(taken order by at desc))[1] as current,
+        select min(taken * 100 / most) as lowest, max(taken * 100 / most) as highest,
+               (array_agg(taken order by at desc))[1] as current, (array_agg(most order by at desc))[1] as most,
                count(*) >= greatest(r.duration / {SAMPLES.seconds}, 1)
                and max(at) > now() - interval '{FRESH.total_seconds()} seconds' as whole
         from (
-            select at, sum({column})::float8 / {unit} as taken from metric
-            where subject_id = a.id and resolution = {SAMPLES.seconds} and at > now() - make_interval(secs => r.duration + {STORING})
-            group by at having count({column}) = count(*)
-        ) slot, (select (a.resources ->> '{limit}')::float8 * nullif(a.replicas, 0) as most) allowed
-        group by most
+            select at, sum({column})::float8 / {unit} as taken, sum({column}_limit)::float8 / {unit} as most from metric
+            where subject_id = a.id and resolution = {SAMPLES.seconds}
+              and at > now() - make_interval(secs => r.duration + {STORING}) and at < now() + interval '{SAMPLES.seconds} seconds'
+            group by at having count({column}) = count(*) and count({column}_limit) = count(*)
+        ) slot
     """  # noqa: S608 (constants of our own)
 
 
@@ -69,13 +71,13 @@ _ERRORS: Final = f"""
 MEASURES: Final[Mapping[AlertMetric, Measure]] = MappingProxyType(
     {
         AlertMetric.memory: Measure(
-            readings=_of_limit("memory", "memory_limit", 1 << 20),
+            readings=_of_limit("memory", 1 << 20),
             applies="a.resources ->> 'memory_limit' is not null",
             calm=0.95,
             said=lambda current, most: f"{current:.0f} of {most:.0f} MiB of memory",
         ),
         AlertMetric.cpu: Measure(
-            readings=_of_limit("cpu", "cpu_limit", 1),
+            readings=_of_limit("cpu", 1),
             applies="a.resources ->> 'cpu_limit' is not null",
             calm=0.95,
             said=lambda current, most: f"{current:.2f} of {most:g} cores",
@@ -101,9 +103,9 @@ MEASURES: Final[Mapping[AlertMetric, Measure]] = MappingProxyType(
 )
 
 
-def told(row: Mapping[str, Any]) -> str:
-    """What a row of `watch` is, as a sentence: what there is, and which threshold it has reached or is below of again."""
-    measure = MEASURES[row["metric"]]
+def told(metric: AlertMetric, row: Mapping[str, Any]) -> str:
+    """What a row of `watch` says of a metric, as a sentence: what there is, and which threshold it has reached or is below of again."""
+    measure = MEASURES[metric]
     there_is, threshold = measure.said(row["current"], row["most"]), f"{row['threshold']:g}{measure.unit}"
     if row["open"] is None:
         return f"{there_is}: {threshold} or more {measure.over} {row['duration']} s"

@@ -3,7 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, Protocol
 from uuid import UUID
@@ -21,6 +21,9 @@ class Counting(Protocol):
 
     async def container_usage(self, container_id: str) -> dict[str, Any] | None:
         """What a container takes. Raises `EngineUnavailable`."""
+
+    async def container_limits(self, container_id: str) -> tuple[int | None, float | None] | None:
+        """What a container may take: bytes of memory, cores. Raises `EngineUnavailable`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +46,13 @@ class Usage:
     cpu: float | None
     """Cores."""
     memory: int | None
-    """Bytes at the end, as is all that follows."""
+    """Bytes at the end, as is all that follows but the last."""
     network_rx: int | None
     network_tx: int | None
+    memory_limit: int | None = None
+    """What it may take; None without a limit."""
+    cpu_limit: float | None = None
+    """The same, in cores."""
 
 
 def memory_of(usage: Mapping[str, Any]) -> int | None:
@@ -99,6 +106,8 @@ class Meter:
     def __init__(self, engine: Counting) -> None:
         self._engine = engine
         self._last: dict[str, Reading] = {}
+        self._limits: dict[str, tuple[int | None, float | None]] = {}
+        """Of the containers that are measured; they never change."""
 
     async def measure(self, containers: Iterable[str], seconds: float) -> dict[str, Usage | None]:
         """What each takes, all asked at once; None of one that has ended. One that is not told of within so many seconds is left out."""
@@ -106,16 +115,24 @@ class Meter:
         found = await asyncio.gather(*(self._read(each, seconds) for each in asked))
         told = {container: reading for container, reading in zip(asked, found, strict=True) if not isinstance(reading, EngineUnavailable)}
         usages = {
-            container: None if reading is None else between(self._last.get(container), reading) for container, reading in told.items()
+            container: None if reading is None else self._limited(container, between(self._last.get(container), reading))
+            for container, reading in told.items()
         }
         before = {container: self._last[container] for container in asked if container in self._last}
         self._last = before | {container: reading for container, reading in told.items() if reading is not None}
+        self._limits = {container: self._limits[container] for container in asked if container in self._limits}
         return usages
+
+    def _limited(self, container: str, usage: Usage) -> Usage:
+        memory, cpu = self._limits[container]
+        return replace(usage, memory_limit=memory, cpu_limit=cpu)
 
     async def _read(self, container: str, seconds: float) -> Reading | EngineUnavailable | None:
         try:
             async with asyncio.timeout(seconds):
                 usage = await self._engine.container_usage(container)
+                if usage is not None and container not in self._limits:
+                    self._limits[container] = await self._engine.container_limits(container) or (None, None)
         except EngineUnavailable as error:
             return error
         except TimeoutError:
@@ -139,10 +156,10 @@ def taken(subjects: Mapping[str, UUID], usages: Mapping[str, Usage | None]) -> l
 
 
 def _sum(subject: UUID, parts: list[Usage]) -> Taken:
-    """The sum of its containers; of what is not known of one of them, as in its first round, there is none."""
-    cpu = [each.cpu for each in parts if each.cpu is not None]
-    whole = {
-        name: [value for each in parts if (value := getattr(each, name)) is not None] for name in ("memory", "network_rx", "network_tx")
-    }
-    known = {name: sum(values) if len(values) == len(parts) else None for name, values in whole.items()}
-    return Taken(subject, sum(cpu) if len(cpu) == len(parts) else None, **known)
+    """The sum of its containers; of what is not known of one of them, as in its first round, or what one has no limit of, there is none."""
+
+    def total(name: str) -> Any:
+        values = [value for each in parts if (value := getattr(each, name)) is not None]
+        return sum(values) if len(values) == len(parts) else None
+
+    return Taken(subject, **{name: total(name) for name in ("cpu", "memory", "network_rx", "network_tx", "memory_limit", "cpu_limit")})

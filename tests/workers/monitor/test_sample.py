@@ -54,6 +54,9 @@ class Told:
         assert name == "docker_gwbridge"
         return self.bridge
 
+    async def container_limits(self, container_id: str) -> tuple[int | None, float | None] | None:
+        return None
+
     async def container_usage(self, container_id: str) -> dict[str, Any] | None:
         if container_id in self.hangs:
             await asyncio.sleep(60)

@@ -89,6 +89,13 @@ class Told:
 
     def __init__(self) -> None:
         self.says: dict[str, Any] = {}
+        self.limits: dict[str, tuple[int | None, float | None]] = {}
+        self.looked: list[str] = []
+        """Whose limits were asked for."""
+
+    async def container_limits(self, container_id: str) -> tuple[int | None, float | None] | None:
+        self.looked.append(container_id)
+        return self.limits.get(container_id)
 
     async def container_usage(self, container_id: str) -> dict[str, Any] | None:
         said = self.says.get(container_id)
@@ -115,6 +122,17 @@ async def test_rounds_are_taken_from_one_another() -> None:
     assert await meter.measure(["a", "b"], 1) == {"a": Usage(None, 9, None, None), "b": Usage(None, 9, None, None)}
     engine.says = {"a": engine.at(10, 8, 400), "b": engine.at(5, 2)}
     assert await meter.measure(["a", "b"], 1) == {"a": Usage(0.5, 9, 400, 0), "b": Usage(0.2, 9, 0, 0)}
+
+
+async def test_what_a_container_may_take_is_asked_once() -> None:
+    engine = Told()
+    meter = Meter(engine)
+    engine.limits = {"a": (512, 0.5)}
+    for second in (0, 10):
+        engine.says = {"a": engine.at(second, 3), "b": engine.at(second, 3)}
+        found = await meter.measure(["a", "b"], 1)
+    assert [(each.memory_limit, each.cpu_limit) for each in found.values() if each] == [(512, 0.5), (None, None)]
+    assert sorted(engine.looked) == ["a", "b"]
 
 
 @pytest.mark.parametrize("trouble", ["hangs", EngineUnavailable("odd")])
@@ -151,6 +169,11 @@ OWNERS: dict[str, UUID] = {"s1": SHOP, "s2": SHOP, "b1": BLOG}
 def test_an_application_takes_what_its_containers_take() -> None:
     usages = {"s1": Usage(0.5, 10, 3, 4), "s2": Usage(0.25, 20, None, 6), "b1": Usage(None, 7, None, None)}
     assert taken(OWNERS, usages) == [Taken(SHOP, 0.75, 30, None, 10), Taken(BLOG, None, 7, None, None)]
+
+
+def test_an_application_may_take_what_its_containers_may_take_where_each_has_a_limit() -> None:
+    usages = {"s1": Usage(0.5, 10, 3, 4, 100, 0.5), "s2": Usage(0.5, 10, 3, 4, 100, None)}
+    assert taken({"s1": SHOP, "s2": SHOP}, usages) == [Taken(SHOP, 1.0, 20, 6, 8, 200, None)]
 
 
 def test_a_container_that_has_ended_is_left_out_of_the_sum() -> None:
