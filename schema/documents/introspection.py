@@ -28,6 +28,10 @@ SOME_TYPES: Final = ("interfaces", "possibleTypes")
 """Lists of types that are not the mean of all."""
 
 
+WRAPPED: Final = 3
+"""How often a type is wrapped at most, as in `[Project!]!`: so many times inside of each other `ofType` is something."""
+
+
 class Length(NamedTuple):
     """Of a list: how long it is in the mean of all types, and at most."""
 
@@ -61,7 +65,7 @@ def introspected(schema: GraphQLSchema, scope: Scope, item: Selected) -> int:
     """How many fields, as much as those of rows, are answered at most by one of the `ROOTS`; lists inside of lists are multiplied."""
     lengths = _lengths(schema)
 
-    def answered(name: str, selected: Selected, times: float, *, among_all: bool) -> float:
+    def answered(name: str, selected: Selected, times: float, *, among_all: bool, unwrapped: int = 0) -> float:
         """What is below a field of `times` objects of this type, which are all that there are, or any."""
         type_ = introspection_types[name]
         if not isinstance(type_, GraphQLObjectType):
@@ -72,10 +76,13 @@ def introspected(schema: GraphQLSchema, scope: Scope, item: Selected) -> int:
             field = type_.fields.get(each.name)
             if field is None or is_leaf_type(get_named_type(field.type)):
                 continue
+            deeper = unwrapped + 1 if each.name == "ofType" else 0
+            if deeper > WRAPPED:
+                continue
             length = lengths.get(each.name, Length(1, 1))
             whole = among_all and each.name in lengths
             times_below, among = times * (length.mean if whole else length.most), whole and each.name not in SOME_TYPES
-            found += answered(get_named_type(field.type).name, each, times_below, among_all=among)
+            found += answered(get_named_type(field.type).name, each, times_below, among_all=among, unwrapped=deeper)
         return found
 
     return TIMES * round(answered(ROOTS[item.name], item, 1, among_all=item.name == "__schema"))
