@@ -50,6 +50,8 @@ class Watched:
     """The alerts on `/api/ws`."""
     streamed: list[dict[str, Any]] = field(default_factory=list)
     """The server-sent events of the application that holds memory."""
+    listed: list[dict[str, Any]] = field(default_factory=list)
+    """What the API listed as raised of that application before the memory was freed."""
 
     @property
     def posted(self) -> list[dict[str, Any]]:
@@ -64,29 +66,36 @@ class Watched:
 
         return await eventually(look, within=WITHIN)  # type: ignore[return-value]
 
-    async def everywhere(self, alert: dict[str, Any]) -> dict[str, Any]:
-        """What the API lists of an alert, once it has been told in all other ways, too."""
-        status = alert["status"]
+    async def everywhere(self, alert: dict[str, Any], listed: dict[str, Any]) -> None:
+        """See that an alert is listed as it was told, and wait until it has been told in all other ways, too."""
 
         async def look() -> tuple[dict[str, Any], dict[str, Any]] | None:
-            streamed = [each for each in self.streamed if (each["alertId"], each["status"]) == (alert["alertId"], status)]
-            posted = [each for each in self.posted if each["type"] == f"alert.{status}" and each["data"]["alertId"] == alert["alertId"]]
-            return (streamed[0], posted[0]["data"]) if streamed and posted else None
+            id, status = alert["alertId"], alert["status"]
+            streamed = [each for each in self.streamed if (each["alertId"], each["status"]) == (id, status)]
+            posted = [each["data"] for each in self.posted if (each["type"], each["data"].get("alertId")) == (f"alert.{status}", id)]
+            return (streamed[0], posted[0]) if streamed and posted else None
 
         found = await eventually(look, within=20)
-        assert found
-        answer = await self.installation.owner.get("/alerts", params={"applicationId": alert["applicationId"], "status": status})
-        (listed,) = answer.json()["data"]
-        assert listed["id"] == alert["alertId"]
+        assert found and listed["id"] == alert["alertId"]
         for other in (*found, listed):
             for name in ("applicationId", "metric", "severity", "status", "threshold", "current", "message"):
                 assert other[name] == alert[name], name
-        return dict(listed)
+
+    async def was_listed(self) -> list[dict[str, Any]]:
+        """What was listed as raised, or nothing yet."""
+        return self.listed
+
+    async def alerts(self, status: str) -> list[dict[str, Any]]:
+        """What the API lists of the application that holds memory."""
+        answer = await self.installation.owner.get("/alerts", params={"applicationId": self.holds.id, "status": status})
+        found: list[dict[str, Any]] = answer.json()["data"]
+        return found
 
     def complaints(self) -> list[str]:
         """What the workers and the monitor could not do about all that."""
         logs = [self.installation.log(f"worker-{number}") for number in range(len(self.installation.workers))]
-        events = [json.loads(line) for log in (*logs, self.installation.log(MONITOR)) for line in log.read_text().splitlines()]
+        lines = [line for log in (*logs, self.installation.log(MONITOR)) for line in log.read_text().splitlines()]
+        events = [json.loads(line) for line in lines if line.startswith("{")]
         ours = ("workers.alerts", "workers.notifications")
         return [
             str(each)
@@ -118,6 +127,7 @@ async def follow(watched: Watched) -> None:
 async def free(watched: Watched) -> None:
     """Have the container free what it holds, once it is known that it does."""
     await watched.told(watched.holds, "raised")
+    watched.listed = await watched.alerts("raised")
     (task,) = await watched.holds.running()
     await watched.installation.command("exec", str(task.container_id), "rm", FILLER)
 
@@ -168,44 +178,9 @@ async def watched(installation: Installation, left: list[House], image: str) -> 
     left.append(house)
 
 
-async def test_memory_that_is_nearly_all_taken_raises_an_alert_that_is_told_everywhere(watched: Watched) -> None:
-    alert = await watched.told(watched.holds, "raised")
-    assert (alert["metric"], alert["severity"], alert["threshold"]) == ("memory", "warning", LIMIT)
-    assert HELD <= alert["current"] <= LIMIT
-    assert alert["message"] == f"{alert['current']:.0f} of {LIMIT} MiB of memory: 80 % or more for 10 s"
-    listed = await watched.everywhere(alert)
-    assert listed["resolvedAt"] is None
-
-
-async def test_the_same_receiver_is_told_first_how_the_deployment_ended(watched: Watched) -> None:
-    await watched.told(watched.holds, "raised")
-
-    async def of_ours() -> list[dict[str, Any]]:
-        found = [each for each in watched.posted if each["data"]["applicationId"] == watched.holds.id]
-        return found if len(found) >= 2 else []
-
-    result, alert = (await eventually(of_ours, within=20))[:2]
-    deployment = await watched.holds.last_deployment()
-    assert (result["type"], alert["type"]) == ("deployment.succeeded", "alert.raised")
-    assert (result["data"]["deploymentId"], result["data"]["status"]) == (deployment["id"], "success")
-    assert result["data"]["duration"] == deployment["duration"]
-
-
-async def test_a_container_that_ends_again_and_again_raises_an_alert_until_it_is_stopped(watched: Watched) -> None:
-    app = watched.ends
-    alert = await watched.told(app, "raised")
-    assert (alert["metric"], alert["threshold"]) == ("restarts", 2)
-    assert 2 <= alert["current"] <= 3
-    assert alert["message"] == f"{alert['current']:.0f} restarts: 2 or more within 600 s"
-    await app.post("scale", {"replicas": 0})
-    over = await watched.told(app, "resolved")
-    assert over["alertId"] == alert["alertId"]
-
-
 async def test_what_somebody_has_wished_for_is_no_restart(watched: Watched, installation: Installation) -> None:
     app = watched.is_told
     await app.deployed()
-    await restarted(app)
     for replicas in (2, 0, 1):
         await app.post("scale", {"replicas": replicas})
         await running(app, replicas)
@@ -229,14 +204,51 @@ async def restarted(app: App) -> None:
     await eventually(replaced)
 
 
+async def test_memory_that_is_nearly_all_taken_raises_an_alert_that_is_told_everywhere(watched: Watched) -> None:
+    alert = await watched.told(watched.holds, "raised")
+    assert (alert["metric"], alert["severity"], alert["threshold"]) == ("memory", "warning", LIMIT)
+    assert HELD <= alert["current"] <= LIMIT
+    assert alert["message"] == f"{alert['current']:.0f} of {LIMIT} MiB of memory: 80 % or more for 10 s"
+    (listed,) = await eventually(watched.was_listed, within=20)
+    await watched.everywhere(alert, listed)
+    assert listed["resolvedAt"] is None
+
+
+async def test_the_same_receiver_is_told_first_how_the_deployment_ended(watched: Watched) -> None:
+    await watched.told(watched.holds, "raised")
+
+    async def of_ours() -> list[dict[str, Any]]:
+        found = [each for each in watched.posted if each["data"]["applicationId"] == watched.holds.id]
+        return found if len(found) >= 2 else []
+
+    result, alert = (await eventually(of_ours, within=20))[:2]
+    deployment = await watched.holds.last_deployment()
+    assert (result["type"], alert["type"]) == ("deployment.succeeded", "alert.raised")
+    assert (result["data"]["deploymentId"], result["data"]["status"]) == (deployment["id"], "success")
+    assert result["data"]["duration"] == deployment["duration"]
+
+
+async def test_a_container_that_ends_again_and_again_raises_an_alert_until_it_is_stopped(watched: Watched) -> None:
+    app = watched.ends
+    alert = await watched.told(app, "raised")
+    assert (alert["metric"], alert["threshold"]) == ("restarts", 2)
+    assert alert["current"] >= 2
+    assert alert["message"] == f"{alert['current']:.0f} restarts: 2 or more within 600 s"
+    await app.post("scale", {"replicas": 0})
+    over = await watched.told(app, "resolved")
+    assert over["alertId"] == alert["alertId"]
+
+
 async def test_the_alert_is_resolved_everywhere_once_the_memory_is_free_again(watched: Watched) -> None:
     raised = await watched.told(watched.holds, "raised")
     alert = await watched.told(watched.holds, "resolved")
     assert alert["alertId"] == raised["alertId"]
     assert alert["current"] < LIMIT - HELD + 1
     assert alert["message"] == f"{alert['current']:.0f} of {LIMIT} MiB of memory: less than 80 % again"
-    listed = await watched.everywhere(alert)
+    (listed,) = await watched.alerts("resolved")
+    await watched.everywhere(alert, listed)
     assert listed["createdAt"] < listed["resolvedAt"]
+    assert await watched.alerts("raised") == []
     assert [each["status"] for each in watched.live if each["applicationId"] == watched.holds.id] == ["raised", "resolved"]
     assert [each["status"] for each in watched.streamed] == ["raised", "resolved"]
     of_ours = [each["type"] for each in watched.posted if each["data"]["applicationId"] == watched.holds.id]
