@@ -188,7 +188,7 @@ async def test_what_somebody_has_wished_for_is_no_restart(watched: Watched, inst
     (task,) = await app.running()
     await installation.command("kill", str(task.container_id))
     alert = await watched.told(app, "raised")
-    assert (alert["current"], alert["message"]) == (1, "1 restarts: 1 or more within 600 s")
+    assert (alert["current"], alert["message"]) == (1, "1 restart: 1 or more within 600 s")
     noted = await installation.database.fetch("select task_id from restart where application_id = $1", app.id)
     assert [each["task_id"] for each in noted] == [task.id], "the last end was the only one by itself"
 
