@@ -155,7 +155,8 @@ class Engine:
     async def container_usage(self, container_id: str) -> dict[str, Any] | None:
         """What a container takes at this moment (`memory_stats`), or None.
 
-        Engine 20.10 answers when it next counts, which it does once a second; without `one-shot` it would count twice.
+        Engine 20.10 answers when it next counts, which it does once a second; without `one-shot` it would count twice. Of a container that
+        is removed before that it answers with 200, and nothing.
         """
         path = f"containers/{container_id}/stats"
         return await self._found(lambda docker: docker._query_json(path, params={"stream": "0", "one-shot": "1"}))  # noqa: SLF001
@@ -216,11 +217,12 @@ class Engine:
     async def _found(self, read: Callable[[aiodocker.Docker], Awaitable[Any]]) -> dict[str, Any] | None:
         async with self._reading() as docker:
             try:
-                return dict(await read(docker))
+                found = await read(docker)
             except aiodocker.DockerError as error:
                 if error.status == 404:
                     return None
                 raise
+        return None if found is None else dict(found)
 
     @contextlib.asynccontextmanager
     async def _reading(self, seconds: float = READ_DEADLINE) -> AsyncIterator[aiodocker.Docker]:

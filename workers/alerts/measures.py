@@ -87,7 +87,7 @@ MEASURES: Final[Mapping[AlertMetric, Measure]] = MappingProxyType(
             readings=_RESTARTS,
             applies="true",
             calm=0.0,
-            said=lambda current, most: f"{current:.0f} restarts",
+            said=lambda current, most: f"{current:.0f} restart{'' if current == 1 else 's'}",
             over="within",
             unit="",
         ),

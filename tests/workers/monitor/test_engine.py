@@ -26,6 +26,8 @@ class Api:
             return web.json_response({"ApiVersion": self.version})
         self.asked.append(request.path_qs)
         await asyncio.sleep(self.seconds)
+        if self.answer is None:
+            return web.Response(content_type="application/json")
         return web.json_response(self.answer, status=self.status)
 
 
@@ -52,6 +54,12 @@ async def test_a_container_is_counted_once(api: Api) -> None:
         with pytest.raises(EngineUnavailable):
             await engine.container_usage("c1")
     assert set(api.asked) == {f"/v{api.version}/containers/c1/stats?stream=0&one-shot=1"}
+
+
+async def test_a_container_that_is_removed_before_it_is_counted_takes_nothing(api: Api) -> None:
+    api.answer = None
+    async with Engine() as engine:
+        assert await engine.container_usage("c1") is None
 
 
 @pytest.mark.parametrize("inside", [True, False])
