@@ -15,5 +15,5 @@ def row(metric: AlertMetric, current: float, most: float, threshold: float, open
 
 @pytest.mark.parametrize(("restarts", "said"), [(0, "0 restarts"), (1, "1 restart"), (2, "2 restarts")])
 def test_a_single_restart_is_told_as_one(restarts: int, said: str) -> None:
-    assert told(row(AlertMetric.restarts, restarts, 1, 1)) == f"{said}: 1 or more within 600 s"
-    assert told(row(AlertMetric.restarts, restarts, 1, 1, open="an id")) == f"{said}: less than 1 again"
+    assert told(AlertMetric.restarts, row(AlertMetric.restarts, restarts, 1, 1)) == f"{said}: 1 or more within 600 s"
+    assert told(AlertMetric.restarts, row(AlertMetric.restarts, restarts, 1, 1, open="an id")) == f"{said}: less than 1 again"
