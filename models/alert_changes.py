@@ -1,8 +1,5 @@
 """What becomes of alerts, for those who follow: each change has a number, and they come to light in the order of their numbers."""
 
-import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -14,7 +11,7 @@ from models.bell import bell
 from models.database import AWAY, fetch
 from models.enums import AlertMetric, AlertSeverity, AlertStatus
 from models.feed import Part
-from models.watcher import Watcher
+from models.watcher import Telling
 
 log = structlog.get_logger()
 
@@ -79,26 +76,8 @@ async def _changed(which: str, application: UUID | None, seq: int) -> list[Chang
     ]
 
 
-class Changes:
+class Changes(Telling):
     """Reads what becomes of the alerts of all applications, once for all who watch in this process; nothing while nobody does."""
-
-    def __init__(self) -> None:
-        self._watchers: set[Watcher[Any]] = set()
-        self._task: asyncio.Task[None] | None = None
-
-    @contextmanager
-    def told_to(self, watcher: Watcher[Any]) -> Iterator[None]:
-        """Tell somebody which alerts are raised and resolved from now on."""
-        self._watchers.add(watcher)
-        if self._task is None:
-            self._task = asyncio.create_task(self._run())
-        try:
-            yield
-        finally:
-            self._watchers.discard(watcher)
-            if not self._watchers and self._task is not None:
-                self._task.cancel()
-                self._task = None
 
     async def _run(self) -> None:
         seq: int | None = None

@@ -1,10 +1,8 @@
 """What becomes of all deployments, as it is now: for those who watch many of them and miss nothing but what is over already."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 import structlog
@@ -13,7 +11,7 @@ from models.bell import PATIENCE, bell
 from models.database import AWAY, fetch
 from models.enums import DeploymentStatus, StageName
 from models.lifecycle import IS_ACTIVE
-from models.watcher import Watcher
+from models.watcher import Telling
 
 log = structlog.get_logger()
 
@@ -68,30 +66,17 @@ async def newest(application_id: UUID) -> list[Status]:
     return [Status(*each) for each in await fetch(_NOW, [id for (id,) in ids])]
 
 
-class Statuses:
+class Statuses(Telling):
     """Reads what becomes of deployments, once for all who watch in this process; nothing while nobody does."""
 
     def __init__(self) -> None:
-        self._watchers: set[Watcher[Any]] = set()
-        self._task: asyncio.Task[None] | None = None
+        super().__init__()
         self._begun = asyncio.Event()
         self._known: dict[UUID, int] = {}
         """The number of the last event of each deployment that was told."""
 
-    @contextmanager
-    def told_to(self, watcher: Watcher[Any]) -> Iterator[None]:
-        """Tell somebody what becomes of all deployments from now on."""
-        self._watchers.add(watcher)
-        if self._task is None:
-            self._task = asyncio.create_task(self._run())
-        try:
-            yield
-        finally:
-            self._watchers.discard(watcher)
-            if not self._watchers and self._task is not None:
-                self._task.cancel()
-                self._task = None
-                self._begun.clear()
+    def _stopped(self) -> None:
+        self._begun.clear()
 
     async def begun(self) -> None:
         """Wait until whoever watches is told of all that happens from then on."""

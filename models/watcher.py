@@ -1,7 +1,9 @@
-"""Somebody who watches many things at once, and misses nothing but what is over already."""
+"""Those who watch many things at once, and miss nothing but what is over already."""
 
 import asyncio
-from collections.abc import Iterable
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, Generic, Protocol, TypeVar
 from uuid import UUID
 
@@ -45,3 +47,33 @@ class Watcher(Generic[Item]):
         self._come.clear()
         found, self._waiting = list(self._waiting.values()), {}
         return found
+
+
+class Telling(ABC):
+    """Tells all who watch in this process, by one task; there is none while nobody watches."""
+
+    def __init__(self) -> None:
+        self._watchers: set[Watcher[Any]] = set()
+        self._task: asyncio.Task[None] | None = None
+
+    @contextmanager
+    def told_to(self, watcher: Watcher[Any]) -> Iterator[None]:
+        """Tell somebody what happens from now on."""
+        self._watchers.add(watcher)
+        if self._task is None:
+            self._task = asyncio.create_task(self._run())
+        try:
+            yield
+        finally:
+            self._watchers.discard(watcher)
+            if not self._watchers and self._task is not None:
+                self._task.cancel()
+                self._task = None
+                self._stopped()
+
+    @abstractmethod
+    async def _run(self) -> None:
+        """Tell the watchers, until cancelled."""
+
+    def _stopped(self) -> None:  # noqa: B027 (nothing to do for most)
+        """Nobody watches any more."""
