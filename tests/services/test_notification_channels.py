@@ -56,8 +56,15 @@ async def test_a_channel_shows_nothing_that_opens_a_door(api: Api, over: Transpo
         ({"type": "email"}, "recipients", "required"),
         ({"type": "email", "recipients": ["a@example.com"], "url": HOOK}, "url", "unknown"),
         ({"type": "email", "recipients": ["nobody"]}, "recipients[0]", "regex"),
+        ({"type": "email", "recipients": ["a,b@example.com"]}, "recipients[0]", "regex"),
+        ({"type": "email", "recipients": ["a@example.com", "v@x.com>(@b.com"]}, "recipients[1]", "regex"),
+        ({"type": "email", "recipients": ['"a"@example.com']}, "recipients[0]", "regex"),
         ({"type": "slack", "url": "ftp://example.com/x"}, "url", "regex"),
         ({"type": "slack", "url": "https://user:password@example.com/x"}, "url", "regex"),
+        ({"type": "slack", "url": "https://[::1"}, "url", "regex"),
+        ({"type": "slack", "url": "https://a]b/x"}, "url", "regex"),
+        ({"type": "slack", "url": "https://[zz]/x"}, "url", "regex"),
+        ({"type": "slack", "url": "https://example.com:65536/x"}, "url", "regex"),
         ({"type": "slack", "url": HOOK, "events": []}, "events", "length"),
         ({"type": "slack", "url": HOOK, "events": ["test"]}, "events", "enum"),
         ({"type": "pigeon", "url": HOOK}, "type", "enum"),
@@ -67,6 +74,18 @@ async def test_what_no_channel_can_be_is_refused(api: Api, mails: None, given: d
     answer = await api.owner.post("/notification-channels", {"name": "pager", "projectId": (await api.project())["id"]} | given)
     assert answer.status_code == 400, answer.text
     assert [(each["field"], each["constraint"]) for each in answer.json()["error"]["details"]["errors"]] == [(field, constraint)]
+
+
+@pytest.mark.parametrize("url", ["https://[::1", "https://a]b/x", "https://[zz]/x"])
+@BOTH
+async def test_channels_are_listed_whatever_has_been_stored(api: Api, over: Transport, url: str) -> None:
+    good = await made(api)
+    odd = await models.NotificationChannel.create(
+        project_id=good["projectId"], name="odd", type=models.ChannelType.slack, target={"url": url}, events=good["events"]
+    )
+    listed = await api.owner.get(f"/notification-channels?projectId={good['projectId']}")
+    assert {each["name"]: each["url"] for each in listed.json()["data"]} == {"pager": SHOWN, "odd": "***"}
+    assert (await ask(over, api.owner, "notification_channels.get", str(odd.id))).data["url"] == "***"
 
 
 async def test_mails_take_a_server_that_sends_them(api: Api) -> None:
