@@ -71,6 +71,8 @@ def target_of(type: ChannelType, given: Mapping[str, Any]) -> dict[str, Any]:
             refuse(name, "required", f"is required for the type '{type}'")
         if name != wanted and value is not None:
             refuse(name, "unknown", f"is nothing that the type '{type}' has")
+    if wanted == "url" and "url" in given and urlsplit(given["url"]).path == f"/{MASK}":
+        refuse("url", "secret", "is masked, and there is none that was stored for this host")
     if type is ChannelType.email and settings().smtp_url is None:
         raise Conflict("No mail server is configured (DOKPLOY_SMTP_URL).", reason="SMTP_NOT_CONFIGURED")
     return {name: value for name, value in given.items() if name == wanted}

@@ -65,6 +65,8 @@ async def test_a_channel_shows_nothing_that_opens_a_door(api: Api, over: Transpo
         ({"type": "slack", "url": "https://a]b/x"}, "url", "regex"),
         ({"type": "slack", "url": "https://[zz]/x"}, "url", "regex"),
         ({"type": "slack", "url": "https://example.com:65536/x"}, "url", "regex"),
+        ({"type": "slack", "url": SHOWN}, "url", "secret"),
+        ({"type": "webhook", "url": "https://hooks.example.com:8443/***?x#y"}, "url", "secret"),
         ({"type": "slack", "url": HOOK, "events": []}, "events", "length"),
         ({"type": "slack", "url": HOOK, "events": ["test"]}, "events", "enum"),
         ({"type": "pigeon", "url": HOOK}, "type", "enum"),
@@ -118,6 +120,15 @@ async def test_a_change_that_no_channel_of_its_type_can_have_is_refused(api: Api
     answer = await api.owner.patch(f"/notification-channels/{(await made(api))['id']}", change)
     assert answer.status_code == 400
     assert next(iter(change)) in answer.json()["error"]["details"]["errors"][0]["field"]
+
+
+@pytest.mark.parametrize("url", ["https://other.example.com/***", f"{SHOWN}?x", "http://hooks.example.com/***"])
+@BOTH
+async def test_a_masked_url_that_is_not_the_one_which_was_shown_is_refused(api: Api, over: Transport, url: str) -> None:
+    id = (await made(api))["id"]
+    outcome = await ask(over, api.owner, "notification_channels.update", id, {"url": url})
+    assert outcome.fields == {"url": "secret"}
+    assert (await models.NotificationChannel.get(id=id)).target["url"] == HOOK
 
 
 async def test_the_secret_of_a_webhook_is_shown_and_made_anew(api: Api) -> None:
