@@ -146,10 +146,13 @@ async def delete(ctx: Context, channel: models.NotificationChannel) -> None:
 
 @channels.post("/{id}/test", status=202, needs=Role.admin, view=NOTIFICATION, links=OF_NOTIFICATION)
 async def test(ctx: Context, channel: models.NotificationChannel) -> models.Notification:
-    """Tell a channel something, so that somebody can see whether it arrives."""
-    if not channel.enabled:
+    """Tell a channel something, so that somebody can see whether it arrives; one test at a time."""
+    row = await _held(channel)
+    if not row.enabled:
         raise Conflict("The channel is disabled.", reason="CHANNEL_DISABLED")
-    return await notifications.queue_for(channel, NotificationEvent.test, {"channelId": str(channel.id), "channelName": channel.name})
+    if await models.Notification.exists(channel_id=row.id, event=NotificationEvent.test, status=models.NotificationStatus.pending):
+        raise Conflict("A test of the channel is under way.", reason="TEST_PENDING")
+    return await notifications.queue_for(row, NotificationEvent.test, {"channelId": str(row.id), "channelName": row.name})
 
 
 @channels.query("/{id}/secret", needs=Role.admin, view="channelId secret", discloses=True)

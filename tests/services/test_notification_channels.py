@@ -1,5 +1,6 @@
 """Notification channels: what each type takes, what is never shown, and who is told when it is tried."""
 
+import asyncio
 import base64
 from typing import Any
 
@@ -164,6 +165,24 @@ async def test_a_channel_can_be_tried(api: Api, over: Transport) -> None:
 async def test_a_channel_that_is_disabled_cannot_be_tried(api: Api) -> None:
     answer = await api.owner.post(f"/notification-channels/{(await made(api, enabled=False))['id']}/test")
     assert (answer.status_code, answer.json()["error"]["details"]["reason"]) == (409, "CHANNEL_DISABLED")
+
+
+async def test_a_channel_is_tried_once_at_a_time(api: Api) -> None:
+    path = f"/notification-channels/{(await made(api))['id']}/test"
+    other = f"/notification-channels/{(await made(api))['id']}/test"
+    answers = await asyncio.gather(*[api.owner.post(path) for _ in range(5)])
+    assert sorted(each.status_code for each in answers) == [202, 409, 409, 409, 409]
+    assert {each.json()["error"]["details"]["reason"] for each in answers if each.status_code == 409} == {"TEST_PENDING"}
+    assert (await api.owner.post(other)).status_code == 202
+    for end in (models.NotificationStatus.sent, models.NotificationStatus.failed):
+        await models.Notification.all().update(status=end, due_at=None)
+        assert (await api.owner.post(path)).status_code == 202
+
+
+async def test_what_else_a_channel_is_still_to_be_told_keeps_nobody_from_trying_it(api: Api) -> None:
+    channel = await models.NotificationChannel.get(id=(await made(api))["id"])
+    await models.notifications.queue_for(channel, NotificationEvent.alert_raised, {})
+    assert (await api.owner.post(f"/notification-channels/{channel.id}/test")).status_code == 202
 
 
 async def test_what_was_still_to_be_told_goes_with_its_channel(api: Api) -> None:
