@@ -16,6 +16,7 @@ from schema.channel_targets import HookUrl, Recipients, shown_recipients, shown_
 from schema.context import Context
 from schema.errors import Conflict, NotFound
 from schema.fields import Node, computed, entity, one
+from schema.held import held
 from schema.inputs import Input, refuse
 from schema.notifications import LINKS as OF_NOTIFICATION
 from schema.notifications import VIEW as NOTIFICATION
@@ -113,6 +114,7 @@ async def create(ctx: Context, input: CreateChannelInput) -> models.Notification
     target = target_of(input.type, {"url": input.url, "recipients": input.recipients})
     if input.type is ChannelType.webhook:
         target["secret"] = _new_secret()
+    await held(project)
     if await models.NotificationChannel.filter(project_id=project.id).count() >= MOST:
         raise Conflict(f"A project has {MOST} channels at most.", reason="TOO_MANY")
     return await models.NotificationChannel.create(

@@ -202,6 +202,16 @@ async def test_a_project_has_so_many_channels_at_most(api: Api) -> None:
     assert (answer.status_code, answer.json()["error"]["details"]["reason"]) == (409, "TOO_MANY")
 
 
+async def test_nor_more_when_several_are_made_at_once(api: Api) -> None:
+    project = await models.Project.get(id=(await api.project())["id"])
+    for number in range(18):
+        await models.NotificationChannel.create(project=project, name=str(number), type=models.ChannelType.slack, target={"url": HOOK})
+    given = {"name": "pager", "projectId": str(project.id), "type": "slack", "url": HOOK}
+    answers = await asyncio.gather(*[api.owner.post("/notification-channels", given) for _ in range(6)])
+    assert sorted(each.status_code for each in answers) == [201, 201, 409, 409, 409, 409]
+    assert await models.NotificationChannel.filter(project_id=project.id).count() == 20
+
+
 async def test_only_admins_of_a_project_see_and_change_where_its_news_go(api: Api) -> None:
     team = (await api.owner.made("/teams", {"name": "Pagers"}))["id"]
     developer = await api.person()
