@@ -11,11 +11,13 @@ from uuid import UUID
 import asyncpg
 import pytest
 from standardwebhooks import Webhook
+from tortoise.exceptions import OperationalError
 from tortoise.transactions import in_transaction
 
 import models
 import workers
 from models import ChannelType, NotificationEvent, NotificationStatus, StageName
+from models.database import database
 from models.notifications import KEPT, Notification, NotificationChannel, queue, queue_for
 from models.settings import settings
 from models.smtp import smtp
@@ -329,6 +331,69 @@ async def test_one_that_makes_no_sense_keeps_nobody_else_from_being_told(
     good = await queue_for(await channel(project, receiver), RAISED, {})
     await look()
     assert ((await again(odd)).error, (await again(good)).status) == ("It could not be sent (RuntimeError).", NotificationStatus.sent)
+
+
+@pytest.mark.parametrize(
+    ("statement", "named"),
+    [
+        ("update notification_channel set target = 'gAAAAA' where id = $1", "UnreadableSecret"),
+        ("update notification_channel set type = 'pigeon' where id = $1", "ValueError"),
+        ("update notification set event = 'flood' where channel_id = $1", "ValueError"),
+    ],
+)
+async def test_one_that_cannot_be_read_keeps_nobody_waiting_and_is_given_up(
+    api: Api, receiver: Receiver, statement: str, named: str
+) -> None:
+    project = await api.project()
+    odd, good = await channel(project, receiver), await channel(project, receiver)
+    unreadable = await queue_for(odd, RAISED, {})
+    told = [await queue_for(good, RAISED, {}) for _ in range(3)]
+    await database().execute_query(statement, [odd.id])
+    await look()
+    assert receiver.ids == [str(row.id) for row in told]
+    for _ in range(outbox.MOST_TRIES):
+        await is_due()
+        await look()
+    [row] = await Notification.filter(id=unreadable.id).values("status", "tries", "due_at", "error")
+    wanted = {"status": NotificationStatus.failed, "tries": outbox.MOST_TRIES, "due_at": None}
+    assert row == wanted | {"error": f"It could not be sent ({named})."}
+
+
+@pytest.mark.parametrize("step", ["_TAKE_UP", "_later", "_note"])
+async def test_a_database_that_fails_one_channel_fails_no_other(
+    api: Api, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], step: str
+) -> None:
+    project = await api.project()
+    async with receiving(Receiver(status=500)) as failing:
+        monkeypatch.setitem(settings().__dict__, "git_allowed_hosts", frozenset({receiver.host, failing.host}))
+        odd = await queue_for(await channel(project, failing if step == "_later" else receiver), RAISED, {})
+        good = [await queue_for(await channel(project, receiver), RAISED, {}) for _ in range(3)]
+        monkeypatch.setattr(outbox, "AT_ONCE", 1)
+        with monkeypatch.context() as patch:
+            fails_for(patch, step, odd.id)
+            await look()
+        assert {(await again(row)).status for row in good} == {NotificationStatus.sent}
+        assert "notification.interrupted" in "".join(capsys.readouterr())
+        row, failing.status = await again(odd), 200
+        assert row.status is NotificationStatus.pending
+        await is_due()
+        await look()
+    assert (await again(odd)).status is NotificationStatus.sent
+
+
+def fails_for(patch: pytest.MonkeyPatch, step: str, id: UUID) -> None:
+    """Let the database be away when one notification comes to a step."""
+    if step == "_TAKE_UP":
+        patch.setattr(outbox, step, outbox._TAKE_UP.replace("$1", f"$1 and 1 / (case when n.id = '{id}' then 0 else 1 end) = 1"))
+        return
+    whole = getattr(outbox, step)
+
+    async def hiccup(one: Any, *rest: Any, **columns: Any) -> Any:
+        if getattr(one, "id", one) == id:
+            raise OperationalError("the connection was closed")
+        return await whole(one, *rest, **columns)
+
+    patch.setattr(outbox, step, hiccup)
 
 
 async def test_what_is_old_is_listed_no_more(api: Api, receiver: Receiver) -> None:

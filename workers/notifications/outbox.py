@@ -10,7 +10,7 @@ What is taken up is due again after `HELD`, unless its end is written down: it i
 
 import asyncio
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import structlog
@@ -47,8 +47,17 @@ _DUE: Final = """
 """
 _TAKE_UP: Final = """
     update notification n set tries = tries + 1, due_at = now() + $2 where n.id = $1 and n.due_at <= now()
-    and exists (select from notification_channel c where c.id = n.channel_id and c.enabled) returning id
+    and exists (select from notification_channel c where c.id = n.channel_id and c.enabled) returning id, channel_id, tries, created_at
 """
+
+
+class _Taken(NamedTuple):
+    """What is known of one that was taken up, whether or not its row can be read."""
+
+    id: UUID
+    channel_id: UUID
+    tries: int
+    created_at: datetime
 
 
 async def send(runtime: Runtime) -> None:
@@ -61,7 +70,7 @@ async def send(runtime: Runtime) -> None:
     async def tell(ids: list[UUID]) -> None:
         async with turns:
             for id in ids:
-                if clock() > end or not await _sent(id):
+                if clock() > end or not await _dutifully(id):
                     return
 
     async with asyncio.TaskGroup() as group:
@@ -74,34 +83,43 @@ async def forget() -> None:
     await Notification.filter(created_at__lt=datetime.now(UTC) - KEPT).delete()
 
 
-async def _sent(id: UUID) -> bool:
-    """Try to send one; whether the next one of its channel may follow."""
-    if not await database().execute_query_dict(_TAKE_UP, [id, HELD]):
-        return False
-    row = await Notification.get_or_none(id=id).select_related("channel")
-    if row is None:
-        return False
+async def _dutifully(id: UUID) -> bool:
+    """Try to send one; whatever comes of it keeps no other channel from being told. Whether the next one of its channel may follow."""
     try:
+        return await _sent(id)
+    except Exception as error:
+        log.warning("notification.interrupted", notification=str(id), error=repr(error))
+        return False
+
+
+async def _sent(id: UUID) -> bool:
+    if not (rows := await database().execute_query_dict(_TAKE_UP, [id, HELD])):
+        return False
+    taken = _Taken(**rows[0])
+    try:
+        row = await Notification.get_or_none(id=id).select_related("channel")
+        if row is None:
+            return False
         missed = await CARRIERS[row.channel.type].deliver(Message(row.id, row.event, row.created_at, row.data), row.channel.target)
     except NotTaken as error:
-        return await _later(row, error)
+        return await _later(taken, error)
     except Exception as error:
-        return await _later(row, NotTaken(f"It could not be sent ({type(error).__name__})."))
-    await _note(row, status=NotificationStatus.sent, sent_at=datetime.now(UTC), due_at=None, error=missed)
+        return await _later(taken, NotTaken(f"It could not be sent ({type(error).__name__})."))
+    await _note(id, status=NotificationStatus.sent, sent_at=datetime.now(UTC), due_at=None, error=missed)
     return True
 
 
-async def _later(row: Notification, error: NotTaken) -> bool:
+async def _later(taken: _Taken, error: NotTaken) -> bool:
     """Try one again after a while that doubles, or give it up; either way its channel is told no more in this look."""
-    log.warning("notification.not_taken", notification=str(row.id), channel=str(row.channel_id), tries=row.tries, error=str(error))
+    log.warning("notification.not_taken", notification=str(taken.id), channel=str(taken.channel_id), tries=taken.tries, error=str(error))
     now = datetime.now(UTC)
-    pause = min(FIRST_PAUSE * 2 ** min(row.tries - 1, 12), LONGEST_PAUSE)
+    pause = min(FIRST_PAUSE * 2 ** min(taken.tries - 1, 12), LONGEST_PAUSE)
     pause = max(pause, min(error.after or pause, LONGEST_PAUSE))
-    over = row.tries >= (MOST_IN_VAIN if error.lasting else MOST_TRIES) or now - row.created_at > LONGEST_WAIT
+    over = taken.tries >= (MOST_IN_VAIN if error.lasting else MOST_TRIES) or now - taken.created_at > LONGEST_WAIT
     given_up: dict[str, Any] = {"status": NotificationStatus.failed, "due_at": None} if over else {"due_at": now + pause}
-    await _note(row, error=str(error), **given_up)
+    await _note(taken.id, error=str(error), **given_up)
     return False
 
 
-async def _note(row: Notification, **columns: Any) -> None:
-    await Notification.filter(id=row.id).update(**columns)
+async def _note(id: UUID, **columns: Any) -> None:
+    await Notification.filter(id=id).update(**columns)
