@@ -211,16 +211,28 @@ async def test_what_waited_behind_one_that_is_given_up_follows(api: Api, receive
 async def test_a_receiver_that_was_away_for_long_does_not_keep_new_ones_waiting(api: Api, receiver: Receiver) -> None:
     told, receiver.status = await channel(await api.project(), receiver), 500
     old = [await queue_for(told, RAISED, {}) for _ in range(3)]
-    before = datetime.now(UTC) - outbox.LONGEST_WAIT - timedelta(minutes=1)
-    await Notification.all().update(created_at=before)
-    new = await queue_for(told, RESOLVED, {})
-    for _ in old:
-        await look()
-    assert [(await again(row)).status for row in old] == [NotificationStatus.failed] * 3, "each had a try"
-    assert sorted(receiver.ids) == sorted(str(row.id) for row in old)
-    receiver.status = 200
     await look()
-    assert (await again(new)).status is NotificationStatus.sent
+    await Notification.all().update(created_at=datetime.now(UTC) - outbox.LONGEST_WAIT - timedelta(minutes=1))
+    new, receiver.status = await queue_for(told, RESOLVED, {}), 200
+    await look()
+    assert receiver.ids == [str(old[0].id), str(new.id)]
+    rows = [await again(row) for row in old]
+    assert [(row.status, row.due_at) for row in rows] == [(NotificationStatus.failed, None)] * 3
+    too_old = "It was too old when it could be sent."
+    assert [row.error for row in rows] == ["The receiver answered with the status 500.", too_old, too_old], (
+        "the last failure, if it was tried"
+    )
+
+
+async def test_what_was_pending_in_a_backup_is_not_sent_long_afterwards(api: Api, receiver: Receiver) -> None:
+    told = await channel(await api.project(), receiver)
+    old, recent = await queue_for(told, RAISED, {}), await queue_for(told, RESOLVED, {})
+    await Notification.filter(id=old.id).update(created_at=datetime.now(UTC) - timedelta(days=14))
+    await Notification.filter(id=recent.id).update(created_at=datetime.now(UTC) - outbox.LONGEST_WAIT + timedelta(minutes=1))
+    await look()
+    assert receiver.ids == [str(recent.id)]
+    row = await again(old)
+    assert (row.status, row.tries, row.error) == (NotificationStatus.failed, 0, "It was too old when it could be sent.")
 
 
 async def test_a_silent_receiver_holds_up_nobody_else(api: Api, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,9 +1,9 @@
 """The outbox: what is queued for channels is sent until it was taken, or given up. Whoever leads looks for what is due.
 
 Of a channel one is under way at a time and the oldest goes first, so that nothing overtakes what has happened before it; while that one
-waits for its next try, the others wait with it. None waits for long: whatever fails and is older than `LONGEST_WAIT` is given up, so that
-a receiver which comes back hears of what is new. A look begins nothing after `LOOK` seconds, and what was never tried goes first: a
-channel that takes its time costs the others some seconds.
+waits for its next try, the others wait with it. None waits for long: whatever is older than `LONGEST_WAIT` is given up, tried or not, so
+that a receiver which comes back hears of what is new, and so that nobody hears of what was pending in a backup that is restored. A look
+begins nothing after `LOOK` seconds, and what was never tried goes first: a channel that takes its time costs the others some seconds.
 
 What is taken up is due again after `HELD`, unless its end is written down: it is lost with no worker, and is perhaps sent twice.
 """
@@ -34,9 +34,11 @@ MOST_TRIES, MOST_IN_VAIN = 15, 3
 """After which one is given up: about six hours after it was due, or sooner where the receiver says that it never will take it."""
 LONGEST_WAIT: Final = timedelta(hours=6)
 
-_DISABLED: Final = """
-    update notification n set status = 'failed', due_at = null, error = 'The channel is disabled.'
-    from notification_channel c where c.id = n.channel_id and n.due_at is not null and not c.enabled
+_GIVE_UP: Final = """
+    update notification n set status = 'failed', due_at = null, error = case
+        when not c.enabled then 'The channel is disabled.' else coalesce(n.error, 'It was too old when it could be sent.') end
+    from notification_channel c
+    where c.id = n.channel_id and n.due_at is not null and (not c.enabled or n.created_at < now() - $1::interval)
 """
 _DUE: Final = """
     select array_agg(id order by place) as ids from (
@@ -47,7 +49,7 @@ _DUE: Final = """
 """
 _TAKE_UP: Final = """
     update notification n set tries = tries + 1, due_at = now() + $2 where n.id = $1 and n.due_at <= now()
-    and exists (select from notification_channel c where c.id = n.channel_id and c.enabled) returning id, channel_id, tries, created_at
+    and exists (select from notification_channel c where c.id = n.channel_id and c.enabled) returning id, channel_id, tries
 """
 
 
@@ -57,12 +59,11 @@ class _Taken(NamedTuple):
     id: UUID
     channel_id: UUID
     tries: int
-    created_at: datetime
 
 
 async def send(runtime: Runtime) -> None:
     """Tell the channels what is due, some of them at a time."""
-    await database().execute_query(_DISABLED)
+    await database().execute_query(_GIVE_UP, [LONGEST_WAIT])
     rows = await database().execute_query_dict(_DUE, [MOST, IN_A_ROW])
     turns, clock = asyncio.Semaphore(AT_ONCE), asyncio.get_running_loop().time
     end = clock() + LOOK
@@ -112,11 +113,10 @@ async def _sent(id: UUID) -> bool:
 async def _later(taken: _Taken, error: NotTaken) -> bool:
     """Try one again after a while that doubles, or give it up; either way its channel is told no more in this look."""
     log.warning("notification.not_taken", notification=str(taken.id), channel=str(taken.channel_id), tries=taken.tries, error=str(error))
-    now = datetime.now(UTC)
     pause = min(FIRST_PAUSE * 2 ** min(taken.tries - 1, 12), LONGEST_PAUSE)
     pause = max(pause, min(error.after or pause, LONGEST_PAUSE))
-    over = taken.tries >= (MOST_IN_VAIN if error.lasting else MOST_TRIES) or now - taken.created_at > LONGEST_WAIT
-    given_up: dict[str, Any] = {"status": NotificationStatus.failed, "due_at": None} if over else {"due_at": now + pause}
+    over = taken.tries >= (MOST_IN_VAIN if error.lasting else MOST_TRIES)
+    given_up: dict[str, Any] = {"status": NotificationStatus.failed, "due_at": None} if over else {"due_at": datetime.now(UTC) + pause}
     await _note(taken.id, error=str(error), **given_up)
     return False
 
