@@ -5,7 +5,7 @@ from types import MappingProxyType
 from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
 from models import ChannelType
 from models.settings import settings
@@ -36,6 +36,7 @@ HookUrl = Annotated[
         10,
         2048,
     ),
+    Field(examples=["https://hooks.example.com/services/T0/B0/x"]),
 ]
 """One that everything can take apart which has to: whoever shows it, and whoever posts to it."""
 Recipient = Annotated[str, AfterValidator(str.lower), Pattern(ADDRESS, "must be an e-mail address", 3, 254)]

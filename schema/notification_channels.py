@@ -81,7 +81,7 @@ class CreateChannelInput(Input):
     project_id: str
     type: ChannelType
     url: HookUrl | None = None
-    recipients: Recipients | None = None
+    recipients: Recipients | None = Field(default=None, examples=[None])
     events: Events = Field(default_factory=lambda: list(USUAL))
     enabled: bool = True
 

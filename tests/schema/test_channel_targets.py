@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from schema.channel_targets import MASK, HookUrl, shown_url
+from schema.rules import Pattern
 from workers import addresses
 
 URLS: TypeAdapter[str] = TypeAdapter(HookUrl)
-[PATTERN] = [each.pattern for each in HookUrl.__metadata__]  # type: ignore[attr-defined]
+[PATTERN] = [each.pattern for each in HookUrl.__metadata__ if isinstance(each, Pattern)]  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
