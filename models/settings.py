@@ -100,6 +100,9 @@ class Settings(BaseSettings):
     git_allowed_hosts: Annotated[frozenset[str], NoDecode] = frozenset()
     """`host` or `host:port`, comma-separated: these may be private addresses and may be reached by plain HTTP."""
 
+    notification_allowed_hosts: Annotated[frozenset[str], NoDecode] = frozenset()
+    """The same for what channels of notifications are told at: whoever has a channel there can post to any path of it."""
+
     reserved_ports: Annotated[frozenset[int], NoDecode] = frozenset()
     """Ports of this machine, comma-separated, that no application is given; those of the edge never are."""
 
@@ -152,7 +155,9 @@ class Settings(BaseSettings):
     """The address other nodes would reach this Swarm manager by; used when Swarm is initialised."""
 
     @field_validator(
-        *("reserved_ports", "secret_keys", "git_allowed_hosts", "cors_origins", "trusted_proxies", "oidc_redirects"), mode="before"
+        *("reserved_ports", "secret_keys", "git_allowed_hosts", "notification_allowed_hosts"),
+        *("cors_origins", "trusted_proxies", "oidc_redirects"),
+        mode="before",
     )
     @classmethod
     def _comma_separated(cls, value: object) -> object:

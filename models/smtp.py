@@ -10,7 +10,8 @@ from pydantic import SecretStr
 
 _PORTS: Final = MappingProxyType({"smtp": 587, "smtps": 465})
 _ATOM: Final = r"[!#-'*+/-9=?A-Z^-~-]+"
-_ADDRESS: Final = re.compile(rf"{_ATOM}(\.{_ATOM})*@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
+ADDRESS: Final = rf"{_ATOM}(?:\.{_ATOM})*@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*"
+"""The pattern of an address in which no mail server finds another one, or more than one."""
 _FORM: Final = "must be like smtp://user:password@host:587 or smtps://user:password@host:465"
 
 
@@ -61,6 +62,11 @@ def _parts(url: str) -> tuple[SplitResult, int]:
 
 def address(value: str) -> str:
     """An address that e-mail can come from, or nothing. Raises ValueError for anything else."""
-    if value and (len(value) > 254 or not _ADDRESS.fullmatch(value)):
+    if value and not is_address(value):
         raise ValueError("must be an e-mail address like dokploy@example.com")
     return value
+
+
+def is_address(value: str) -> bool:
+    """Whether e-mail can come from there and go there."""
+    return len(value) <= 254 and re.fullmatch(ADDRESS, value) is not None

@@ -2,10 +2,8 @@
 
 import secrets
 from base64 import b64encode
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Final
-from urllib.parse import urlsplit
 from uuid import UUID
 
 import strawberry
@@ -13,12 +11,12 @@ from pydantic import Field
 
 import models
 from models import ChannelType, NotificationEvent, notifications
-from models.settings import settings
 from schema.access import Role
+from schema.channel_targets import HookUrl, Recipients, shown_recipients, shown_url, target_of
 from schema.context import Context
 from schema.errors import Conflict, NotFound
 from schema.fields import Node, computed, entity, one
-from schema.git_sources import MASK
+from schema.held import held
 from schema.inputs import Input, refuse
 from schema.notifications import LINKS as OF_NOTIFICATION
 from schema.notifications import VIEW as NOTIFICATION
@@ -26,7 +24,6 @@ from schema.page import sorting
 from schema.projects import Project
 from schema.resource import Resource
 from schema.rules import Length, Pattern
-from schema.users import Email
 
 MOST: Final = 20
 """Channels of one project."""
@@ -34,22 +31,10 @@ SECRET_BYTES: Final = 32
 
 ChannelSort = sorting("notificationChannel", "created_at", "name")
 ChannelName = Annotated[str, Pattern(r"[^\x00-\x1f\x7f]+", "may not contain control characters", 1, 50)]
-HookUrl = Annotated[
-    str,
-    Pattern(
-        r"https?://[A-Za-z0-9\[][A-Za-z0-9.:\[\]-]*(?:/[\x21-\x7e]*)?",
-        "must be an https URL without a password in it",
-        10,
-        2048,
-    ),
-]
-Recipients = Annotated[list[Email], Length(1, 20, "items")]
 TOLD: Final = tuple(each for each in NotificationEvent if each is not NotificationEvent.test)
 """What a channel may listen to."""
 USUAL: Final = (NotificationEvent.alert_raised, NotificationEvent.alert_resolved, NotificationEvent.deployment_failed)
 Events = Annotated[list[NotificationEvent], Length(1, len(TOLD), "items")]
-NEEDS: Final[Mapping[ChannelType, str]] = {ChannelType.webhook: "url", ChannelType.slack: "url", ChannelType.email: "recipients"}
-"""What each type is told by."""
 
 
 class ChannelFilters:
@@ -58,22 +43,6 @@ class ChannelFilters:
     project_id: UUID
     type: ChannelType
     enabled: bool
-
-
-def _masked(url: str | None) -> str | None:
-    """A URL with nothing in it that opens a door."""
-    if url is None:
-        return None
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}/{MASK}"
-
-
-def _url(target: dict[str, Any]) -> str | None:
-    return _masked(target.get("url"))
-
-
-def _recipients(target: dict[str, Any]) -> list[str]:
-    return list(target.get("recipients", ()))
 
 
 def _events(events: list[str]) -> list[NotificationEvent]:
@@ -88,8 +57,8 @@ class NotificationChannel(Node):
     project_id: strawberry.ID
     project: Project = one("project_id")
     type: ChannelType
-    url: str | None = computed(_url, "target")
-    recipients: list[str] = computed(_recipients, "target")
+    url: str | None = computed(shown_url, "target")
+    recipients: list[str] = computed(shown_recipients, "target")
     events: list[NotificationEvent] = computed(_events, "events")
     enabled: bool
     created_at: datetime
@@ -112,7 +81,7 @@ class CreateChannelInput(Input):
     project_id: str
     type: ChannelType
     url: HookUrl | None = None
-    recipients: Recipients | None = None
+    recipients: Recipients | None = Field(default=None, examples=[None])
     events: Events = Field(default_factory=lambda: list(USUAL))
     enabled: bool = True
 
@@ -142,9 +111,10 @@ get = channels.get(needs=Role.viewer, view=VIEW, links=LINKS)
 async def create(ctx: Context, input: CreateChannelInput) -> models.NotificationChannel:
     """Create a channel; it takes an admin of its project."""
     project = await ctx.reference(Project, input.project_id, Role.admin, field="projectId")
-    target = _target(input.type, {"url": input.url, "recipients": input.recipients})
+    target = target_of(input.type, {"url": input.url, "recipients": input.recipients})
     if input.type is ChannelType.webhook:
         target["secret"] = _new_secret()
+    await held(project)
     if await models.NotificationChannel.filter(project_id=project.id).count() >= MOST:
         raise Conflict(f"A project has {MOST} channels at most.", reason="TOO_MANY")
     return await models.NotificationChannel.create(
@@ -161,10 +131,10 @@ async def update(ctx: Context, channel: models.NotificationChannel, input: Updat
     if "events" in given:
         changes["events"] = _listened(given["events"])
     told: dict[str, Any] = {name: given[name] for name in ("url", "recipients") if name in given}
-    if told.get("url") is not None and told["url"] == _url(row.target):
+    if told.get("url") is not None and told["url"] == shown_url(row.target):
         del told["url"]
     if told:
-        changes["target"] = row.target | _target(row.type, told)
+        changes["target"] = row.target | target_of(row.type, told)
     await row.update_from_dict(changes).save(update_fields=[*changes, "updated_at"])
     return row
 
@@ -178,10 +148,13 @@ async def delete(ctx: Context, channel: models.NotificationChannel) -> None:
 
 @channels.post("/{id}/test", status=202, needs=Role.admin, view=NOTIFICATION, links=OF_NOTIFICATION)
 async def test(ctx: Context, channel: models.NotificationChannel) -> models.Notification:
-    """Tell a channel something, so that somebody can see whether it arrives."""
-    if not channel.enabled:
+    """Tell a channel something, so that somebody can see whether it arrives; one test at a time."""
+    row = await _held(channel)
+    if not row.enabled:
         raise Conflict("The channel is disabled.", reason="CHANNEL_DISABLED")
-    return await notifications.queue_for(channel, NotificationEvent.test, {"channelId": str(channel.id), "channelName": channel.name})
+    if await models.Notification.exists(channel_id=row.id, event=NotificationEvent.test, status=models.NotificationStatus.pending):
+        raise Conflict("A test of the channel is under way.", reason="TEST_PENDING")
+    return await notifications.queue_for(row, NotificationEvent.test, {"channelId": str(row.id), "channelName": row.name})
 
 
 @channels.query("/{id}/secret", needs=Role.admin, view="channelId secret", discloses=True)
@@ -214,19 +187,6 @@ async def _held(channel: models.NotificationChannel) -> models.NotificationChann
     if row is None:
         raise NotFound.row("NotificationChannel", "notification_channel", str(channel.id))
     return row
-
-
-def _target(type: ChannelType, given: Mapping[str, Any]) -> dict[str, Any]:
-    """What is stored of where a channel of a type leads. Raises `ValidationFailed`, and `Conflict` for e-mail that nothing can send."""
-    wanted = NEEDS[type]
-    for name, value in given.items():
-        if name == wanted and value is None:
-            refuse(name, "required", f"is required for the type '{type}'")
-        if name != wanted and value is not None:
-            refuse(name, "unknown", f"is nothing that the type '{type}' has")
-    if type is ChannelType.email and settings().smtp_url is None:
-        raise Conflict("No mail server is configured (DOKPLOY_SMTP_URL).", reason="SMTP_NOT_CONFIGURED")
-    return {name: value for name, value in given.items() if name == wanted}
 
 
 def _listened(events: list[NotificationEvent]) -> list[str]:

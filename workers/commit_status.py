@@ -86,7 +86,7 @@ async def _report(deployment: Deployment) -> None:
     told = Report(source["repo_url"], token, deployment.commit_sha or "", state, f"dokploy/{application.name}", _DESCRIPTIONS[state], link)
     asked = request(told)
     headers = {**asked.headers, "Content-Type": "application/json"}
-    await post(asked.url, headers=headers, content=msgspec.json.encode(asked.body))
+    await post(asked.url, allowed=settings().git_allowed_hosts, headers=headers, content=msgspec.json.encode(asked.body))
     due = None if deployment.status in TERMINAL else datetime.now(UTC)
     await Deployment.filter(id=id).update(reported=state.value, report_tries=0, report_due=due)
 

@@ -7,7 +7,6 @@ from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 import httpx2
 
-from models.settings import settings
 from workers import addresses
 
 SECONDS: Final = 10.0
@@ -17,33 +16,45 @@ SECONDS: Final = 10.0
 class Unreachable(ConnectionError):
     """This server may not be reached: it has no public address, or none at all."""
 
+    def __init__(self, sentence: str, *, lasting: bool) -> None:
+        super().__init__(sentence)
+        self.lasting = lasting
+        """Whether it will stay so: the address is none, or is not allowed. A name that was not found may be found the next time."""
 
-async def pinned(url: str) -> str:
-    """The URL with a checked address in place of its host, unless the administrator allows that host whatever its address.
 
-    The caller sends the host's own name in the header `Host` and in TLS. Raises `Unreachable`.
+async def pinned(url: str, allowed: frozenset[str]) -> str:
+    """The URL with a checked address in place of its host, unless that is one of those allowed whatever their addresses.
+
+    The caller sends the host's own name in the header `Host` and in TLS. `allowed` holds `host` or `host:port`. Raises `Unreachable`.
     """
-    parts = urlsplit(url)
-    allowed = settings().git_allowed_hosts
     try:
+        parts = urlsplit(url)
         endpoint = await addresses.check(addresses.parse(f"{parts.scheme}://{parts.netloc}/", allowed), allowed)
-    except (addresses.InvalidAddress, addresses.Forbidden, addresses.Unresolvable) as error:
-        raise Unreachable(str(error)) from error
+    except addresses.Unresolvable as error:
+        raise Unreachable(str(error), lasting=False) from error
+    except (addresses.InvalidAddress, addresses.Forbidden) as error:
+        raise Unreachable(str(error), lasting=True) from error
+    except ValueError:
+        raise Unreachable("The URL names no server.", lasting=True) from None
     if not endpoint.addresses:
         return url
     return urlunsplit((parts.scheme, _at(parts, endpoint.addresses[0]), parts.path, parts.query, ""))
 
 
-async def post(url: str, *, headers: Mapping[str, str], content: bytes) -> None:
-    """Send a POST to an address that may be reached. It is led nowhere else, and of the answer nothing but the head is read.
+async def post(url: str, *, allowed: frozenset[str], headers: Mapping[str, str], content: bytes) -> None:
+    """Send a POST to an address that may be reached, or to a host that is allowed whatever its address.
 
+    It is led nowhere else, and of the answer nothing but the head is read.
     Raises `Unreachable`, `TimeoutError`, and what httpx2 raises: of an answer other than 2xx, too.
     """
-    named = httpx2.URL(url)
+    try:
+        named = httpx2.URL(url)
+    except httpx2.InvalidURL:
+        raise Unreachable("The URL names no server.", lasting=True) from None
     said = {"User-Agent": "dokploy", **headers, "Host": named.netloc.decode()}
     async with asyncio.timeout(SECONDS), httpx2.AsyncClient(timeout=SECONDS, follow_redirects=False, trust_env=False) as client:
         extensions = {"sni_hostname": named.host}
-        request = client.build_request("POST", await pinned(url), content=content, headers=said, extensions=extensions)
+        request = client.build_request("POST", await pinned(url, allowed), content=content, headers=said, extensions=extensions)
         answer = await client.send(request, stream=True)
         await answer.aclose()
     answer.raise_for_status()

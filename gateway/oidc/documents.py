@@ -16,6 +16,7 @@ from authlib.integrations.httpx_client import AsyncOAuth2Client
 
 import workers
 from models.oidc import Provider
+from models.settings import settings
 from schema.errors import ServiceUnavailable
 
 log = structlog.get_logger()
@@ -67,7 +68,7 @@ class _Transport(httpx2.AsyncHTTPTransport):
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         if (request.url.scheme, request.url.netloc.decode()) not in self._named:
             request.extensions = {**request.extensions, "sni_hostname": request.url.host}
-            request.url = httpx2.URL(await workers.pinned(str(request.url)))
+            request.url = httpx2.URL(await workers.pinned(str(request.url), settings().git_allowed_hosts))
         answer = await super().handle_async_request(request)
         if answer.headers.get("content-encoding", "identity").lower() != "identity":
             await answer.aclose()

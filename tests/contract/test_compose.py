@@ -174,7 +174,7 @@ MAY_BE_EMPTY = {
     for name in (
         *("ACME_DIRECTORY", "ACME_EMAIL", "GIT_ALLOWED_HOSTS", "GRAPHQL_DOCUMENTS", "GRAPHQL_LIMITS"),
         *("BACKUP_S3", "DATABASE_IMAGES", "METRICS_TOKEN", "OIDC", "OIDC_REDIRECTS", "PUBLIC_URL", "RATE_LIMITS"),
-        *("SMTP_FROM", "SMTP_URL"),
+        *("NOTIFICATION_ALLOWED_HOSTS", "SMTP_FROM", "SMTP_URL"),
     )
 }
 
@@ -206,7 +206,8 @@ def test_environment_is_accepted(name: str, monkeypatch: pytest.MonkeyPatch) -> 
     assert found.token_key is not None and found.token_key.get_secret_value() == GIVEN["DOKPLOY_TOKEN_KEY"]
     same = ("public_url", "cors_origins", "acme_directory", "acme_email", "rate_limits", "graphql_limits", "graphql_documents")
     databases = ("database_images", "backup_storage", "backup_s3", "backup_encryption", "upload_limit", "smtp_url", "smtp_from")
-    for field in (*same, "registration", "oidc", "oidc_redirects", "git_allowed_hosts", "port_range", "worker_threads", *databases):
+    hosts = ("git_allowed_hosts", "notification_allowed_hosts")
+    for field in (*same, "registration", "oidc", "oidc_redirects", *hosts, "port_range", "worker_threads", *databases):
         assert getattr(found, field) == getattr(defaults, field)
 
 

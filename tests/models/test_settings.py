@@ -11,9 +11,11 @@ from workers.broker import queue_url
 
 def test_lists_are_comma_separated_and_ranges_have_a_dash(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOKPLOY_GIT_ALLOWED_HOSTS", "git.example.com, 127.0.0.1:3000 ,")
+    monkeypatch.setenv("DOKPLOY_NOTIFICATION_ALLOWED_HOSTS", "pager.internal,10.0.0.1:8080")
     monkeypatch.setenv("DOKPLOY_PORT_RANGE", "20000-20010")
     settings = Settings()
     assert settings.git_allowed_hosts == {"git.example.com", "127.0.0.1:3000"}
+    assert settings.notification_allowed_hosts == {"pager.internal", "10.0.0.1:8080"}
     assert settings.port_range == (20000, 20010)
 
 

@@ -1,5 +1,6 @@
 """Notification channels: what each type takes, what is never shown, and who is told when it is tried."""
 
+import asyncio
 import base64
 from typing import Any
 
@@ -56,8 +57,17 @@ async def test_a_channel_shows_nothing_that_opens_a_door(api: Api, over: Transpo
         ({"type": "email"}, "recipients", "required"),
         ({"type": "email", "recipients": ["a@example.com"], "url": HOOK}, "url", "unknown"),
         ({"type": "email", "recipients": ["nobody"]}, "recipients[0]", "regex"),
+        ({"type": "email", "recipients": ["a,b@example.com"]}, "recipients[0]", "regex"),
+        ({"type": "email", "recipients": ["a@example.com", "v@x.com>(@b.com"]}, "recipients[1]", "regex"),
+        ({"type": "email", "recipients": ['"a"@example.com']}, "recipients[0]", "regex"),
         ({"type": "slack", "url": "ftp://example.com/x"}, "url", "regex"),
         ({"type": "slack", "url": "https://user:password@example.com/x"}, "url", "regex"),
+        ({"type": "slack", "url": "https://[::1"}, "url", "regex"),
+        ({"type": "slack", "url": "https://a]b/x"}, "url", "regex"),
+        ({"type": "slack", "url": "https://[zz]/x"}, "url", "regex"),
+        ({"type": "slack", "url": "https://example.com:65536/x"}, "url", "regex"),
+        ({"type": "slack", "url": SHOWN}, "url", "secret"),
+        ({"type": "webhook", "url": "https://hooks.example.com:8443/***?x#y"}, "url", "secret"),
         ({"type": "slack", "url": HOOK, "events": []}, "events", "length"),
         ({"type": "slack", "url": HOOK, "events": ["test"]}, "events", "enum"),
         ({"type": "pigeon", "url": HOOK}, "type", "enum"),
@@ -67,6 +77,18 @@ async def test_what_no_channel_can_be_is_refused(api: Api, mails: None, given: d
     answer = await api.owner.post("/notification-channels", {"name": "pager", "projectId": (await api.project())["id"]} | given)
     assert answer.status_code == 400, answer.text
     assert [(each["field"], each["constraint"]) for each in answer.json()["error"]["details"]["errors"]] == [(field, constraint)]
+
+
+@pytest.mark.parametrize("url", ["https://[::1", "https://a]b/x", "https://[zz]/x"])
+@BOTH
+async def test_channels_are_listed_whatever_has_been_stored(api: Api, over: Transport, url: str) -> None:
+    good = await made(api)
+    odd = await models.NotificationChannel.create(
+        project_id=good["projectId"], name="odd", type=models.ChannelType.slack, target={"url": url}, events=good["events"]
+    )
+    listed = await api.owner.get(f"/notification-channels?projectId={good['projectId']}")
+    assert {each["name"]: each["url"] for each in listed.json()["data"]} == {"pager": SHOWN, "odd": "***"}
+    assert (await ask(over, api.owner, "notification_channels.get", str(odd.id))).data["url"] == "***"
 
 
 async def test_mails_take_a_server_that_sends_them(api: Api) -> None:
@@ -99,6 +121,15 @@ async def test_a_change_that_no_channel_of_its_type_can_have_is_refused(api: Api
     answer = await api.owner.patch(f"/notification-channels/{(await made(api))['id']}", change)
     assert answer.status_code == 400
     assert next(iter(change)) in answer.json()["error"]["details"]["errors"][0]["field"]
+
+
+@pytest.mark.parametrize("url", ["https://other.example.com/***", f"{SHOWN}?x", "http://hooks.example.com/***"])
+@BOTH
+async def test_a_masked_url_that_is_not_the_one_which_was_shown_is_refused(api: Api, over: Transport, url: str) -> None:
+    id = (await made(api))["id"]
+    outcome = await ask(over, api.owner, "notification_channels.update", id, {"url": url})
+    assert outcome.fields == {"url": "secret"}
+    assert (await models.NotificationChannel.get(id=id)).target["url"] == HOOK
 
 
 async def test_the_secret_of_a_webhook_is_shown_and_made_anew(api: Api) -> None:
@@ -136,6 +167,24 @@ async def test_a_channel_that_is_disabled_cannot_be_tried(api: Api) -> None:
     assert (answer.status_code, answer.json()["error"]["details"]["reason"]) == (409, "CHANNEL_DISABLED")
 
 
+async def test_a_channel_is_tried_once_at_a_time(api: Api) -> None:
+    path = f"/notification-channels/{(await made(api))['id']}/test"
+    other = f"/notification-channels/{(await made(api))['id']}/test"
+    answers = await asyncio.gather(*[api.owner.post(path) for _ in range(5)])
+    assert sorted(each.status_code for each in answers) == [202, 409, 409, 409, 409]
+    assert {each.json()["error"]["details"]["reason"] for each in answers if each.status_code == 409} == {"TEST_PENDING"}
+    assert (await api.owner.post(other)).status_code == 202
+    for end in (models.NotificationStatus.sent, models.NotificationStatus.failed):
+        await models.Notification.all().update(status=end, due_at=None)
+        assert (await api.owner.post(path)).status_code == 202
+
+
+async def test_what_else_a_channel_is_still_to_be_told_keeps_nobody_from_trying_it(api: Api) -> None:
+    channel = await models.NotificationChannel.get(id=(await made(api))["id"])
+    await models.notifications.queue_for(channel, NotificationEvent.alert_raised, {})
+    assert (await api.owner.post(f"/notification-channels/{channel.id}/test")).status_code == 202
+
+
 async def test_what_was_still_to_be_told_goes_with_its_channel(api: Api) -> None:
     id = (await made(api))["id"]
     told = (await api.owner.post(f"/notification-channels/{id}/test")).json()["id"]
@@ -151,6 +200,16 @@ async def test_a_project_has_so_many_channels_at_most(api: Api) -> None:
     given = {"name": "pager", "projectId": str(project.id), "type": "slack", "url": HOOK}
     answer = await api.owner.post("/notification-channels", given)
     assert (answer.status_code, answer.json()["error"]["details"]["reason"]) == (409, "TOO_MANY")
+
+
+async def test_nor_more_when_several_are_made_at_once(api: Api) -> None:
+    project = await models.Project.get(id=(await api.project())["id"])
+    for number in range(18):
+        await models.NotificationChannel.create(project=project, name=str(number), type=models.ChannelType.slack, target={"url": HOOK})
+    given = {"name": "pager", "projectId": str(project.id), "type": "slack", "url": HOOK}
+    answers = await asyncio.gather(*[api.owner.post("/notification-channels", given) for _ in range(6)])
+    assert sorted(each.status_code for each in answers) == [201, 201, 409, 409, 409, 409]
+    assert await models.NotificationChannel.filter(project_id=project.id).count() == 20
 
 
 async def test_only_admins_of_a_project_see_and_change_where_its_news_go(api: Api) -> None:

@@ -11,11 +11,13 @@ from uuid import UUID
 import asyncpg
 import pytest
 from standardwebhooks import Webhook
+from tortoise.exceptions import OperationalError
 from tortoise.transactions import in_transaction
 
 import models
 import workers
 from models import ChannelType, NotificationEvent, NotificationStatus, StageName
+from models.database import database
 from models.notifications import KEPT, Notification, NotificationChannel, queue, queue_for
 from models.settings import settings
 from models.smtp import smtp
@@ -38,7 +40,7 @@ PATIENCE = 0.5
 async def receiver(api: Api, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Receiver]:
     monkeypatch.setattr(outgoing, "SECONDS", PATIENCE)
     async with receiving(Receiver()) as found:
-        monkeypatch.setitem(settings().__dict__, "git_allowed_hosts", frozenset({found.host}))
+        monkeypatch.setitem(settings().__dict__, "notification_allowed_hosts", frozenset({found.host}))
         yield found
 
 
@@ -209,22 +211,34 @@ async def test_what_waited_behind_one_that_is_given_up_follows(api: Api, receive
 async def test_a_receiver_that_was_away_for_long_does_not_keep_new_ones_waiting(api: Api, receiver: Receiver) -> None:
     told, receiver.status = await channel(await api.project(), receiver), 500
     old = [await queue_for(told, RAISED, {}) for _ in range(3)]
-    before = datetime.now(UTC) - outbox.LONGEST_WAIT - timedelta(minutes=1)
-    await Notification.all().update(created_at=before)
-    new = await queue_for(told, RESOLVED, {})
-    for _ in old:
-        await look()
-    assert [(await again(row)).status for row in old] == [NotificationStatus.failed] * 3, "each had a try"
-    assert sorted(receiver.ids) == sorted(str(row.id) for row in old)
-    receiver.status = 200
     await look()
-    assert (await again(new)).status is NotificationStatus.sent
+    await Notification.all().update(created_at=datetime.now(UTC) - outbox.LONGEST_WAIT - timedelta(minutes=1))
+    new, receiver.status = await queue_for(told, RESOLVED, {}), 200
+    await look()
+    assert receiver.ids == [str(old[0].id), str(new.id)]
+    rows = [await again(row) for row in old]
+    assert [(row.status, row.due_at) for row in rows] == [(NotificationStatus.failed, None)] * 3
+    too_old = "It was too old when it could be sent."
+    assert [row.error for row in rows] == ["The receiver answered with the status 500.", too_old, too_old], (
+        "the last failure, if it was tried"
+    )
+
+
+async def test_what_was_pending_in_a_backup_is_not_sent_long_afterwards(api: Api, receiver: Receiver) -> None:
+    told = await channel(await api.project(), receiver)
+    old, recent = await queue_for(told, RAISED, {}), await queue_for(told, RESOLVED, {})
+    await Notification.filter(id=old.id).update(created_at=datetime.now(UTC) - timedelta(days=14))
+    await Notification.filter(id=recent.id).update(created_at=datetime.now(UTC) - outbox.LONGEST_WAIT + timedelta(minutes=1))
+    await look()
+    assert receiver.ids == [str(recent.id)]
+    row = await again(old)
+    assert (row.status, row.tries, row.error) == (NotificationStatus.failed, 0, "It was too old when it could be sent.")
 
 
 async def test_a_silent_receiver_holds_up_nobody_else(api: Api, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
     project = await api.project()
     async with receiving(Receiver(silent=True)) as silent:
-        monkeypatch.setitem(settings().__dict__, "git_allowed_hosts", frozenset({receiver.host, silent.host}))
+        monkeypatch.setitem(settings().__dict__, "notification_allowed_hosts", frozenset({receiver.host, silent.host}))
         hanging, good = await channel(project, silent), await channel(project, receiver)
         for each in (hanging, good):
             for _ in range(5):
@@ -261,11 +275,14 @@ async def test_a_look_has_an_end(api: Api, receiver: Receiver, monkeypatch: pyte
 
 async def test_who_must_not_be_reached_is_not(api: Api, receiver: Receiver) -> None:
     row = await queue_for(await channel(await api.project(), receiver), RAISED, {})
-    settings().__dict__["git_allowed_hosts"] = frozenset()
-    await look()
+    settings().__dict__["notification_allowed_hosts"] = frozenset()
+    for _ in range(outbox.MOST_TRIES):
+        await is_due()
+        await look()
     assert receiver.connections == 0
     row = await again(row)
-    assert (row.tries, row.error) == (1, "Plain HTTP is only for hosts that the administrator allows; use https.")
+    wanted = (NotificationStatus.failed, outbox.MOST_IN_VAIN, "Plain HTTP is only for hosts that the administrator allows; use https.")
+    assert (row.status, row.tries, row.error) == wanted
 
 
 async def test_a_channel_that_is_disabled_hears_nothing_old_when_it_is_enabled_again(api: Api, receiver: Receiver) -> None:
@@ -329,6 +346,69 @@ async def test_one_that_makes_no_sense_keeps_nobody_else_from_being_told(
     good = await queue_for(await channel(project, receiver), RAISED, {})
     await look()
     assert ((await again(odd)).error, (await again(good)).status) == ("It could not be sent (RuntimeError).", NotificationStatus.sent)
+
+
+@pytest.mark.parametrize(
+    ("statement", "named"),
+    [
+        ("update notification_channel set target = 'gAAAAA' where id = $1", "UnreadableSecret"),
+        ("update notification_channel set type = 'pigeon' where id = $1", "ValueError"),
+        ("update notification set event = 'flood' where channel_id = $1", "ValueError"),
+    ],
+)
+async def test_one_that_cannot_be_read_keeps_nobody_waiting_and_is_given_up(
+    api: Api, receiver: Receiver, statement: str, named: str
+) -> None:
+    project = await api.project()
+    odd, good = await channel(project, receiver), await channel(project, receiver)
+    unreadable = await queue_for(odd, RAISED, {})
+    told = [await queue_for(good, RAISED, {}) for _ in range(3)]
+    await database().execute_query(statement, [odd.id])
+    await look()
+    assert receiver.ids == [str(row.id) for row in told]
+    for _ in range(outbox.MOST_TRIES):
+        await is_due()
+        await look()
+    [row] = await Notification.filter(id=unreadable.id).values("status", "tries", "due_at", "error")
+    wanted = {"status": NotificationStatus.failed, "tries": outbox.MOST_TRIES, "due_at": None}
+    assert row == wanted | {"error": f"It could not be sent ({named})."}
+
+
+@pytest.mark.parametrize("step", ["_TAKE_UP", "_later", "_note"])
+async def test_a_database_that_fails_one_channel_fails_no_other(
+    api: Api, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], step: str
+) -> None:
+    project = await api.project()
+    async with receiving(Receiver(status=500)) as failing:
+        monkeypatch.setitem(settings().__dict__, "notification_allowed_hosts", frozenset({receiver.host, failing.host}))
+        odd = await queue_for(await channel(project, failing if step == "_later" else receiver), RAISED, {})
+        good = [await queue_for(await channel(project, receiver), RAISED, {}) for _ in range(3)]
+        monkeypatch.setattr(outbox, "AT_ONCE", 1)
+        with monkeypatch.context() as patch:
+            fails_for(patch, step, odd.id)
+            await look()
+        assert {(await again(row)).status for row in good} == {NotificationStatus.sent}
+        assert "notification.interrupted" in "".join(capsys.readouterr())
+        row, failing.status = await again(odd), 200
+        assert row.status is NotificationStatus.pending
+        await is_due()
+        await look()
+    assert (await again(odd)).status is NotificationStatus.sent
+
+
+def fails_for(patch: pytest.MonkeyPatch, step: str, id: UUID) -> None:
+    """Let the database be away when one notification comes to a step."""
+    if step == "_TAKE_UP":
+        patch.setattr(outbox, step, outbox._TAKE_UP.replace("$1", f"$1 and 1 / (case when n.id = '{id}' then 0 else 1 end) = 1"))
+        return
+    whole = getattr(outbox, step)
+
+    async def hiccup(one: Any, *rest: Any, **columns: Any) -> Any:
+        if getattr(one, "id", one) == id:
+            raise OperationalError("the connection was closed")
+        return await whole(one, *rest, **columns)
+
+    patch.setattr(outbox, step, hiccup)
 
 
 async def test_what_is_old_is_listed_no_more(api: Api, receiver: Receiver) -> None:

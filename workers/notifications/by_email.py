@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from models import ChannelType
 from models.settings import settings
-from models.smtp import Smtp
+from models.smtp import Smtp, is_address
 from workers.notifications.contract import Carrier, Message, NotTaken
 
 SECONDS: Final = 10.0
@@ -43,7 +43,7 @@ async def deliver(message: Message, target: Mapping[str, Any]) -> str | None:
     if server is None:
         raise NotTaken("E-mail is not configured.")
     recipients = [str(each) for each in target.get("recipients") or ()]
-    if not recipients or any(not each.isprintable() for each in recipients):
+    if not recipients or not all(map(is_address, recipients)):
         raise NotTaken("The channel has no recipients that a letter can be written to.", lasting=True)
     made = letter(message, settings().smtp_from, recipients)
     try:

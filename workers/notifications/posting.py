@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import httpx2
 
+from models.settings import settings
 from workers.notifications.contract import NotTaken
 from workers.outgoing import Unreachable, post
 
@@ -19,13 +20,14 @@ async def post_json(target: Mapping[str, Any], content: bytes, headers: Mapping[
     if not isinstance(url := target.get("url"), str):
         raise NotTaken("The channel has no URL.", lasting=True)
     try:
-        await post(url, headers={"Content-Type": "application/json", **(headers or {})}, content=content)
+        said = {"Content-Type": "application/json", **(headers or {})}
+        await post(url, allowed=settings().notification_allowed_hosts, headers=said, content=content)
     except httpx2.HTTPStatusError as error:
         status = error.response.status_code
         lasting = status < 500 and status not in _PASSING
         raise NotTaken(f"The receiver answered with the status {status}.", lasting=lasting, after=_after(error.response)) from None
     except Unreachable as error:
-        raise NotTaken(str(error)) from None
+        raise NotTaken(str(error), lasting=error.lasting) from None
     except (TimeoutError, httpx2.TimeoutException):
         raise NotTaken("The receiver did not answer in time.") from None
     except httpx2.HTTPError as error:

@@ -48,6 +48,9 @@ TRUE = {"true", "1", "on", "t", "y", "yes"}
 OF_THE_TYPE = re.compile(r"version|configuration\..+|resources\.memoryLimit")
 """Fields of a database that may be more in the document than for a database of one type."""
 
+TARGETS: dict[str, Any] = {"url": "https://hooks.example.com/x", "recipients": ["oncall@example.com"]}
+"""What channels are told by."""
+
 _BEGAN = time.time_ns() // 1_000_000
 _runner = asyncio.Runner()
 _connection = connected(most=2)
@@ -138,6 +141,17 @@ def _database(path: str, body: dict[str, Any]) -> dict[str, Any]:
     return dict.fromkeys(names) if "/databases" in path and _world.dice.random() < SHARE_PLAIN else {}
 
 
+def _channel(path: str, body: dict[str, Any]) -> dict[str, Any]:
+    """A body without what a channel of its type does not have, and with what it is told by. Those there are are webhooks."""
+    if "/notification-channels" not in path:
+        return body
+    wanted, other = ("recipients", "url") if body.get("type") == "email" else ("url", "recipients")
+    kept = {name: value for name, value in body.items() if name != other}
+    if "test" in kept.get("events", ()):  # which the enum has, and nobody listens to
+        kept["events"] = ["alert_raised"]
+    return kept | {wanted: TARGETS[wanted]} if "type" in kept and not kept.get(wanted) else kept
+
+
 def _storable(value: Any) -> Any:
     """A value without the NUL characters that no text may hold."""
     if isinstance(value, dict):
@@ -154,19 +168,19 @@ def _unused(value: str) -> str:
     return found
 
 
+def _well_formed(case: Case, location: ParameterLocation) -> bool:
+    return case.meta is None or not case.meta.is_negative_at(location)
+
+
 async def _bring_to_life(case: Case) -> None:
     """Let a well-formed request be about what there is."""
-
-    def well_formed(location: ParameterLocation) -> bool:
-        return case.meta is None or not case.meta.is_negative_at(location)
-
-    if case.path_parameters and well_formed(ParameterLocation.PATH):
+    if case.path_parameters and _well_formed(case, ParameterLocation.PATH):
         case.path_parameters = case.path_parameters | await _path_ids(case.path, case.path_parameters)
-    if case.query and well_formed(ParameterLocation.QUERY):
+    if case.query and _well_formed(case, ParameterLocation.QUERY):
         case.query = _storable(case.query) | await _named_ids(case.query)
-    if "Idempotency-Key" in case.headers and well_formed(ParameterLocation.HEADER):
+    if "Idempotency-Key" in case.headers and _well_formed(case, ParameterLocation.HEADER):
         case.headers["Idempotency-Key"] = _unused(case.headers["Idempotency-Key"])
-    if isinstance(case.body, dict) and well_formed(ParameterLocation.BODY):
+    if isinstance(case.body, dict) and _well_formed(case, ParameterLocation.BODY):
         case.body = _storable(case.body) | await _named_ids(case.body) | _account(case.path, case.body) | _database(case.path, case.body)
         if isinstance(case.body.get("name"), str):
             case.body["name"] = _unused(case.body["name"])
@@ -190,6 +204,8 @@ async def _prepare(case: Case) -> None:
         await _world.grow()
     if case.query and str(case.query.get("follow")).lower() in TRUE:
         del case.query["follow"]
+    if isinstance(case.body, dict) and _well_formed(case, ParameterLocation.BODY):
+        case.body = _channel(case.path, case.body)
     if _chosen(case):
         await _bring_to_life(case)
     if _streams(case.operation.definition.raw):

@@ -204,7 +204,7 @@ class World:
 
     async def _make_notifications(self) -> None:
         channel = await models.NotificationChannel.get(id=await self.some("notification-channels"))
-        await queue_for(channel, models.NotificationEvent.test, {})
+        await queue_for(channel, models.NotificationEvent.alert_raised, {})
 
     async def _backup(self, row: models.Database, status: models.TaskStatus = models.TaskStatus.pending) -> models.DatabaseBackup:
         about = {"type": row.type, "version": row.version, "storage": models.StorageKind.local}

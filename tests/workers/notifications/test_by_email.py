@@ -62,9 +62,15 @@ async def test_without_a_server_no_letter_is_sent(monkeypatch: pytest.MonkeyPatc
     assert not caught.value.lasting, "the administrator may be about to"
 
 
-@pytest.mark.parametrize("target", [{}, {"recipients": []}, {"recipients": ["c@d.example\r\nBcc: eve@example.com"]}])
-async def test_without_recipients_no_letter_is_sent(monkeypatch: pytest.MonkeyPatch, target: dict[str, list[str]]) -> None:
+@pytest.mark.parametrize(
+    "recipients",
+    [
+        *(None, [], [""], ["c@d.example\r\nBcc: eve@example.com"], ["c,d@d.example"], ["v@x.example>(@d.example"], ["<c@d.example>"]),
+        *(["c@d.example", "d@d.example;e@d.example"], ['"c"@d.example'], ["c@[127.0.0.1]"], ["c\\@d.example"]),
+    ],
+)
+async def test_a_letter_goes_to_nobody_else_than_recipients(monkeypatch: pytest.MonkeyPatch, recipients: list[str] | None) -> None:
     monkeypatch.setitem(settings().__dict__, "smtp_url", smtp("smtp://127.0.0.1:1"))
     with pytest.raises(NotTaken, match="no recipients") as caught:
-        await deliver(message(), target)
+        await deliver(message(), {"recipients": recipients})
     assert caught.value.lasting

@@ -7,7 +7,7 @@ from email.utils import format_datetime
 import pytest
 
 from models.settings import settings
-from workers import outgoing
+from workers import addresses, outgoing
 from workers.notifications.contract import NotTaken
 from workers.notifications.posting import post_json
 
@@ -26,7 +26,7 @@ async def answer(monkeypatch: pytest.MonkeyPatch, head: str, *, allowed: bool = 
     reached = False
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     host = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    monkeypatch.setitem(settings().__dict__, "git_allowed_hosts", frozenset({host} if allowed else ()))
+    monkeypatch.setitem(settings().__dict__, "notification_allowed_hosts", frozenset({host} if allowed else ()))
     try:
         await post_json({"url": f"http://{host}/secret/path?token=secret"}, b"{}")
     except NotTaken as error:
@@ -70,14 +70,40 @@ async def test_or_until_when(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_a_private_address_is_not_connected_to(monkeypatch: pytest.MonkeyPatch) -> None:
     error = await answer(monkeypatch, "HTTP/1.1 200 X\r\n\r\n", allowed=False)
-    assert error is not None and "Plain HTTP is only for hosts that the administrator allows" in str(error)
+    assert error is not None and "Plain HTTP is only for hosts that the administrator allows" in str(error) and error.lasting
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "10.0.0.1", "169.254.169.254", "[::1]", "[::ffff:127.0.0.1]", "localhost"])
 async def test_nor_is_one_by_https(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(settings().__dict__, "git_allowed_hosts", frozenset())
-    with pytest.raises(NotTaken, match="not public"):
+    monkeypatch.setitem(settings().__dict__, "notification_allowed_hosts", frozenset())
+    with pytest.raises(NotTaken, match="not public") as caught:
         await post_json({"url": f"https://{host}/x"}, b"{}")
+    assert caught.value.lasting
+
+
+async def test_a_host_that_code_may_come_from_is_not_thereby_told_anything(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(settings().__dict__, "git_allowed_hosts", frozenset({"127.0.0.1"}))
+    error = await answer(monkeypatch, "HTTP/1.1 200 X\r\n\r\n", allowed=False)
+    assert error is not None and error.lasting
+
+
+@pytest.mark.parametrize(
+    "url", ["https://[::1", "https://a]b/x", "https://[zz]/x", "https://a..b/x", "https://a:99999/x", "//a", "", "https://b/\0"]
+)
+async def test_a_url_that_is_none_stays_so(url: str) -> None:
+    with pytest.raises(NotTaken) as caught:
+        await post_json({"url": url}, b"{}")
+    assert caught.value.lasting
+
+
+async def test_a_name_that_is_not_found_may_be_found_the_next_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def resolve(host: str, port: int) -> tuple[str, ...]:
+        raise addresses.Unresolvable(f"The host {host} cannot be found.")
+
+    monkeypatch.setattr(addresses, "resolve", resolve)
+    with pytest.raises(NotTaken, match="cannot be found") as caught:
+        await post_json({"url": "https://hooks.example.com/x"}, b"{}")
+    assert not caught.value.lasting
 
 
 @pytest.mark.parametrize("head", ["", "nonsense\r\n\r\n"])
@@ -99,7 +125,7 @@ async def test_one_that_sends_its_head_byte_by_byte_is_not_waited_for(monkeypatc
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     host = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    monkeypatch.setitem(settings().__dict__, "git_allowed_hosts", frozenset({host}))
+    monkeypatch.setitem(settings().__dict__, "notification_allowed_hosts", frozenset({host}))
     monkeypatch.setattr(outgoing, "SECONDS", 0.5)
     with pytest.raises(NotTaken, match="in time"):
         await asyncio.wait_for(post_json({"url": f"http://{host}/"}, b"{}"), 5)
