@@ -55,9 +55,9 @@ class AlertRuleInput(Input):
     def _is_of_its_metric(self) -> "AlertRuleInput":
         if self.metric is models.AlertMetric.restarts:
             if not float(self.threshold).is_integer() or self.duration == 0:
-                raise PydanticCustomError("restarts", "must have a whole number as threshold, and a duration, when it counts restarts")
+                raise PydanticCustomError("metric", "must have a whole number as threshold, and a duration, when it counts restarts")
         elif self.threshold > 100:
-            raise PydanticCustomError("range", "must have a threshold of 100 percent at most")
+            raise PydanticCustomError("metric", "must have a threshold of 100 percent at most")
         return self
 
 

@@ -52,10 +52,7 @@ def shown_url(target: dict[str, Any]) -> str | None:
     """The URL of a target with nothing in it that opens a door."""
     if (stored := target.get("url")) is None:
         return None
-    try:
-        parts = urlsplit(stored)
-    except ValueError:  # an older version has stored it
-        return MASK
+    parts = urlsplit(stored)
     return f"{parts.scheme}://{parts.netloc}/{MASK}"
 
 

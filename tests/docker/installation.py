@@ -154,6 +154,7 @@ async def installed(stack: Stack) -> AsyncIterator[Installation]:
     first = 20_000 + os.getpid() % 100 * 100  # below the ports that the kernel gives to clients, and apart from other runs
     environment = {
         "DOKPLOY_GIT_ALLOWED_HOSTS": "127.0.0.1",
+        "DOKPLOY_NOTIFICATION_ALLOWED_HOSTS": "127.0.0.1",
         "DOKPLOY_PORT_RANGE": f"{first}-{first + 99}",
         "DOKPLOY_KEEP_IMAGES": str(KEPT_IMAGES),
         "DOKPLOY_DATABASE_IMAGES": json.dumps(

@@ -34,6 +34,7 @@ UNSAID = {
     "cursor",
     "different",
     "international",
+    "metric",
     "repository",
     "reserved",
     "secret",
