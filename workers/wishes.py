@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -23,9 +22,7 @@ from models import (
     Stage,
     StageName,
 )
-from models.alert_changes import EVERYBODYS
-from models.bell import wake_soon
-from models.database import after_commit, database, joined
+from models.database import database, joined
 from models.events import Entry, append
 from models.lifecycle import LIVING
 from workers import line, rings
@@ -264,5 +261,4 @@ async def remove(application: Application, *, delete_volumes: bool) -> None:
         await Deployment.filter(application_id=row.id).update(deleted_at=row.deleted_at)
         await alerts.resolve_all(row.id, "The application was deleted")
         await Alert.filter(application_id=row.id).update(deleted_at=row.deleted_at)
-        after_commit(partial(wake_soon, row.id, EVERYBODYS))
     rings.ring_soon((rings.SETTLE,), row.id)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final, Self
 from uuid import UUID
 
@@ -11,8 +12,8 @@ from uuid_utils.compat import uuid7
 
 from models import AlertMetric, AlertSeverity, AlertStatus, NotificationEvent, notifications
 from models.alert_changes import EVERYBODYS
-from models.bell import wake
-from models.database import database
+from models.bell import wake, wake_soon
+from models.database import after_commit, database
 
 _LOCK: Final = 0x616C7274
 """The advisory lock of whoever stores changes: so their numbers come to light in their order."""
@@ -71,9 +72,12 @@ async def store(found: Found, message: str) -> None:
 
 
 async def resolve_all(application: UUID, message: str) -> None:
-    """Resolve what is open of an application, within the caller's transaction, who has the lock and wakes whoever follows."""
-    for row in await database().execute_query_dict(_OPEN, [application]):
+    """Resolve what is open of an application, within the transaction of whoever has the lock."""
+    rows = await database().execute_query_dict(_OPEN, [application])
+    for row in rows:
         await _stored(Found.of(row), message)
+    if rows:
+        after_commit(partial(wake_soon, application, EVERYBODYS))
 
 
 async def _stored(found: Found, message: str) -> bool:
