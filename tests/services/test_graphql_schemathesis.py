@@ -65,9 +65,13 @@ def known_to_it(ids: list[str]) -> None:
 def within(document: str, place: Place) -> str:
     """A document whose ids of a backup or a restore are now and then those of the place, and those beside them its database's.
 
-    A period is one that there is.
+    A period is one that there is, and what has ids of its own is asked for by the place's.
     """
     document = re.sub(r'\bperiod: "[^"]*"', 'period: "1h"', document)
+    owned = {"alert": place.alert, "alertRules": place.application, "notification": place.notification}
+    owned |= dict.fromkeys(("notificationChannel", "notificationChannelSecret"), place.channel)
+    for field_, id in owned.items():
+        document = re.sub(rf'\b{field_}\(id: "[^"]*"', f'{field_}(id: "{id}"', document)
     parts = {"backupId": place.backup, "restoreId": place.restore}
     named = [name for name in parts if f"{name}:" in document]
     if not named or random.Random(document).random() < 0.5:
