@@ -10,7 +10,6 @@ import structlog
 from models.bell import bell
 from models.database import AWAY, fetch
 from models.enums import AlertMetric, AlertSeverity, AlertStatus
-from models.feed import Part
 from models.watcher import Telling
 
 log = structlog.get_logger()
@@ -49,9 +48,9 @@ class Changed:
         return self.id
 
 
-async def after(key: UUID, seq: int) -> Part[Changed]:
-    """The alerts of an application, or of all (`EVERYBODYS`), that have changed after a number, some of them; each as it is now."""
-    return Part(await _changed("", None if key == EVERYBODYS else key, seq))
+async def after(application: UUID | None, seq: int) -> list[Changed]:
+    """The alerts of an application, or of all, that have changed after a number, some of them; each as it is now."""
+    return await _changed("", application, seq)
 
 
 async def last_seq() -> int:
@@ -94,7 +93,7 @@ class Changes(Telling):
 
     async def _tell(self, seq: int) -> int:
         """Tell what has changed after a number. The number of the last change that was told."""
-        while found := (await after(EVERYBODYS, seq)).items:
+        while found := await after(None, seq):
             seq = found[-1].seq
             for watcher in self._watchers:
                 watcher.put(found)

@@ -110,7 +110,7 @@ def shown(alert: alert_changes.Changed) -> ResourceAlert:
 
 
 async def _after(application: UUID, seq: int) -> Part[ResourceAlert]:
-    return Part([shown(each) for each in (await alert_changes.after(application, seq)).items])
+    return Part([shown(each) for each in await alert_changes.after(application, seq)])
 
 
 FEEDS: Final = Feeds(_after)

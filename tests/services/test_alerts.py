@@ -287,7 +287,7 @@ async def test_alerts_end_with_their_application_and_whoever_was_told_is_told(ap
     assert (await api.owner.delete(f"/applications/{shop.id}")).status_code == 204
     [told] = await models.Notification.all()
     assert (told.event, told.data["message"]) == (NotificationEvent.alert_resolved, "The application was deleted")
-    [change] = (await alert_changes.after(alert_changes.EVERYBODYS, raised)).items
+    [change] = await alert_changes.after(None, raised)
     assert change.status is RESOLVED
     assert (await api.owner.get(f"/alerts?applicationId={shop.id}")).json()["data"] == []
 
