@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
+import msgspec
 from tortoise import fields
-from tortoise.backends.base.client import BaseDBAsyncClient
 
 from models.database import joined
 from models.enums import ChannelType, NotificationEvent, NotificationStatus
@@ -68,23 +68,21 @@ class Notification(Row):
 
 
 async def queue(project: UUID, event: NotificationEvent, data: Mapping[str, Any]) -> None:
-    """Have the channels of a project told that listen to such events; within the caller's transaction, if there is one."""
+    """Have the channels of a project told that listen to such events; within the caller's transaction, if there is one.
+
+    `data` may have ids, times and members of enums in it: they are written as the API writes them.
+    """
     async with joined() as connection:
-        rows = await connection.execute_query_dict(_LISTENING, [project, event.value])
-        await _queue(connection, project, [row["id"] for row in rows], event, data)
+        channels = await connection.execute_query_dict(_LISTENING, [project, event.value])
+        if not channels:
+            return
+        now, plain = datetime.now(UTC), msgspec.to_builtins(data)
+        rows = [Notification(channel_id=each["id"], project_id=project, event=event, data=plain, due_at=now) for each in channels]
+        await Notification.bulk_create(rows, using_db=connection)
 
 
 async def queue_for(channel: NotificationChannel, event: NotificationEvent, data: Mapping[str, Any]) -> Notification:
     """Have one channel told of something, whatever it listens to."""
     return await Notification.create(
-        channel_id=channel.id, project_id=channel.project_id, event=event, data=dict(data), due_at=datetime.now(UTC)
+        channel_id=channel.id, project_id=channel.project_id, event=event, data=msgspec.to_builtins(data), due_at=datetime.now(UTC)
     )
-
-
-async def _queue(
-    connection: BaseDBAsyncClient, project: UUID, channels: list[UUID], event: NotificationEvent, data: Mapping[str, Any]
-) -> None:
-    now = datetime.now(UTC)
-    rows = [Notification(channel_id=each, project_id=project, event=event, data=dict(data), due_at=now) for each in channels]
-    if rows:
-        await Notification.bulk_create(rows, using_db=connection)

@@ -25,10 +25,10 @@ async def queue_result(row: Mapping[str, Any]) -> None:
 def _data(row: Mapping[str, Any]) -> dict[str, Any]:
     """What is told, in the words of the API."""
     return {
-        "deploymentId": str(row["id"]),
-        "applicationId": str(row["application_id"]),
+        "deploymentId": row["id"],
+        "applicationId": row["application_id"],
         "applicationName": row["application_name"],
-        "projectId": str(row["project_id"]),
+        "projectId": row["project_id"],
         "status": row["status"],
         "trigger": row["trigger"],
         "branch": row["branch"],

@@ -98,20 +98,16 @@ async def _stored(found: Found, message: str) -> bool:
 def _data(found: Found, id: UUID, status: AlertStatus, message: str, now: datetime) -> dict[str, Any]:
     """What channels are told, in the words of the API."""
     return {
-        "alertId": str(id),
-        "applicationId": str(found.application),
+        "alertId": id,
+        "applicationId": found.application,
         "applicationName": found.name,
-        "projectId": str(found.project),
-        "metric": found.metric.value,
-        "severity": found.severity.value,
-        "status": status.value,
+        "projectId": found.project,
+        "metric": found.metric,
+        "severity": found.severity,
+        "status": status,
         "threshold": found.most,
         "current": found.current,
         "message": message,
-        "raisedAt": _written(found.created_at or now),
-        "resolvedAt": None if status is AlertStatus.raised else _written(now),
+        "raisedAt": found.created_at or now,
+        "resolvedAt": None if status is AlertStatus.raised else now,
     }
-
-
-def _written(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
