@@ -14,7 +14,8 @@ async def held(row: M) -> M:
 
     Raises `NotFound` when it has been deleted since it was fetched.
     """
-    found = await type(row).filter(id=row.pk, deleted_at__isnull=True).select_for_update().first()
+    living = {"deleted_at__isnull": True} if "deleted_at" in row._meta.fields_map else {}
+    found = await type(row).filter(id=row.pk, **living).select_for_update().first()
     if found is None:
         raise NotFound
     return found

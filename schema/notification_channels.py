@@ -125,7 +125,7 @@ async def create(ctx: Context, input: CreateChannelInput) -> models.Notification
 @channels.patch("/{id}", needs=Role.admin, view=VIEW, links=LINKS)
 async def update(ctx: Context, channel: models.NotificationChannel, input: UpdateChannelInput) -> models.NotificationChannel:
     """Change a channel; its type stays as it is."""
-    row = await _held(channel)
+    row = await held(channel)
     given: dict[str, Any] = {name: said.value for name in input.model_fields_set if (said := getattr(input, name)) is not None}
     changes: dict[str, Any] = {name: given[name] for name in ("name", "enabled") if name in given}
     if "events" in given:
@@ -149,12 +149,12 @@ async def delete(ctx: Context, channel: models.NotificationChannel) -> None:
 @channels.post("/{id}/test", status=202, needs=Role.admin, view=NOTIFICATION, links=OF_NOTIFICATION)
 async def test(ctx: Context, channel: models.NotificationChannel) -> models.Notification:
     """Tell a channel something, so that somebody can see whether it arrives; one test at a time."""
-    row = await _held(channel)
+    row = await held(channel)
     if not row.enabled:
         raise Conflict("The channel is disabled.", reason="CHANNEL_DISABLED")
     if await models.Notification.exists(channel_id=row.id, event=NotificationEvent.test, status=models.NotificationStatus.pending):
         raise Conflict("A test of the channel is under way.", reason="TEST_PENDING")
-    return await notifications.queue_for(row, NotificationEvent.test, {"channelId": str(row.id), "channelName": row.name})
+    return await notifications.queue_for(row, NotificationEvent.test, {"channelId": row.id, "channelName": row.name})
 
 
 @channels.query("/{id}/secret", needs=Role.admin, view="channelId secret", discloses=True)
@@ -168,7 +168,7 @@ async def rotate_secret(ctx: Context, channel: models.NotificationChannel) -> Ch
     """Make a new secret; what is sent from now on is signed with it alone."""
     if channel.type is not ChannelType.webhook:
         raise Conflict("Only what is sent to a webhook is signed.", reason="NOT_SIGNED")
-    row = await _held(channel)
+    row = await held(channel)
     row.target = row.target | {"secret": _new_secret()}
     await row.save(update_fields=["target", "updated_at"])
     return _secret(row)
@@ -180,13 +180,6 @@ def _secret(channel: models.NotificationChannel) -> ChannelSecret:
 
 def _new_secret() -> str:
     return f"whsec_{b64encode(secrets.token_bytes(SECRET_BYTES)).decode()}"
-
-
-async def _held(channel: models.NotificationChannel) -> models.NotificationChannel:
-    row = await models.NotificationChannel.filter(id=channel.id).select_for_update().first()
-    if row is None:
-        raise NotFound.row("NotificationChannel", "notification_channel", str(channel.id))
-    return row
 
 
 def _listened(events: list[NotificationEvent]) -> list[str]:
