@@ -5,7 +5,7 @@ that nothing can be lost between it and a queue: whoever leads looks for what di
 """
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -19,7 +19,7 @@ from models.lifecycle import TERMINAL
 from models.repositories import provider_in
 from models.settings import settings
 from workers.commit_requests import ENDS, REQUESTS, Report, State, state_of
-from workers.outgoing import Unreachable, post
+from workers.outgoing import MOST_TRIES, Unreachable, pause_after, post
 from workers.runtime import Runtime
 from workers.source_access import Access
 
@@ -27,9 +27,6 @@ log = structlog.get_logger()
 
 AT_ONCE, MOST = 8, 64
 """Reports that are under way at a time, and those of one look."""
-FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=5), timedelta(hours=1)
-MOST_TRIES: Final = 15
-"""After which a report is given up, about six hours after it was due."""
 WHOLE: Final = (40, 64)
 """Lengths of a commit's id that is not cut short."""
 _DESCRIPTIONS: Final = {
@@ -98,9 +95,8 @@ async def _later(id: UUID, error: Exception) -> None:
         return
     tries = row.report_tries + 1
     log.warning("commit_status.not_taken", deployment=str(id), tries=tries, error=_said(error))
-    pause = min(FIRST_PAUSE * 2 ** min(tries - 1, 12), LONGEST_PAUSE)
     over = tries >= MOST_TRIES and row.status in TERMINAL
-    await Deployment.filter(id=id).update(report_tries=tries, report_due=None if over else datetime.now(UTC) + pause)
+    await Deployment.filter(id=id).update(report_tries=tries, report_due=None if over else datetime.now(UTC) + pause_after(tries))
 
 
 def _said(error: Exception) -> str:

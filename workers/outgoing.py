@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Final
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
@@ -11,6 +12,14 @@ from workers import addresses
 
 SECONDS: Final = 10.0
 """How long a server is waited for, from looking for its address to the head of its answer."""
+FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=5), timedelta(hours=1)
+MOST_TRIES: Final = 15
+"""After which somebody who does not listen is given up, about six hours after the first."""
+
+
+def pause_after(tries: int) -> timedelta:
+    """How long a server is left alone that did not listen so many times in a row: a time that doubles."""
+    return min(FIRST_PAUSE * (1 << min(tries - 1, 12)), LONGEST_PAUSE)
 
 
 class Unreachable(ConnectionError):

@@ -20,6 +20,7 @@ from models.enums import NotificationStatus
 from models.notifications import KEPT, Notification
 from workers.notifications import CARRIERS
 from workers.notifications.contract import Message, NotTaken
+from workers.outgoing import LONGEST_PAUSE, MOST_TRIES, pause_after
 from workers.runtime import Runtime
 
 log = structlog.get_logger()
@@ -29,9 +30,8 @@ AT_ONCE, MOST, IN_A_ROW = 16, 128, 20
 LOOK: Final = 5.0
 HELD: Final = timedelta(minutes=1)
 """More than a delivery takes."""
-FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=5), timedelta(hours=1)
-MOST_TRIES, MOST_IN_VAIN = 15, 3
-"""After which one is given up: about six hours after it was due, or sooner where the receiver says that it never will take it."""
+MOST_IN_VAIN: Final = 3
+"""Tries after which one is given up where the receiver says that it never will take it; else that is after `MOST_TRIES`."""
 LONGEST_WAIT: Final = timedelta(hours=6)
 
 _GIVE_UP: Final = """
@@ -113,7 +113,7 @@ async def _sent(id: UUID) -> bool:
 async def _later(taken: _Taken, error: NotTaken) -> bool:
     """Try one again after a while that doubles, or give it up; either way its channel is told no more in this look."""
     log.warning("notification.not_taken", notification=str(taken.id), channel=str(taken.channel_id), tries=taken.tries, error=str(error))
-    pause = min(FIRST_PAUSE * 2 ** min(taken.tries - 1, 12), LONGEST_PAUSE)
+    pause = pause_after(taken.tries)
     pause = max(pause, min(error.after or pause, LONGEST_PAUSE))
     over = taken.tries >= (MOST_IN_VAIN if error.lasting else MOST_TRIES)
     given_up: dict[str, Any] = {"status": NotificationStatus.failed, "due_at": None} if over else {"due_at": datetime.now(UTC) + pause}
